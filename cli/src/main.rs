@@ -1,0 +1,2 @@
+//! `arrayctl`: thin commands over `blockwise`, one file a subcommand.
+fn main() {}

@@ -1,0 +1,17 @@
+//! The lowest layer of Blockwise: element types, pooled buffers, and typed loops over memory.
+//!
+//! Nothing here knows of chunks, files or threads. Invariants every module keeps:
+//! * a [`Buffer`] is 64-byte aligned and always fully initialised (recycled ones hold old bytes, never
+//!   uninitialised memory);
+//! * element bytes are in the machine's byte order; files of the other order are swapped at the edge;
+//! * the list of element types stands once, in [`dtype`], and dispatch is a visitor over it.
+//!
+//! Called by every other crate of the workspace.
+
+pub mod buffer;
+pub mod dtype;
+pub mod scalar;
+
+pub use buffer::{Buffer, BufferPool};
+pub use dtype::{DType, DTypeVisitor, Element};
+pub use scalar::Scalar;
