@@ -1,0 +1,62 @@
+# What a developer types. Needs rustup's cargo, a C compiler and make; what else is missing the scripts in tools/
+# provide, or name the command that does. Set CACHE to keep the private environments outside the clone.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: demo test lint layers bench doc fmt clean help
+
+CARGO ?= cargo
+CACHE ?= $(CURDIR)/.cache
+SCALE ?= 1
+PYTEST_ARGS ?=
+export CACHE
+
+demo: ## tour on real data: what it did, how fast, within what memory
+	CMAKE="$$(tools/cmake.sh)"; export CMAKE
+	$(CARGO) run --release -p arrayctl -- demo
+
+test: ## every test: Rust, then the command line against Python's array libraries
+	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"
+	CMAKE="$$(tools/cmake.sh)"; export CMAKE
+	export BLOCKWISE_ORACLE_PYTHON="$$python"
+	$(CARGO) build --workspace --bins --tests
+	$(CARGO) test --workspace
+	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
+	"$$python" -m pytest tests/oracle $(PYTEST_ARGS)
+
+lint: ## format, clippy, file rules, licences and advisories
+	CMAKE="$$(tools/cmake.sh)"; export CMAKE
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	tools/files.sh
+	if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; else echo "cargo-deny is not installed: licences and advisories were not checked (cargo install cargo-deny)"; fi
+
+layers: ## the rule of who may import whom, and the proof that the check bites
+	python3="$$(tools/python.sh)"
+	"$$python3" tools/test_layers.py
+	"$$python3" tools/layers.py
+
+bench: ## blockwise beside its peers, one same-run table into benches/RESULTS.md (SCALE=0.25 for a quick one)
+	python="$$(tools/venv.sh peers benches/peers/requirements.txt)"
+	CMAKE="$$(tools/cmake.sh)"; export CMAKE
+	$(CARGO) build --release -p arrayctl
+	$(CARGO) build --release --example codec_floor
+	release="$$(tools/target_dir.sh)/release"
+	"$$python" benches/bench.py --arrayctl "$$release/arrayctl" --codec-floor "$$release/examples/codec_floor" --scale $(SCALE)
+
+doc: ## API documentation, warnings are errors
+	CMAKE="$$(tools/cmake.sh)"; export CMAKE
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+fmt: ## format the Rust code
+	$(CARGO) fmt --all
+
+clean: ## remove build products and the private environments
+	$(CARGO) clean
+	rm -rf "$(CACHE)"
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\): ## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.ONESHELL:
