@@ -45,7 +45,14 @@ mod sealed {
 /// assert_eq!(i16::cast_slice(&[1, 0, 2, 0]), Some(&[1_i16, 2][..]));
 /// ```
 pub trait Element:
-    sealed::Sealed + bytemuck::CheckedBitPattern + bytemuck::NoUninit + PartialEq + Default + fmt::Debug + Send + Sync
+    sealed::Sealed
+    + bytemuck::CheckedBitPattern
+    + bytemuck::NoUninit
+    + PartialEq
+    + Default
+    + fmt::Debug
+    + Send
+    + Sync
 {
     /// The run-time name of this type.
     const DTYPE: DType;
@@ -139,7 +146,9 @@ impl fmt::Display for DType {
 
 /// A name that is no element type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{name}' is not an element type; use one of bool, int8 to int64, uint8 to uint64, float16, bfloat16, float32, float64, complex64, complex128")]
+#[error(
+    "'{name}' is not an element type; use one of bool, int8 to int64, uint8 to uint64, float16, bfloat16, float32, float64, complex64, complex128"
+)]
 pub struct UnknownDType {
     /// The name as it was given.
     pub name: String,

@@ -11,6 +11,7 @@
 pub mod buffer;
 pub mod dtype;
 pub mod scalar;
+pub mod strided;
 
 pub use buffer::{Buffer, BufferPool};
 pub use dtype::{DType, DTypeVisitor, Element};

@@ -1,0 +1,176 @@
+//! The loops that move bytes, compiled for items of 1, 2, 4, 8 and 16 bytes and once for any other size.
+//!
+//! Invariant: offsets were checked by `Walk::check`; slices are indexed all the same, so a fault here is a panic and
+//! never a stray write. Items are byte arrays: the compiler turns `[u8; 4]` into one unaligned load and store.
+//! Called by [`super::copy`] and [`super::copy_region`].
+
+use super::axes::{Axis, Walk};
+
+/// Bytes of one tile row of a transpose: one cache line, so that every line is read and written whole.
+const TILE_ROW_BYTES: usize = 64;
+
+/// Items a side of the blocks that a transpose visits tile by tile, so that their lines and pages stay cached.
+const BLOCK_ITEMS: usize = 256;
+
+/// Items larger than this are whole lines: no need to block a transpose.
+const LARGEST_BLOCKED_BYTES: usize = 64;
+
+/// The size of an item: a constant to the compiler where it is a usual one.
+trait Size: Copy {
+    fn bytes(self) -> usize;
+    /// Transposes one full tile if there is a typed kernel for this size and these steps.
+    fn tile(self, dst: &mut [u8], src: &[u8], place: Tile) -> bool;
+    /// Items a side of a full tile.
+    fn tile_items(self) -> usize {
+        (TILE_ROW_BYTES / self.bytes()).max(4)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Fixed<const N: usize, const TILE: usize>;
+#[derive(Clone, Copy)]
+struct Any(usize);
+
+/// A full square tile: destination rows run along `across`, source rows along `down`.
+#[derive(Clone, Copy)]
+struct Tile {
+    dst: usize,
+    src: usize,
+    /// Bytes from one destination row to the next.
+    dst_row: usize,
+    /// Bytes from one source row to the next; may step backwards.
+    src_row: isize,
+}
+
+impl<const N: usize, const TILE: usize> Size for Fixed<N, TILE> {
+    #[inline(always)]
+    fn bytes(self) -> usize {
+        N
+    }
+
+    #[inline]
+    fn tile(self, dst: &mut [u8], src: &[u8], place: Tile) -> bool {
+        let mut block = [[[0_u8; N]; TILE]; TILE];
+        let mut at = place.src;
+        for row in &mut block {
+            let items = src[at..at + TILE * N].as_chunks::<N>().0;
+            row.copy_from_slice(items);
+            at = at.wrapping_add_signed(place.src_row);
+        }
+        for column in 0..TILE {
+            let at = place.dst + column * place.dst_row;
+            let items = dst[at..at + TILE * N].as_chunks_mut::<N>().0;
+            for (item, row) in items.iter_mut().zip(&block) {
+                *item = row[column];
+            }
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn tile_items(self) -> usize {
+        TILE
+    }
+}
+
+impl Size for Any {
+    #[inline(always)]
+    fn bytes(self) -> usize {
+        self.0
+    }
+
+    fn tile(self, _: &mut [u8], _: &[u8], _: Tile) -> bool {
+        false
+    }
+}
+
+/// Runs a checked and simplified copy.
+pub(super) fn run(dst: &mut [u8], src: &[u8], walk: Walk) {
+    match walk.item_bytes {
+        1 => items(Fixed::<1, 64>, dst, src, walk),
+        2 => items(Fixed::<2, 32>, dst, src, walk),
+        4 => items(Fixed::<4, 16>, dst, src, walk),
+        8 => items(Fixed::<8, 8>, dst, src, walk),
+        16 => items(Fixed::<16, 4>, dst, src, walk),
+        other => items(Any(other), dst, src, walk),
+    }
+}
+
+fn items<S: Size>(size: S, dst: &mut [u8], src: &[u8], mut walk: Walk) {
+    let (d, s) = (walk.dst_start.unsigned_abs(), walk.src_start.unsigned_abs());
+    let Some(across) = walk.axes.pop() else {
+        return row(size, dst, src, d, s, Axis { len: 1, dst: 0, src: 0 });
+    };
+    // The axis along which the source runs fastest, if it is not the destination's own.
+    let faster =
+        walk.axes.iter().enumerate().filter(|(_, axis)| axis.src != 0 && axis.src.abs() < across.src.abs());
+    let down = faster.min_by_key(|(_, axis)| axis.src.abs()).map(|(index, _)| index);
+    match down.filter(|_| size.bytes() <= LARGEST_BLOCKED_BYTES) {
+        Some(index) => {
+            let down = walk.axes.remove(index);
+            each(&walk.axes, d, s, &mut |d, s| blocks(size, dst, src, d, s, across, down));
+        }
+        None => each(&walk.axes, d, s, &mut |d, s| row(size, dst, src, d, s, across)),
+    }
+}
+
+/// Calls `body` with the two byte offsets of every index of the outer loops.
+fn each(axes: &[Axis], mut d: usize, mut s: usize, body: &mut impl FnMut(usize, usize)) {
+    let Some((axis, inner)) = axes.split_first() else { return body(d, s) };
+    for _ in 0..axis.len {
+        each(inner, d, s, body);
+        d = d.wrapping_add_signed(axis.dst);
+        s = s.wrapping_add_signed(axis.src);
+    }
+}
+
+/// One loop of items.
+#[inline]
+fn row<S: Size>(size: S, dst: &mut [u8], src: &[u8], mut d: usize, mut s: usize, axis: Axis) {
+    let n = size.bytes();
+    for _ in 0..axis.len {
+        dst[d..d + n].copy_from_slice(&src[s..s + n]);
+        d = d.wrapping_add_signed(axis.dst);
+        s = s.wrapping_add_signed(axis.src);
+    }
+}
+
+/// A transpose of `across` (the destination's fast axis) and `down` (the source's), block by block.
+fn blocks<S: Size>(size: S, dst: &mut [u8], src: &[u8], d: usize, s: usize, across: Axis, down: Axis) {
+    for first_across in (0..across.len).step_by(BLOCK_ITEMS) {
+        for first_down in (0..down.len).step_by(BLOCK_ITEMS) {
+            let (d, s) = advanced(d, s, across, first_across);
+            let (d, s) = advanced(d, s, down, first_down);
+            let across = Axis { len: BLOCK_ITEMS.min(across.len - first_across), ..across };
+            let down = Axis { len: BLOCK_ITEMS.min(down.len - first_down), ..down };
+            tiles(size, dst, src, d, s, across, down);
+        }
+    }
+}
+
+fn tiles<S: Size>(size: S, dst: &mut [u8], src: &[u8], d: usize, s: usize, across: Axis, down: Axis) {
+    let side = size.tile_items();
+    let unit = size.bytes().cast_signed();
+    let typed = across.dst == unit && down.src == unit;
+    for first_across in (0..across.len).step_by(side) {
+        for first_down in (0..down.len).step_by(side) {
+            let (d, s) = advanced(d, s, across, first_across);
+            let (d, s) = advanced(d, s, down, first_down);
+            let across = Axis { len: side.min(across.len - first_across), ..across };
+            let down = Axis { len: side.min(down.len - first_down), ..down };
+            let full = across.len == side && down.len == side;
+            let place = Tile { dst: d, src: s, dst_row: down.dst.unsigned_abs(), src_row: across.src };
+            if !(typed && full && size.tile(dst, src, place)) {
+                let (outer, inner) = if across.len < down.len { (across, down) } else { (down, across) };
+                each(&[outer], d, s, &mut |d, s| row(size, dst, src, d, s, inner));
+            }
+        }
+    }
+}
+
+/// The offsets `count` steps along `axis`.
+#[inline(always)]
+fn advanced(d: usize, s: usize, axis: Axis, count: usize) -> (usize, usize) {
+    let count = count.cast_signed();
+    (d.wrapping_add_signed(count * axis.dst), s.wrapping_add_signed(count * axis.src))
+}
