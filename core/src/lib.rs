@@ -1,1 +1,23 @@
-//! stub
+//! The middle layer of Blockwise: boxes and grids, the traits that formats implement, and what runs a copy.
+//!
+//! A computation lives as `Source`s -> plan -> executor -> `Sink`s. Nothing here opens a data file: formats stand in
+//! `blockwise-io` and implement [`Source`] and [`Sink`].
+//!
+//! Called by every crate above; imports only `blockwise-kernels`.
+
+pub mod chunk;
+pub mod context;
+pub mod error;
+pub mod grid;
+pub mod region;
+pub mod sink;
+pub mod source;
+
+pub use blockwise_kernels as kernels;
+pub use chunk::Chunk;
+pub use context::{Cancellation, Event, Observer, TaskContext, Unobserved};
+pub use error::{Error, Fault, Result, StoreFault};
+pub use grid::{AxisGrid, ChunkGrid};
+pub use region::Region;
+pub use sink::Sink;
+pub use source::Source;

@@ -1,1 +1,22 @@
-//! stub
+//! Files and stores as sources and sinks: Zarr, HDF5, NetCDF, npy and raw bytes.
+//!
+//! One model, [`container`], stands between formats and the rest: a [`Container`] is a tree of groups and arrays
+//! with attributes; an array of it is a [`Source`](blockwise_core::Source) with a description. Writing is the
+//! mirror image: a [`ContainerWriter`] is told of groups and arrays and hands out
+//! [`Sink`](blockwise_core::Sink)s; all goes to a partial folder that one rename publishes.
+//!
+//! Invariants: nothing that comes from a file is trusted (sizes are checked before memory is taken, names never
+//! leave the root, decoded lengths must match); nothing appears under its final name before it is whole.
+//!
+//! Called by the facade and by `arrayctl`.
+
+pub mod attribute;
+pub mod container;
+pub mod error;
+
+pub use attribute::{AttributeValue, Attributes};
+pub use container::{
+    ArrayInfo, ArraySpec, CodecSpec, Container, ContainerWriter, ElementType, Format, GroupInfo, MissingChunks,
+    NodePath, OpenOptions, StoredArray, TextArray,
+};
+pub use error::{Error, Result};

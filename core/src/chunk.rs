@@ -1,0 +1,81 @@
+//! A decoded chunk: dtype, shape and C-order elements in a pooled buffer.
+//!
+//! Invariant: the buffer's length is exactly the shape's elements times the dtype's size, in the machine's byte
+//! order. Called by sources (who make chunks), sinks (who take them) and the executor (who holds them).
+
+use crate::error::{Error, Result};
+use crate::region::byte_count;
+use blockwise_kernels::{Buffer, BufferPool, DType, Element};
+
+/// A decoded chunk in memory.
+#[derive(Debug)]
+pub struct Chunk {
+    dtype: DType,
+    shape: Vec<u64>,
+    buffer: Buffer,
+}
+
+impl Chunk {
+    /// A chunk of `shape` whose C-order elements are `buffer`.
+    ///
+    /// # Errors
+    /// If the buffer's length is not what dtype and shape need.
+    pub fn new(dtype: DType, shape: Vec<u64>, buffer: Buffer) -> Result<Self> {
+        let expected_bytes = checked_bytes(dtype, &shape)?;
+        let found_bytes = buffer.len() as u64;
+        if expected_bytes != found_bytes {
+            return Err(Error::ChunkBytes { shape, dtype, expected_bytes, found_bytes });
+        }
+        Ok(Self { dtype, shape, buffer })
+    }
+
+    /// A chunk with unspecified elements, to be overwritten whole.
+    ///
+    /// # Errors
+    /// If the size overflows.
+    pub fn uninit(dtype: DType, shape: &[u64], pool: &BufferPool) -> Result<Self> {
+        let len_bytes = usize::try_from(checked_bytes(dtype, shape)?)
+            .map_err(|_| Error::TooLarge { what: "chunk", shape: shape.to_vec() })?;
+        Ok(Self { dtype, shape: shape.to_vec(), buffer: pool.take(len_bytes) })
+    }
+
+    /// The element type.
+    #[must_use]
+    pub const fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Elements per axis.
+    #[must_use]
+    pub fn shape(&self) -> &[u64] {
+        &self.shape
+    }
+
+    /// The elements' bytes, C order, machine byte order.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// The elements' bytes, to write.
+    #[must_use]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    /// The elements, if `T` is their type (and, for bool, every byte is 0 or 1).
+    #[must_use]
+    pub fn elements<T: Element>(&self) -> Option<&[T]> {
+        if T::DTYPE == self.dtype { T::cast_slice(&self.buffer) } else { None }
+    }
+
+    /// The buffer alone.
+    #[must_use]
+    pub fn into_buffer(self) -> Buffer {
+        self.buffer
+    }
+}
+
+fn checked_bytes(dtype: DType, shape: &[u64]) -> Result<u64> {
+    byte_count(shape, dtype.size()).ok_or_else(|| Error::TooLarge { what: "chunk", shape: shape.to_vec() })
+}

@@ -1,0 +1,141 @@
+//! What a task is given while it runs: the buffer pool, the cancellation flag, and an observer of what happens.
+//!
+//! Invariant: a context lives for one run and is shared by all its tasks. Called by the executor (who makes it),
+//! sources and sinks (who use it), and programs (who cancel and observe).
+
+use crate::error::{Error, Result};
+use blockwise_kernels::BufferPool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A flag that asks a run to stop. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Cancellation {
+    flag: Arc<AtomicBool>,
+}
+
+impl Cancellation {
+    /// A flag that is not set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks the run to stop as soon as its running tasks can.
+    pub fn cancel(&self) {
+        self.flag.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the run was asked to stop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.flag.load(Ordering::Relaxed)
+    }
+}
+
+/// What happens in a run, as it happens. Times are the observer's to take.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A stage begins.
+    StageStarted {
+        /// Its position in the plan, from 0.
+        stage: usize,
+        /// What it does, for people.
+        name: &'a str,
+        /// Chunks that it will write.
+        chunks: u64,
+        /// Decoded bytes that it will write.
+        bytes: u64,
+    },
+    /// A chunk was read and decoded.
+    ChunkRead {
+        /// The stage.
+        stage: usize,
+        /// Decoded bytes.
+        bytes: u64,
+        /// Seconds it took.
+        secs: f64,
+    },
+    /// A chunk was encoded and stored.
+    ChunkWritten {
+        /// The stage.
+        stage: usize,
+        /// Decoded bytes.
+        bytes: u64,
+        /// Stored bytes.
+        stored_bytes: u64,
+        /// Seconds it took.
+        secs: f64,
+    },
+    /// A commit box was found done by an earlier run.
+    ChunksSkipped {
+        /// The stage.
+        stage: usize,
+        /// Chunks in it.
+        chunks: u64,
+        /// Decoded bytes in them.
+        bytes: u64,
+    },
+    /// A stage is complete.
+    StageFinished {
+        /// Its position in the plan, from 0.
+        stage: usize,
+    },
+    /// The bytes reserved of the budget changed.
+    Memory {
+        /// Bytes reserved now.
+        reserved_bytes: u64,
+    },
+}
+
+/// Who wants to know what happens in a run: progress bars, reports, traces.
+///
+/// Called from the run's threads, so it must be quick.
+pub trait Observer: Send + Sync {
+    /// Takes note of `event`.
+    fn observe(&self, event: &Event<'_>);
+}
+
+/// An observer that takes no note.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn observe(&self, _event: &Event<'_>) {}
+}
+
+/// What a task is given while it runs.
+#[derive(Clone, Copy)]
+pub struct TaskContext<'a> {
+    pool: &'a BufferPool,
+    cancellation: &'a Cancellation,
+}
+
+impl<'a> TaskContext<'a> {
+    /// The context of a run.
+    #[must_use]
+    pub const fn new(pool: &'a BufferPool, cancellation: &'a Cancellation) -> Self {
+        Self { pool, cancellation }
+    }
+
+    /// Where chunk memory comes from.
+    #[must_use]
+    pub const fn pool(&self) -> &'a BufferPool {
+        self.pool
+    }
+
+    /// The flag that asks the run to stop.
+    #[must_use]
+    pub const fn cancellation(&self) -> &'a Cancellation {
+        self.cancellation
+    }
+
+    /// An error if the run was asked to stop.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], then.
+    pub fn check_cancelled(&self) -> Result<()> {
+        if self.cancellation.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,73 @@
+//! [`Source`]: where chunks come from. The contract that every format implements.
+//!
+//! Called by the planner (grid, costs) and by the executor (reads, from many threads at once).
+
+use crate::chunk::Chunk;
+use crate::context::TaskContext;
+use crate::error::Result;
+use crate::grid::ChunkGrid;
+use blockwise_kernels::{Buffer, DType};
+use std::sync::Arc;
+
+/// An array that is read chunk by chunk.
+///
+/// # Contract
+/// * The answers to `dtype`, `grid`, `label`, `read_scratch_bytes` and `encoding` never change.
+/// * `read` is called from many threads at once, for any chunk, in any order, any number of times, and gives the
+///   same elements each time. It takes its result from `cx.pool()`, holds no more than that result plus
+///   [`read_scratch_bytes`](Source::read_scratch_bytes) while it runs, and starts no threads.
+/// * Corrupt input is an error that names file and cause; never a fill value, never a panic. Only a chunk that the
+///   format defines as absent (no file, no address) reads as fill values, subject to the policy the source was
+///   opened with.
+/// * A long read polls `cx.check_cancelled()` between its parts.
+pub trait Source: Send + Sync {
+    /// What people call the array: its path and node, such as `era5.nc::t2m`.
+    fn label(&self) -> &str;
+
+    /// Type of the elements.
+    fn dtype(&self) -> DType;
+
+    /// How the array is cut for reading: the smallest boxes that can be read without decoding one twice. For a
+    /// sharded Zarr array these are the inner chunks.
+    fn grid(&self) -> &ChunkGrid;
+
+    /// Upper bound on the bytes that reading any chunk holds beyond the decoded, clipped chunk itself: encoded
+    /// bytes, codec scratch, the full chunk where the edge is clipped.
+    fn read_scratch_bytes(&self) -> u64;
+
+    /// Chunk `index`: the elements of `self.grid().region(index)` (clipped at the edge) in C order and machine
+    /// byte order.
+    ///
+    /// # Errors
+    /// If the chunk cannot be read or is not what the format says it must be.
+    fn read(&self, index: &[u64], cx: &TaskContext<'_>) -> Result<Chunk>;
+
+    /// Bytes that the whole array takes in storage, where that is known without reading it.
+    fn stored_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// This array cut along `grid` instead, if reading any box costs no more than reading its bytes (contiguous
+    /// and uncompressed layouts). `None`: only `self.grid()` is cheap.
+    fn recut(&self, grid: &ChunkGrid) -> Option<Arc<dyn Source>> {
+        let _ = grid;
+        None
+    }
+
+    /// A text that says how a stored chunk is encoded, down to dtype, byte order, codecs with parameters and the
+    /// handling of edges: equal texts mean that the encoded bytes of one may stand for the other's. `None`: stored
+    /// chunks cannot be handed out encoded.
+    fn encoding(&self) -> Option<&str> {
+        None
+    }
+
+    /// The stored bytes of chunk `index` if [`encoding`](Source::encoding) is `Some`; `Ok(None)` if the chunk is
+    /// absent in storage.
+    ///
+    /// # Errors
+    /// As [`read`](Source::read).
+    fn read_encoded(&self, index: &[u64], cx: &TaskContext<'_>) -> Result<Option<Buffer>> {
+        let _ = (index, cx);
+        Ok(None)
+    }
+}
