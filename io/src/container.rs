@@ -73,7 +73,10 @@ impl NodePath {
     /// If `name` is empty, `.`, `..`, or holds a slash or NUL.
     pub fn child(&self, name: &str) -> Result<Self> {
         if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
-            return Err(Error::UnsafePath { path: format!("{self}/{name}"), why: "this is no valid node name" });
+            return Err(Error::UnsafePath {
+                path: format!("{self}/{name}"),
+                why: "this is no valid node name",
+            });
         }
         let mut components = self.components.clone();
         components.push(name.to_owned());

@@ -23,7 +23,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A disk is full.
-    #[error("{path}: the disk is full: {needed_bytes} bytes more were needed, {free_bytes} are free; free some space and run again with --resume")]
+    #[error(
+        "{path}: the disk is full: {needed_bytes} bytes more were needed, {free_bytes} are free; free some space and run again with --resume"
+    )]
     NoSpace {
         /// The file that was being written.
         path: String,
@@ -87,7 +89,9 @@ pub enum Error {
         why: &'static str,
     },
     /// The destination is there already.
-    #[error("{path}: exists already; use --overwrite to replace it, or --resume to finish an interrupted run")]
+    #[error(
+        "{path}: exists already; use --overwrite to replace it, or --resume to finish an interrupted run"
+    )]
     Exists {
         /// The destination.
         path: String,
@@ -116,9 +120,10 @@ impl StoreFault for Error {
         match self {
             Self::Os { .. } | Self::NoSpace { .. } => Fault::Failed,
             Self::NotFound { .. } | Self::Usage { .. } => Fault::Usage,
-            Self::Corrupt { .. } | Self::Unsupported { .. } | Self::MissingChunk { .. } | Self::UnsafePath { .. } => {
-                Fault::BadInput
-            }
+            Self::Corrupt { .. }
+            | Self::Unsupported { .. }
+            | Self::MissingChunk { .. }
+            | Self::UnsafePath { .. } => Fault::BadInput,
             Self::Limit { .. } | Self::Exists { .. } | Self::Refused { .. } => Fault::Refused,
             Self::Core(error) => error.fault(),
         }

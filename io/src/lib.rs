@@ -13,10 +13,11 @@
 pub mod attribute;
 pub mod container;
 pub mod error;
+pub mod store;
 
 pub use attribute::{AttributeValue, Attributes};
 pub use container::{
-    ArrayInfo, ArraySpec, CodecSpec, Container, ContainerWriter, ElementType, Format, GroupInfo, MissingChunks,
-    NodePath, OpenOptions, StoredArray, TextArray,
+    ArrayInfo, ArraySpec, CodecSpec, Container, ContainerWriter, ElementType, Format, GroupInfo,
+    MissingChunks, NodePath, OpenOptions, StoredArray, TextArray,
 };
 pub use error::{Error, Result};
