@@ -118,7 +118,9 @@ pub enum Error {
         remedy: &'static str,
     },
     /// A spill file could not be written or read.
-    #[error("spill file {path}: {action} of {len_bytes} bytes at {offset} failed: {source}; check the disk, or choose another with --spill-dir")]
+    #[error(
+        "spill file {path}: {action} of {len_bytes} bytes at {offset} failed: {source}; check the disk, or choose another with --spill-dir"
+    )]
     Spill {
         /// The file.
         path: String,
@@ -132,7 +134,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A spilled chunk is not what was written.
-    #[error("spill file {path}: the piece at {offset} has checksum {found:08x}, written as {expected:08x}; the disk is damaged or another program wrote there: run again with another --spill-dir")]
+    #[error(
+        "spill file {path}: the piece at {offset} has checksum {found:08x}, written as {expected:08x}; the disk is damaged or another program wrote there: run again with another --spill-dir"
+    )]
     SpillDamaged {
         /// The file.
         path: String,
@@ -189,7 +193,9 @@ impl Error {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Rank { .. } | Self::Shape { .. } | Self::ChunkOfZero { .. } | Self::Usage { .. } => Fault::Usage,
+            Self::Rank { .. } | Self::Shape { .. } | Self::ChunkOfZero { .. } | Self::Usage { .. } => {
+                Fault::Usage
+            }
             Self::TooLarge { .. } | Self::OverBudget { .. } => Fault::Refused,
             Self::NoSuchChunk { .. }
             | Self::ChunkBytes { .. }

@@ -145,6 +145,20 @@ impl AxisGrid {
         })
     }
 
+    /// The axis with every `multiple` chunks made one (0 counts as 1).
+    #[must_use]
+    pub fn coarsened(&self, multiple: u64) -> Self {
+        let multiple = multiple.max(1);
+        let cuts = match &self.cuts {
+            Cuts::Regular(chunk) => Cuts::Regular(chunk.saturating_mul(multiple)),
+            Cuts::Starts(starts) => {
+                let step = usize::try_from(multiple).unwrap_or(usize::MAX);
+                Cuts::Starts(starts.iter().copied().step_by(step).collect())
+            }
+        };
+        Self { extent: self.extent, cuts }
+    }
+
     /// The axis cut wherever `self` or `other` is.
     #[must_use]
     pub fn refined_by(&self, other: &Self) -> Self {

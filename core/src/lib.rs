@@ -5,13 +5,18 @@
 //!
 //! Called by every crate above; imports only `blockwise-kernels`.
 
+pub mod budget;
 pub mod chunk;
 pub mod context;
 pub mod error;
+pub mod exec;
 pub mod grid;
+pub mod memory;
+pub mod plan;
 pub mod region;
 pub mod sink;
 pub mod source;
+pub mod spill;
 
 pub use blockwise_kernels as kernels;
 pub use chunk::Chunk;

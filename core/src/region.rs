@@ -34,7 +34,10 @@ impl Region {
     /// If the two differ in length, the rank is above [`MAX_RANK`], an end or the element count overflows.
     pub fn new(origin: Vec<u64>, shape: Vec<u64>) -> Result<Self> {
         if origin.len() != shape.len() || shape.len() > MAX_RANK {
-            return Err(Error::Rank { expected: shape.len().min(MAX_RANK), found: origin.len().max(shape.len()) });
+            return Err(Error::Rank {
+                expected: shape.len().min(MAX_RANK),
+                found: origin.len().max(shape.len()),
+            });
         }
         let fits = origin.iter().zip(&shape).all(|(o, s)| o.checked_add(*s).is_some());
         if !fits || element_count(&shape).is_none() {

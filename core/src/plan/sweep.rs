@@ -1,0 +1,271 @@
+//! The order in which a stage visits its output chunks, and the memory that the order costs.
+//!
+//! A stage decodes each input chunk once and holds it until its last output is done. Which inputs are held at a
+//! time depends on the order of the outputs alone. Invariants: a sweep visits every output exactly once, all of one
+//! commit box (a shard) before the next; [`Sweep::held_elements`] is an upper bound of the input elements held at
+//! any time when outputs run one by one. Called by the planner (to choose) and by the executor (to run).
+//!
+//! The bound is ours; it is the rechunker idea of consolidated reads turned round: rather than choose boxes, it
+//! counts what a lexicographic order carries across each axis.
+
+use crate::grid::{AxisGrid, ChunkGrid};
+use std::ops::Range;
+
+/// An order of output chunks: by commit box, then by chunk inside the box, both with `axes[0]` slowest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sweep {
+    axes: Vec<usize>,
+}
+
+/// What inputs do along one axis at one level of the order, in elements; maxima over the positions on that axis.
+#[derive(Clone, Copy, Debug)]
+struct Crossing {
+    /// Elements in inputs that reach beyond the current output on this axis: held while the axis advances.
+    carried: u64,
+    /// Elements in inputs that the current output alone needs.
+    single: u64,
+}
+
+impl Sweep {
+    /// The order with the given axes, slowest first; they must be a permutation of `0..rank`.
+    pub(crate) fn new(axes: Vec<usize>) -> Self {
+        debug_assert!((0..axes.len()).all(|axis| axes.contains(&axis)));
+        Self { axes }
+    }
+
+    /// The order that holds the fewest input elements, and how many those are. Among equals, the one nearest to C
+    /// order. All orders are tried up to rank 6; above that the axes are chosen one after another.
+    pub(crate) fn cheapest(input: &ChunkGrid, output: &ChunkGrid, commit: &ChunkGrid) -> (Self, u64) {
+        let crossings = Crossings::new(input, output, commit);
+        let rank = input.rank();
+        let mut best: Option<(u64, Vec<usize>)> = None;
+        let mut consider = |axes: &[usize]| {
+            let held = crossings.held_elements(axes);
+            if best.as_ref().is_none_or(|(least, _)| held < *least) {
+                best = Some((held, axes.to_vec()));
+            }
+        };
+        if rank <= 6 {
+            permutations(&mut (0..rank).collect::<Vec<_>>(), 0, &mut consider);
+        } else {
+            let mut axes: Vec<usize> = (0..rank).collect();
+            for slot in 0..rank {
+                let pick = (slot..rank).min_by_key(|&from| {
+                    let mut trial = axes.clone();
+                    let axis = trial.remove(from);
+                    trial.insert(slot, axis);
+                    crossings.held_elements(&trial)
+                });
+                let axis = axes.remove(pick.unwrap_or(slot));
+                axes.insert(slot, axis);
+            }
+            consider(&axes);
+        }
+        let (held, axes) = best.unwrap_or((1, Vec::new()));
+        (Self::new(axes), held)
+    }
+
+    /// Upper bound of the input elements held at once in this order.
+    #[cfg(test)]
+    fn held_elements(&self, input: &ChunkGrid, output: &ChunkGrid, commit: &ChunkGrid) -> u64 {
+        Crossings::new(input, output, commit).held_elements(&self.axes)
+    }
+
+    /// The chunks of `ranges` (index ranges per axis) in this order.
+    pub(crate) fn visit(&self, ranges: Vec<Range<u64>>) -> Visit {
+        let current =
+            ranges.iter().all(|r| r.start < r.end).then(|| ranges.iter().map(|r| r.start).collect());
+        Visit { axes: self.axes.clone(), ranges, current }
+    }
+}
+
+/// Iterator over the chunk indices of a box of chunks.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    axes: Vec<usize>,
+    ranges: Vec<Range<u64>>,
+    current: Option<Vec<u64>>,
+}
+
+impl Iterator for Visit {
+    type Item = Vec<u64>;
+
+    fn next(&mut self) -> Option<Vec<u64>> {
+        let now = self.current.take()?;
+        let mut next = now.clone();
+        for &axis in self.axes.iter().rev() {
+            next[axis] += 1;
+            if next[axis] < self.ranges[axis].end {
+                self.current = Some(next);
+                break;
+            }
+            next[axis] = self.ranges[axis].start;
+        }
+        Some(now)
+    }
+}
+
+struct Crossings {
+    extents: Vec<u64>,
+    /// Per axis: between commit boxes, and between the chunks inside one.
+    levels: [Vec<Crossing>; 2],
+    two_levels: bool,
+}
+
+impl Crossings {
+    fn new(input: &ChunkGrid, output: &ChunkGrid, commit: &ChunkGrid) -> Self {
+        let two_levels = output != commit;
+        let over = |f: &dyn Fn(usize) -> Crossing| (0..input.rank()).map(f).collect::<Vec<_>>();
+        let outer = over(&|k| crossing(&input.axes()[k], &commit.axes()[k], None));
+        let inner = if two_levels {
+            over(&|k| crossing(&input.axes()[k], &output.axes()[k], Some(&commit.axes()[k])))
+        } else {
+            Vec::new()
+        };
+        Self { extents: input.shape(), levels: [outer, inner], two_levels }
+    }
+
+    /// Sums what is carried at each step of the lexicographic order: an input carried across axis `k` may be any
+    /// along the faster axes, and is single along the slower ones. Saturates, so that a hopeless order stays so.
+    fn held_elements(&self, axes: &[usize]) -> u64 {
+        let mut reach: Vec<u64> = self.extents.clone();
+        let mut held = 0_u64;
+        let levels = if self.two_levels { 2 } else { 1 };
+        for level in &self.levels[..levels] {
+            for &axis in axes {
+                let cross_section =
+                    product(reach.iter().enumerate().filter(|(k, _)| *k != axis).map(|(_, n)| *n));
+                held = held.saturating_add(cross_section.saturating_mul(level[axis].carried));
+                reach[axis] = level[axis].single;
+            }
+        }
+        held.saturating_add(product(reach.into_iter()))
+    }
+}
+
+fn product(mut factors: impl Iterator<Item = u64>) -> u64 {
+    factors.try_fold(1_u64, u64::checked_mul).unwrap_or(u64::MAX)
+}
+
+/// Scans the outputs of an axis. With `within`, inputs that reach beyond the commit box are left out: they count at
+/// the outer level.
+fn crossing(input: &AxisGrid, output: &AxisGrid, within: Option<&AxisGrid>) -> Crossing {
+    let mut most = Crossing { carried: 0, single: 0 };
+    for index in 0..output.count() {
+        let range = output.start(index)..output.start(index + 1);
+        let bounds = match within.and_then(|commit| Some((commit, commit.chunk_of(range.start)?))) {
+            Some((commit, at)) => commit.start(at)..commit.start(at + 1),
+            None => 0..input.extent(),
+        };
+        let touched = input.chunks_in(range.clone());
+        let (mut carried, mut left_out) = (0, 0);
+        // Only the first and the last input can reach beyond the output.
+        let ends = [touched.start, touched.end.saturating_sub(1)];
+        for (n, &at) in ends.iter().enumerate() {
+            if touched.is_empty() || (n == 1 && ends[0] == ends[1]) {
+                continue;
+            }
+            let (start, end) = (input.start(at), input.start(at + 1));
+            if start < bounds.start || end > bounds.end {
+                left_out += end - start;
+            } else if start < range.start || end > range.end {
+                carried += end - start;
+            }
+        }
+        let total = input.start(touched.end) - input.start(touched.start);
+        most.carried = most.carried.max(carried);
+        most.single = most.single.max(total - carried - left_out);
+    }
+    most
+}
+
+fn permutations(axes: &mut [usize], fixed: usize, consider: &mut dyn FnMut(&[usize])) {
+    if fixed == axes.len() {
+        consider(axes);
+        return;
+    }
+    for pick in fixed..axes.len() {
+        axes[fixed..=pick].rotate_right(1); // keeps the rest in order, so that C order comes first
+        permutations(axes, fixed + 1, consider);
+        axes[fixed..=pick].rotate_left(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::region::Region;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn a_time_series_rechunk_holds_everything_in_one_pass() {
+        let shape = [2920, 361, 720];
+        let input = ChunkGrid::regular(&shape, &[40, 361, 720]).unwrap();
+        let output = ChunkGrid::regular(&shape, &[2920, 19, 36]).unwrap();
+        let (_, held) = Sweep::cheapest(&input, &output, &output);
+        assert_eq!(held, 2920 * 361 * 720);
+        let pieces = ChunkGrid::regular(&shape, &[40, 19, 720]).unwrap();
+        assert_eq!(Sweep::cheapest(&input, &pieces, &pieces).1, 40 * 361 * 720);
+        assert_eq!(Sweep::cheapest(&pieces, &output, &output).1, 2920 * 19 * 720);
+    }
+
+    fn grid_of(extents: &[u64], chunks: &[u64]) -> ChunkGrid {
+        ChunkGrid::regular(extents, chunks).unwrap()
+    }
+
+    /// The most elements held when outputs run one by one, by playing the sweep.
+    fn played(sweep: &Sweep, input: &ChunkGrid, output: &ChunkGrid, commit: &ChunkGrid) -> (u64, u64) {
+        let whole = |g: &ChunkGrid| g.counts().iter().map(|n| 0..*n).collect::<Vec<_>>();
+        let order: Vec<Vec<u64>> = sweep
+            .visit(whole(commit))
+            .flat_map(|box_index| sweep.visit(output.chunks_in(&commit.region(&box_index).unwrap())))
+            .collect();
+        let mut uses: HashMap<Vec<u64>, u64> = HashMap::new();
+        let inputs = |out: &Vec<u64>| -> Vec<Vec<u64>> {
+            let region: Region = output.region(out).unwrap();
+            Sweep::new((0..input.rank()).collect()).visit(input.chunks_in(&region)).collect()
+        };
+        order.iter().flat_map(&inputs).for_each(|i| *uses.entry(i).or_default() += 1);
+        let (mut held, mut most) = (HashMap::new(), 0);
+        for out in &order {
+            for i in inputs(out) {
+                held.insert(i.clone(), input.region(&i).unwrap().len());
+            }
+            most = most.max(held.values().sum::<u64>());
+            for i in inputs(out) {
+                let left = uses.get_mut(&i).unwrap();
+                *left -= 1;
+                if *left == 0 {
+                    held.remove(&i);
+                }
+            }
+        }
+        assert!(held.is_empty());
+        (most, order.len() as u64)
+    }
+
+    proptest! {
+        #[test]
+        fn the_bound_holds(
+            extents in proptest::collection::vec(1_u64..12, 1..4),
+            seed in proptest::collection::vec((1_u64..6, 1_u64..4, 1_u64..3), 4),
+            turn in 0_usize..6,
+        ) {
+            let rank = extents.len();
+            let input = grid_of(&extents, &seed[..rank].iter().map(|s| s.0).collect::<Vec<_>>());
+            let output = grid_of(&extents, &seed[..rank].iter().map(|s| s.1).collect::<Vec<_>>());
+            let commit = grid_of(&extents, &seed[..rank].iter().map(|s| s.1 * s.2).collect::<Vec<_>>());
+            let mut axes: Vec<usize> = (0..rank).collect();
+            axes.rotate_left(turn % rank);
+            let sweep = Sweep::new(axes);
+            for commit in [&output, &commit] {
+                let (most, visited) = played(&sweep, &input, &output, commit);
+                prop_assert_eq!(visited, output.chunk_count());
+                let bound = sweep.held_elements(&input, &output, commit);
+                prop_assert!(bound >= most, "bound {} below {}", bound, most);
+                prop_assert!(Sweep::cheapest(&input, &output, commit).1 <= bound);
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Failures, panics and cancellation end a run with the task named and nothing left running.
+
+use crate::support::{ReadFault, Stubborn, plan_within, resources};
+use blockwise_core::context::Observer;
+use blockwise_core::exec::run_copy;
+use blockwise_core::memory::MemoryArray;
+use blockwise_core::plan::{CopyOptions, plan_copy};
+use blockwise_core::{Cancellation, ChunkGrid, Error, Event, Fault, Sink, Source, Unobserved};
+use std::sync::Arc;
+
+fn ends(fault: Option<ReadFault>) -> (Arc<dyn Source>, Arc<dyn Sink>) {
+    let grid = ChunkGrid::regular(&[40, 40], &[4, 40]).unwrap();
+    let elements: Vec<u32> = (0..1600).collect();
+    let source = Stubborn { fault, ..Stubborn::new(grid, &elements) };
+    let output = ChunkGrid::regular(&[40, 40], &[40, 4]).unwrap();
+    let sink = MemoryArray::zeros("out", source.inner_dtype(), output).unwrap();
+    (Arc::new(source), Arc::new(sink))
+}
+
+impl Stubborn {
+    fn inner_dtype(&self) -> blockwise_kernels::DType {
+        Source::dtype(self)
+    }
+}
+
+fn run(fault: ReadFault, budget_bytes: u64) -> Error {
+    let (source, sink) = ends(Some(fault));
+    let (plan, resources) = plan_within(&source, &sink, budget_bytes, 3);
+    run_copy(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap_err()
+}
+
+#[test]
+fn an_error_names_its_chunk() {
+    for budget_bytes in [2_000, 1 << 20] {
+        let error = run(
+            |index| if index[0] == 7 { Err(Error::Usage { message: "bad".into() }) } else { Ok(()) },
+            budget_bytes,
+        );
+        assert_eq!(error.to_string(), "read of stubborn, chunk [7, 0] [28:32, 0:40]: bad");
+        assert_eq!(error.fault(), Fault::Usage);
+    }
+}
+
+#[test]
+fn a_panic_is_an_error_with_its_chunk() {
+    let error =
+        run(|index| if index[0] == 3 { panic!("closure broke at {index:?}") } else { Ok(()) }, 1 << 20);
+    let text = error.to_string();
+    assert!(text.contains("chunk [3, 0]") && text.contains("closure broke at [3, 0]"), "{text}");
+}
+
+#[test]
+fn a_budget_that_cannot_work_is_refused_with_one_that_does() {
+    let (source, sink) = ends(None);
+    let refused = plan_copy(source, sink, &resources(100, 2), &CopyOptions::default());
+    let Err(Error::OverBudget { needed_bytes, budget_bytes, .. }) = refused else { panic!("not refused") };
+    assert_eq!(budget_bytes, 100);
+    // One piece of each kind: an input chunk and the piece cut from it.
+    assert!((640..=1600).contains(&needed_bytes), "{needed_bytes}");
+}
+
+#[test]
+fn temporary_files_respect_the_limit() {
+    let (source, sink) = ends(None);
+    let resources = blockwise_core::plan::Resources { spill_limit_bytes: Some(1000), ..resources(2_000, 1) };
+    let plan = plan_copy(source, sink, &resources, &CopyOptions::default()).unwrap();
+    assert!(plan.summary().temporary_bytes > 6_400);
+    let error = run_copy(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap_err();
+    assert!(matches!(error, Error::NoSpace { free_bytes: 1000, .. }), "{error}");
+}
+
+struct CancelAtFirstRead(Cancellation);
+
+impl Observer for CancelAtFirstRead {
+    fn observe(&self, event: &Event<'_>) {
+        if matches!(event, Event::ChunkRead { .. }) {
+            self.0.cancel();
+        }
+    }
+}
+
+#[test]
+fn cancellation_stops_the_run() {
+    let (source, sink) = ends(None);
+    let (plan, resources) = plan_within(&source, &sink, 1 << 20, 2);
+    let cancellation = Cancellation::new();
+    let outcome = run_copy(&plan, &resources, &CancelAtFirstRead(cancellation.clone()), &cancellation);
+    assert!(matches!(outcome, Err(Error::Cancelled)));
+}

@@ -1,0 +1,12 @@
+//! Integration tests of core: whole copies through plans and the local engine.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests stop at the first surprise"
+)]
+
+mod copies;
+mod failures;
+mod scale;
+mod support;
