@@ -1,5 +1,6 @@
 # What a developer types. Needs rustup's cargo, a C compiler and make; what else is missing the scripts in tools/
 # provide, or name the command that does. Set CACHE to keep the private environments outside the clone.
+# PYTEST_ARGS and BENCH_ARGS go to pytest and to benches/bench.py.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -10,6 +11,7 @@ CARGO ?= cargo
 CACHE ?= $(CURDIR)/.cache
 SCALE ?= 1
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 export CACHE
 
 demo: ## tour on real data: what it did, how fast, within what memory
@@ -41,9 +43,10 @@ bench: ## blockwise beside its peers, one same-run table into benches/RESULTS.md
 	python="$$(tools/venv.sh peers benches/peers/requirements.txt)"
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	$(CARGO) build --release -p arrayctl
-	$(CARGO) build --release --example codec_floor
+	$(CARGO) build --release -p blockwise --example codec_floor
 	release="$$(tools/target_dir.sh)/release"
-	"$$python" benches/bench.py --arrayctl "$$release/arrayctl" --codec-floor "$$release/examples/codec_floor" --scale $(SCALE)
+	"$$python" benches/bench.py --arrayctl "$$release/arrayctl" --codec-floor "$$release/examples/codec_floor" \
+	  --scale $(SCALE) $(BENCH_ARGS)
 
 doc: ## API documentation, warnings are errors
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE

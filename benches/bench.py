@@ -1,0 +1,368 @@
+"""`make bench`: blockwise beside its peers in one run, the same work and the same output codec for all.
+
+Every engine runs in a process of its own, in turn (A B A B ...), on the same warm input; medians are reported, and the peak
+memory of the worst run. Imports of Python peers are not counted. After its first run each engine's output is compared with
+the source in random windows; an output that differs fails the benchmark.
+
+usage: bench.py --arrayctl PATH [--codec-floor PATH] [--scale S] [--reps N] [--only rechunk,shards,codec,nc2zarr,nc2nc,memory]
+                [--data FOLDER] [--out FILE.md]
+
+CACHE names the folder for data and outputs (default: .cache). BLOCKWISE_BENCH_ZARRS_TOOLS=1 installs zarrs_tools there if
+zarrs_reencode is not on the path (15 minutes on two cores).
+"""
+
+import argparse
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+import platform
+import random
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+
+import numpy as np
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+CACHE = pathlib.Path(os.environ.get("CACHE") or ROOT / ".cache")
+sys.path.insert(0, str(HERE / "peers"))
+from peer import CODECS  # noqa: E402
+
+MIB = 1 << 20
+RUN_LIMIT_SECS = 1800
+BLOSC, ZSTD = "blosc:zstd:3:shuffle", "zstd:1"
+BASELINE_BYTES = 96 * MIB
+
+
+@dataclasses.dataclass
+class Engine:
+    """One row of a table."""
+
+    label: str
+    command: Callable[[pathlib.Path], list]  # given the destination
+    reports_secs: bool = False  # prints {"secs": ...} itself; otherwise the wall time of the process counts
+    writes: bool = True
+
+
+@dataclasses.dataclass
+class Workload:
+    """One table."""
+
+    name: str
+    title: str
+    source: pathlib.Path
+    suffix: str
+    engines: list[Engine]
+
+
+@dataclasses.dataclass
+class Sample:
+    secs: float
+    peak_bytes: int
+    written_bytes: int
+
+
+class Failed(Exception):
+    """A run that ended badly; its message stands in the table."""
+
+
+def run_once(engine, destination):
+    """One measured run; the output stays."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        launcher = [sys.executable, "-S", "-E", ROOT / "tools" / "peak_rss.py", report.name, "0"]
+        command = [str(part) for part in [*launcher, *engine.command(destination)]]
+        os.sync()  # what others wrote must not be written back during this run
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_LIMIT_SECS)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"not done after {RUN_LIMIT_SECS} s") from None
+        if done.returncode:
+            sys.stderr.write(f"$ {shlex.join(command)}\n{done.stderr}")
+            raise Failed(f"exit {done.returncode}: {(done.stderr.strip().splitlines() or ['?'])[-1][:120]}")
+        measured = json.load(report)
+    secs = json.loads(done.stdout.splitlines()[-1])["secs"] if engine.reports_secs else measured["secs"]
+    return Sample(secs, measured["peak_bytes"], disk_bytes(destination))
+
+
+def disk_bytes(path):
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.exists() else 0
+
+
+def open_array(path):
+    """Something to slice, whatever the format."""
+    if path.suffix in (".h5", ".nc"):
+        import h5py
+
+        return h5py.File(path)["t2m"]
+    import zarr
+
+    node = zarr.open(str(path), mode="r")
+    return node if isinstance(node, zarr.Array) else next(iter(node.arrays()))[1]
+
+
+def check(source, destination):
+    """Compares random windows of the output with the source."""
+    a, b = open_array(source), open_array(destination)
+    if a.shape != b.shape or a.dtype != b.dtype:
+        raise Failed(f"WRONG RESULT: {b.dtype} {b.shape}")
+    pick = random.Random(1)
+    for _ in range(4):
+        corner = [pick.randrange(max(1, size - 48)) for size in a.shape]
+        window = tuple(slice(start, start + 48) for start in corner)
+        if not np.array_equal(a[window], b[window]):
+            raise Failed(f"WRONG RESULT in {window}")
+
+
+def remove(path):
+    for leftover in [path, *path.parent.glob(path.name + ".partial-*")]:
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+
+
+def measure(workload, reps, outputs):
+    """All engines in turn, `reps` times: {label: [samples] or the reason of failure}."""
+    results = {engine.label: [] for engine in workload.engines}
+    for path in workload.source.rglob("*") if workload.source.is_dir() else [workload.source]:
+        if path.is_file():
+            path.read_bytes()  # into the page cache
+    for rep in range(reps):
+        for engine in workload.engines:
+            samples = results[engine.label]
+            if not isinstance(samples, list):
+                continue
+            destination = outputs / f"out{workload.suffix}"
+            remove(destination)
+            try:
+                samples.append(run_once(engine, destination))
+                if rep == 0 and engine.writes:
+                    check(workload.source, destination)
+            except Failed as failure:
+                results[engine.label] = str(failure)
+            print(f"{workload.name} {engine.label} {rep + 1}/{reps}: {results[engine.label]}", flush=True)
+            remove(destination)
+    return results
+
+
+def table(workload, results):
+    """Markdown: the first engine is what the others are compared with."""
+    medians = {
+        label: statistics.median(sample.secs for sample in samples)
+        for label, samples in results.items()
+        if isinstance(samples, list) and samples
+    }
+    first = medians.get(workload.engines[0].label)
+    floor = medians.get("codec floor")
+    lines = [
+        f"## {workload.title}",
+        "",
+        "| engine | seconds (all runs) | peak MB | MB written | time / first row | time / floor |",
+        "|---|---|---|---|---|---|",
+    ]
+    for label, samples in results.items():
+        if label not in medians:
+            lines.append(f"| {label} | {samples or 'no run'} | | | | |")
+            continue
+        secs = medians[label]
+        runs = ", ".join(f"{sample.secs:.2f}" for sample in samples)
+        peak = max(sample.peak_bytes for sample in samples) / 1e6
+        written = samples[-1].written_bytes / 1e6
+        to_first = f"{secs / first:.2f}" if first else ""
+        to_floor = f"{secs / floor:.2f}" if floor else ""
+        lines.append(
+            f"| {label} | **{secs:.2f}** ({runs}) | {peak:.0f} | {written:.0f} | {to_first} | {to_floor} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def workloads(args, data, work_dir, shape):
+    zarr_in, hdf5_in = data / "climate.zarr", data / "climate.nc.h5"
+    tall, wide = f"{shape[0]},19,36", "40,361,720"
+
+    def ours(command, source, budget, *options):
+        label = f"blockwise {budget}"
+        return Engine(
+            label, lambda out: [args.arrayctl, command, source, out, "--memory", budget, "-q", *options]
+        )
+
+    def peer(engine, kind, source, codec, chunks):
+        program = [sys.executable, HERE / "peers" / "peer.py", engine, kind, source]
+        return Engine(engine, lambda out: [*program, out, codec, chunks, work_dir], reports_secs=True)
+
+    def floor(source, codec, chunks):
+        if not args.codec_floor:
+            return []
+        command = [args.codec_floor, source, "--chunks", chunks, "--codec", codec]
+        return [Engine("codec floor", lambda _: command, reports_secs=True, writes=False)]
+
+    rechunk = ("--chunks", tall, "--codec", BLOSC)
+    # Shards of the same extent as the plain chunks, each of inner chunks an eighth of its length.
+    shards = ("--chunks", f"{max(1, shape[0] // 8)},19,36", "--shards", f"{max(1, shape[0] // 8) * 8},19,36")
+    yield Workload(
+        "rechunk",
+        f"Rechunk Zarr to Zarr, (40, 361, 720) to ({shape[0]}, 19, 36), {BLOSC}",
+        zarr_in,
+        ".zarr",
+        [
+            ours("rechunk", zarr_in, "512MiB", *rechunk),
+            ours("rechunk", zarr_in, "6GiB", *rechunk),
+            *(peer(name, "zarr", zarr_in, BLOSC, tall) for name in ("dask", "tensorstore", "cubed")),
+            *floor(zarr_in, BLOSC, tall),
+        ],
+    )
+    yield Workload(
+        "shards",
+        f"Rechunk into plain chunks and into shards of the same extent, {BLOSC}",
+        zarr_in,
+        ".zarr",
+        [
+            ours("rechunk", zarr_in, "1GiB", *rechunk),
+            dataclasses.replace(
+                ours("rechunk", zarr_in, "1GiB", *shards, "--codec", BLOSC), label="blockwise 1GiB, shards"
+            ),
+        ],
+    )
+    same_grid = [
+        ours("convert", zarr_in, "512MiB", "--codec", ZSTD),
+        *(peer(name, "zarr", zarr_in, ZSTD, wide) for name in ("dask", "tensorstore", "cubed")),
+        *floor(zarr_in, ZSTD, wide),
+    ]
+    if reencode := zarrs_reencode():
+        codecs = json.dumps([CODECS[ZSTD]])
+        command = [reencode, zarr_in]
+        same_grid.insert(
+            1, Engine("zarrs_reencode", lambda out: [*command, out, "--bytes-to-bytes-codecs", codecs])
+        )
+    yield Workload("codec", f"Another codec on the same grid, {BLOSC} to {ZSTD}", zarr_in, ".zarr", same_grid)
+    yield Workload(
+        "nc2zarr",
+        f"NetCDF4 (10, 361, 720), deflate 4 and shuffle, to Zarr (40, 361, 720), {BLOSC}",
+        hdf5_in,
+        ".zarr",
+        [
+            ours("convert", hdf5_in, "512MiB", "--chunks", wide, "--codec", BLOSC),
+            peer("dask", "hdf5", hdf5_in, BLOSC, wide),
+            *floor(hdf5_in, BLOSC, wide),
+        ],
+    )
+    to_nc = [ours("convert", hdf5_in, "512MiB", "--chunks", wide, "--codec", "deflate:1+shuffle")]
+    if nccopy := find_nccopy():
+        sizes = [f"phony_dim_{axis}/{size}" for axis, size in enumerate(wide.split(","))]
+        command = [nccopy, "-4", "-d", "1", "-s", "-c", ",".join(sizes), hdf5_in]
+        to_nc.append(Engine("nccopy", lambda out: [*command, out]))
+    yield Workload(
+        "nc2nc", "NetCDF4 to NetCDF4 in (40, 361, 720), deflate 1 and shuffle", hdf5_in, ".nc", to_nc
+    )
+
+
+def zarrs_reencode():
+    installed = CACHE / "cargo" / "bin" / "zarrs_reencode"
+    if os.environ.get("BLOCKWISE_BENCH_ZARRS_TOOLS") == "1" and not installed.exists():
+        command = ["cargo", "install", "--root", CACHE / "cargo", "--locked", "zarrs_tools@0.8.1"]
+        subprocess.run(command, check=True)
+    return str(installed) if installed.exists() else shutil.which("zarrs_reencode")
+
+
+def find_nccopy():
+    if not shutil.which("nccopy"):
+        subprocess.run([ROOT / "tools" / "apt.sh", "netcdf-bin"])
+    return shutil.which("nccopy")
+
+
+def memory_table(args, data, shape, outputs):
+    """Peak memory of the rechunk for each budget and codec."""
+    lines = [
+        "## Peak memory of the rechunk against its budget",
+        "",
+        f"The law: peak <= budget + {BASELINE_BYTES // MIB} MiB.",
+        "",
+        "| budget | codec | seconds | peak MiB | over budget, MiB | law |",
+        "|---|---|---|---|---|---|",
+    ]
+    for budget_mib in (256, 1024, 4096):
+        for codec in ("none", ZSTD, BLOSC, "gzip:1"):
+            options = [
+                "--chunks",
+                f"{shape[0]},19,36",
+                "--codec",
+                codec,
+                "--memory",
+                f"{budget_mib}MiB",
+                "-q",
+            ]
+            source = data / "climate.zarr"
+            engine = Engine("ours", lambda out: [args.arrayctl, "rechunk", source, out, *options])
+            try:
+                sample = run_once(engine, outputs / "out.zarr")
+                check(source, outputs / "out.zarr")
+            except Failed as failure:
+                lines.append(f"| {budget_mib} MiB | {codec} | {failure} | | | |")
+            else:
+                peak = sample.peak_bytes / MIB
+                kept = "kept" if sample.peak_bytes <= budget_mib * MIB + BASELINE_BYTES else "BROKEN"
+                lines.append(
+                    f"| {budget_mib} MiB | {codec} | {sample.secs:.2f} | {peak:.0f} | {peak - budget_mib:+.0f} | {kept} |"
+                )
+            print(lines[-1], flush=True)
+            remove(outputs / "out.zarr")
+    return "\n".join(lines) + "\n"
+
+
+def machine():
+    cpu = next(line.split(":")[1] for line in open("/proc/cpuinfo") if line.startswith("model name")).strip()
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+    return f"{os.cpu_count()} x {cpu}, {memory_gib:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--arrayctl", required=True)
+    parser.add_argument("--codec-floor", default="")
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--reps", type=int, default=3)
+    parser.add_argument("--only", default="rechunk,shards,codec,nc2zarr,nc2nc,memory")
+    parser.add_argument("--data", type=pathlib.Path, help="made by peers/mkdata.py if absent")
+    parser.add_argument("--out", type=pathlib.Path, default=HERE / "RESULTS.md")
+    args = parser.parse_args()
+    if args.codec_floor and not os.access(args.codec_floor, os.X_OK):
+        parser.error(f"no program {args.codec_floor}")
+
+    data = args.data or CACHE / f"bench-data-{args.scale:g}"
+    if not data.exists():
+        making = data.with_name(data.name + ".making")
+        subprocess.run([sys.executable, HERE / "peers" / "mkdata.py", making, str(args.scale)], check=True)
+        making.rename(data)
+    shape = open_array(data / "climate.zarr").shape
+    only = args.only.split(",")
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    sections = [
+        "# Blockwise beside its peers\n",
+        f"Made by `make bench` on {date} at commit {commit.stdout.strip()}.\n\nMachine: {machine()}.\n\n"
+        f"Data: `climate.zarr` and `climate.nc.h5`, {shape} f32, {np.prod(shape) * 4 / 1e9:.2f} GB decoded, warm in the\n"
+        f"page cache. Median of {args.reps} alternating runs, worst peak. The codec floor only decodes the input and encodes\n"
+        "the output with the same codecs on all cores: no engine can be faster by doing the same work.\n",
+    ]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-out-", dir=CACHE) as folder:
+        outputs = pathlib.Path(folder)
+        for workload in workloads(args, data, outputs / "work", shape):
+            if workload.name in only:
+                sections.append(table(workload, measure(workload, args.reps, outputs)))
+        if "memory" in only:
+            sections.append(memory_table(args, data, shape, outputs))
+    args.out.write_text("\n".join(sections))
+    print("\n".join(sections))
+
+
+if __name__ == "__main__":
+    main()
