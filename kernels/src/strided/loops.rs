@@ -5,41 +5,53 @@
 //! Called by [`super::copy`] and [`super::copy_region`].
 
 use super::axes::{Axis, Walk};
-
-/// Bytes of one tile row of a transpose: one cache line, so that every line is read and written whole.
-const TILE_ROW_BYTES: usize = 64;
+use std::hint::black_box;
 
 /// Items a side of the blocks that a transpose visits tile by tile, so that their lines and pages stay cached.
 const BLOCK_ITEMS: usize = 256;
 
+/// Items a side of a tile for sizes without a typed kernel.
+const PLAIN_TILE_ITEMS: usize = 32;
+
+/// Tiles thinner than this are not worth staging.
+const THINNEST_STAGED_ITEMS: usize = 6;
+
 /// Items larger than this are whole lines: no need to block a transpose.
 const LARGEST_BLOCKED_BYTES: usize = 64;
+
+/// Bytes of a cache line.
+const LINE_BYTES: usize = 64;
 
 /// The size of an item: a constant to the compiler where it is a usual one.
 trait Size: Copy {
     fn bytes(self) -> usize;
-    /// Transposes one full tile if there is a typed kernel for this size and these steps.
-    fn tile(self, dst: &mut [u8], src: &[u8], place: Tile) -> bool;
     /// Items a side of a full tile.
-    fn tile_items(self) -> usize {
-        (TILE_ROW_BYTES / self.bytes()).max(4)
-    }
+    fn tile_items(self) -> usize;
+    /// Transposes one tile if there is a typed kernel for this size.
+    fn tile(self, dst: &mut [u8], src: &[u8], tile: Tile) -> bool;
 }
 
+/// A usual size `N`, with tiles of `TILE` by `TILE` items that fit the first-level cache.
 #[derive(Clone, Copy)]
 struct Fixed<const N: usize, const TILE: usize>;
+
+/// Any other size.
 #[derive(Clone, Copy)]
 struct Any(usize);
 
-/// A full square tile: destination rows run along `across`, source rows along `down`.
+/// A tile whose destination rows are contiguous along `across` and whose source rows are along `down`.
 #[derive(Clone, Copy)]
 struct Tile {
+    /// Byte offsets of the first item.
     dst: usize,
     src: usize,
-    /// Bytes from one destination row to the next.
-    dst_row: usize,
-    /// Bytes from one source row to the next; may step backwards.
+    /// Bytes from one destination row to the next, and from one source row to the next.
+    dst_row: isize,
     src_row: isize,
+    /// Items in a destination row, at most `TILE`; as many source rows.
+    across: usize,
+    /// Items in a source row, at most `TILE`; as many destination rows.
+    down: usize,
 }
 
 impl<const N: usize, const TILE: usize> Size for Fixed<N, TILE> {
@@ -48,28 +60,39 @@ impl<const N: usize, const TILE: usize> Size for Fixed<N, TILE> {
         N
     }
 
-    #[inline]
-    fn tile(self, dst: &mut [u8], src: &[u8], place: Tile) -> bool {
-        let mut block = [[[0_u8; N]; TILE]; TILE];
-        let mut at = place.src;
-        for row in &mut block {
-            let items = src[at..at + TILE * N].as_chunks::<N>().0;
-            row.copy_from_slice(items);
-            at = at.wrapping_add_signed(place.src_row);
-        }
-        for column in 0..TILE {
-            let at = place.dst + column * place.dst_row;
-            let items = dst[at..at + TILE * N].as_chunks_mut::<N>().0;
-            for (item, row) in items.iter_mut().zip(&block) {
-                *item = row[column];
-            }
-        }
-        true
-    }
-
     #[inline(always)]
     fn tile_items(self) -> usize {
         TILE
+    }
+
+    /// Goes through a block on the stack, so that each line of both sides is visited once whatever the strides.
+    fn tile(self, dst: &mut [u8], src: &[u8], tile: Tile) -> bool {
+        let row_bytes = tile.across * N;
+        // Stores wait in a short queue for their lines; loads of those lines overlap (a fifth faster, measured).
+        let (mut at, mut seen) = (tile.dst, 0);
+        for _ in 0..tile.down {
+            for line in dst[at..at + row_bytes].chunks(LINE_BYTES) {
+                seen ^= line[0];
+            }
+            seen ^= dst[at + row_bytes - 1];
+            at = at.wrapping_add_signed(tile.dst_row);
+        }
+        black_box(seen);
+        let mut block = [[[0_u8; N]; TILE]; TILE];
+        let mut at = tile.src;
+        for row in &mut block[..tile.across] {
+            row[..tile.down].copy_from_slice(src[at..at + tile.down * N].as_chunks::<N>().0);
+            at = at.wrapping_add_signed(tile.src_row);
+        }
+        let mut at = tile.dst;
+        for column in 0..tile.down.min(TILE) {
+            let items = dst[at..at + row_bytes].as_chunks_mut::<N>().0;
+            for (item, row) in items.iter_mut().zip(&block) {
+                *item = row[column];
+            }
+            at = at.wrapping_add_signed(tile.dst_row);
+        }
+        true
     }
 }
 
@@ -77,6 +100,10 @@ impl Size for Any {
     #[inline(always)]
     fn bytes(self) -> usize {
         self.0
+    }
+
+    fn tile_items(self) -> usize {
+        PLAIN_TILE_ITEMS
     }
 
     fn tile(self, _: &mut [u8], _: &[u8], _: Tile) -> bool {
@@ -88,10 +115,10 @@ impl Size for Any {
 pub(super) fn run(dst: &mut [u8], src: &[u8], walk: Walk) {
     match walk.item_bytes {
         1 => items(Fixed::<1, 64>, dst, src, walk),
-        2 => items(Fixed::<2, 32>, dst, src, walk),
-        4 => items(Fixed::<4, 16>, dst, src, walk),
-        8 => items(Fixed::<8, 8>, dst, src, walk),
-        16 => items(Fixed::<16, 4>, dst, src, walk),
+        2 => items(Fixed::<2, 64>, dst, src, walk),
+        4 => items(Fixed::<4, 64>, dst, src, walk),
+        8 => items(Fixed::<8, 32>, dst, src, walk),
+        16 => items(Fixed::<16, 16>, dst, src, walk),
         other => items(Any(other), dst, src, walk),
     }
 }
@@ -158,9 +185,10 @@ fn tiles<S: Size>(size: S, dst: &mut [u8], src: &[u8], d: usize, s: usize, acros
             let (d, s) = advanced(d, s, down, first_down);
             let across = Axis { len: side.min(across.len - first_across), ..across };
             let down = Axis { len: side.min(down.len - first_down), ..down };
-            let full = across.len == side && down.len == side;
-            let place = Tile { dst: d, src: s, dst_row: down.dst.unsigned_abs(), src_row: across.src };
-            if !(typed && full && size.tile(dst, src, place)) {
+            let thin = across.len.min(down.len) < THINNEST_STAGED_ITEMS;
+            let (dst_row, src_row) = (down.dst, across.src);
+            let tile = Tile { dst: d, src: s, dst_row, src_row, across: across.len, down: down.len };
+            if !typed || thin || !size.tile(dst, src, tile) {
                 let (outer, inner) = if across.len < down.len { (across, down) } else { (down, across) };
                 each(&[outer], d, s, &mut |d, s| row(size, dst, src, d, s, inner));
             }
