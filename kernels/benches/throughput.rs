@@ -3,8 +3,9 @@
 //! `cargo bench -p blockwise-kernels` prints the table; words after `--` choose rows whose name contains one of them.
 //! Rates count the bytes of the result.
 
-use blockwise_kernels::Buffer;
+use blockwise_kernels::shuffle::{shuffle, unshuffle};
 use blockwise_kernels::strided::{self, LayoutError};
+use blockwise_kernels::{Buffer, DType, byteswap, cast};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -49,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let table = Table { words };
     rechunk(&table)?;
     transposes(&table)?;
-    Ok(())
+    elements(&table)
 }
 
 fn filled(len_bytes: usize) -> Buffer {
@@ -154,6 +155,60 @@ fn transposes(table: &Table) -> Result<(), LayoutError> {
         if let (Some(to), Some(from)) = (dst.get_mut(..bytes), src.get(..bytes)) {
             table
                 .row(name, bytes, Some(floor), || strided::transpose(to, black_box(from), shape, axes, 4))?;
+        }
+    }
+    Ok(())
+}
+
+/// Casts, swaps and shuffles of a buffer that fits the second-level cache, as chunks are decoded in pieces.
+fn elements(table: &Table) -> Result<(), Box<dyn std::error::Error>> {
+    let count = 1 << 16;
+    let (mut dst, mut src) = (filled(count * 16), filled(count * 16));
+    let floor = table.row("memcpy, 512 KiB", count * 8, None, || {
+        let (to, from) = (dst.get_mut(..count * 8), src.get(..count * 8));
+        black_box(to.unwrap_or_default()).copy_from_slice(black_box(from.unwrap_or_default()));
+        Ok::<(), LayoutError>(())
+    })?;
+    let pairs = [
+        (DType::F64, DType::F32),
+        (DType::F32, DType::F64),
+        (DType::I16, DType::F32),
+        (DType::F32, DType::I16),
+        (DType::F64, DType::I32),
+        (DType::F64, DType::U64),
+        (DType::U8, DType::F32),
+        (DType::F32, DType::U8),
+        (DType::I64, DType::F32),
+        (DType::I32, DType::I16),
+        (DType::F32, DType::F16),
+        (DType::F16, DType::F32),
+        (DType::F32, DType::BF16),
+        (DType::BF16, DType::F32),
+        (DType::F32, DType::Bool),
+        (DType::F32, DType::C64),
+    ];
+    for (from, to) in pairs {
+        let bytes = count * to.size();
+        if let (Some(out), Some(input)) = (dst.get_mut(..bytes), src.get(..count * from.size())) {
+            table.row(&format!("cast {from} to {to}"), bytes, Some(floor), || {
+                cast(black_box(&mut *out), to, black_box(input), from)
+            })?;
+        }
+    }
+    for item in [2, 4, 8, 16, 12] {
+        let bytes = count * 8 / item * item;
+        if let (Some(out), Some(input)) = (dst.get_mut(..bytes), src.get_mut(..bytes)) {
+            table.row(&format!("shuffle of {item}-byte items"), bytes, Some(floor), || {
+                shuffle(black_box(&mut *out), black_box(&*input), item)
+            })?;
+            table.row(&format!("unshuffle of {item}-byte items"), bytes, Some(floor), || {
+                unshuffle(black_box(&mut *out), black_box(&*input), item)
+            })?;
+            if item <= 8 {
+                table.row(&format!("byte swap of {item}-byte units"), bytes, Some(floor), || {
+                    byteswap::swap(black_box(&mut *input), item)
+                })?;
+            }
         }
     }
     Ok(())

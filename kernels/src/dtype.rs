@@ -3,6 +3,7 @@
 //! Invariant: [`for_each_dtype!`] is the only list of element types in the workspace; all else is derived from it.
 //! Called by everything that must know how wide an element is or which typed loop to run.
 
+use crate::cast::Convert;
 use std::fmt;
 use std::str::FromStr;
 
@@ -46,6 +47,7 @@ mod sealed {
 /// ```
 pub trait Element:
     sealed::Sealed
+    + Convert
     + bytemuck::CheckedBitPattern
     + bytemuck::NoUninit
     + PartialEq

@@ -9,10 +9,14 @@
 //! Called by every other crate of the workspace.
 
 pub mod buffer;
+pub mod byteswap;
+pub mod cast;
 pub mod dtype;
 pub mod scalar;
+pub mod shuffle;
 pub mod strided;
 
 pub use buffer::{Buffer, BufferPool};
+pub use cast::cast;
 pub use dtype::{DType, DTypeVisitor, Element};
 pub use scalar::Scalar;

@@ -1,3 +1,7 @@
 //! The tests of the kernels: property tests against naive loops, and tables that NumPy printed.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of test functions")]
+
+mod cast;
+mod shuffle;
 mod strided;
