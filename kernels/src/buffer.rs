@@ -2,10 +2,13 @@
 //!
 //! Fresh pages cost a fault each and are zeroed by the kernel; a pipeline that allocates and frees 40 MB a chunk
 //! spends a sixth of its time there. The pool keeps freed buffers and hands them out again without clearing them.
+//! Large buffers are anonymous mappings of their own, so that freeing one gives its pages back at once: a general
+//! allocator keeps freed megabytes for itself as it sees fit, and the budget would be a hope.
 //! Invariants: live plus retained bytes stay at or below the pool's limit whenever live bytes alone do; a buffer's
 //! memory is always initialised. Called by core's executor and by every source and codec.
 
 use bytemuck::{Pod, Zeroable};
+use memmap2::MmapMut;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,17 +23,55 @@ struct Line([u8; ALIGNMENT_BYTES]);
 /// Bytes aligned to 64, of a fixed length; returned to their pool when dropped.
 #[derive(Debug)]
 pub struct Buffer {
-    lines: Lines,
+    memory: Memory,
     len_bytes: usize,
     pool: Option<Arc<Shared>>,
 }
 
-#[derive(Default)]
-struct Lines(Vec<Line>);
+/// Buffers from this size on are mappings of their own.
+const MAPPED_FROM_BYTES: usize = 256 << 10;
 
-impl std::fmt::Debug for Lines {
+/// Aligned, initialised memory of a size class.
+enum Memory {
+    Heap(Vec<Line>),
+    Mapped(MmapMut),
+}
+
+impl Memory {
+    /// Zeroed memory. Where the system refuses a mapping, the heap is asked, whose failure ends the process.
+    fn fresh(class_bytes: usize) -> Self {
+        if class_bytes >= MAPPED_FROM_BYTES
+            && let Ok(mapping) = MmapMut::map_anon(class_bytes)
+        {
+            return Self::Mapped(mapping);
+        }
+        Self::Heap(bytemuck::zeroed_vec(class_bytes / ALIGNMENT_BYTES))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Heap(lines) => bytemuck::cast_slice(lines),
+            Self::Mapped(mapping) => mapping,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Heap(lines) => bytemuck::cast_slice_mut(lines),
+            Self::Mapped(mapping) => mapping,
+        }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::Heap(Vec::new())
+    }
+}
+
+impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} lines", self.0.len())
+        write!(f, "{} bytes", self.bytes().len())
     }
 }
 
@@ -38,7 +79,7 @@ impl Buffer {
     /// A buffer of `len_bytes` zeros that belongs to no pool.
     #[must_use]
     pub fn zeroed(len_bytes: usize) -> Self {
-        Self { lines: fresh(size_class_bytes(len_bytes)), len_bytes, pool: None }
+        Self { memory: Memory::fresh(size_class_bytes(len_bytes)), len_bytes, pool: None }
     }
 
     /// Bytes in the buffer.
@@ -62,20 +103,20 @@ impl Buffer {
 impl Deref for Buffer {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.lines.0)[..self.len_bytes]
+        &self.memory.bytes()[..self.len_bytes]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines.0)[..self.len_bytes]
+        &mut self.memory.bytes_mut()[..self.len_bytes]
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.take() {
-            pool.give_back(std::mem::take(&mut self.lines));
+            pool.give_back(std::mem::take(&mut self.memory));
         }
     }
 }
@@ -107,7 +148,7 @@ struct State {
     live_bytes: usize,
     retained_bytes: usize,
     /// Returned memory by size class.
-    free: BTreeMap<usize, Vec<Lines>>,
+    free: BTreeMap<usize, Vec<Memory>>,
 }
 
 impl BufferPool {
@@ -134,8 +175,8 @@ impl BufferPool {
             drop(freed);
             recycled
         };
-        let lines = recycled.unwrap_or_else(|| fresh(class_bytes));
-        Buffer { lines, len_bytes, pool: Some(Arc::clone(&self.shared)) }
+        let memory = recycled.unwrap_or_else(|| Memory::fresh(class_bytes));
+        Buffer { memory, len_bytes, pool: Some(Arc::clone(&self.shared)) }
     }
 
     /// A buffer of `len_bytes` zeros.
@@ -171,12 +212,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give_back(&self, lines: Lines) {
-        let class_bytes = lines.0.len() * ALIGNMENT_BYTES;
+    fn give_back(&self, memory: Memory) {
+        let class_bytes = memory.bytes().len();
         let mut state = self.state();
         state.live_bytes -= class_bytes;
         state.retained_bytes += class_bytes;
-        state.free.entry(class_bytes).or_default().push(lines);
+        state.free.entry(class_bytes).or_default().push(memory);
         let freed = state.trim(self.limit_bytes);
         drop(state);
         drop(freed); // outside the lock: unmapping is slow
@@ -185,13 +226,13 @@ impl Shared {
 
 impl State {
     /// Takes out retained memory, largest first, until live plus retained is at most `limit_bytes`.
-    fn trim(&mut self, limit_bytes: usize) -> Vec<Lines> {
+    fn trim(&mut self, limit_bytes: usize) -> Vec<Memory> {
         let mut freed = Vec::new();
         while self.retained_bytes > 0 && self.live_bytes + self.retained_bytes > limit_bytes {
             let Some(mut entry) = self.free.last_entry() else { break };
-            if let Some(lines) = entry.get_mut().pop() {
-                self.retained_bytes -= lines.0.len() * ALIGNMENT_BYTES;
-                freed.push(lines);
+            if let Some(memory) = entry.get_mut().pop() {
+                self.retained_bytes -= memory.bytes().len();
+                freed.push(memory);
             }
             if entry.get().is_empty() {
                 entry.remove();
@@ -199,10 +240,6 @@ impl State {
         }
         freed
     }
-}
-
-fn fresh(class_bytes: usize) -> Lines {
-    Lines(bytemuck::zeroed_vec(class_bytes / ALIGNMENT_BYTES))
 }
 
 /// Bytes that a buffer of `len_bytes` takes: rounded up to an eighth of its power of two, so that chunks of nearly
