@@ -11,13 +11,14 @@
 //! Called by the facade and by `arrayctl`.
 
 pub mod attribute;
+pub mod codec;
 pub mod container;
 pub mod error;
 pub mod store;
 
 pub use attribute::{AttributeValue, Attributes};
 pub use container::{
-    ArrayInfo, ArraySpec, CodecSpec, Container, ContainerWriter, ElementType, Format, GroupInfo,
-    MissingChunks, NodePath, OpenOptions, StoredArray, TextArray,
+    ArrayInfo, ArraySpec, BloscShuffle, CodecSpec, Compressor, Container, ContainerWriter, ElementType,
+    Format, GroupInfo, MissingChunks, NodePath, OpenOptions, StoredArray, TextArray,
 };
 pub use error::{Error, Result};
