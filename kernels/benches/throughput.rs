@@ -120,7 +120,9 @@ fn rechunk(table: &Table) -> Result<(), LayoutError> {
             }
             Ok::<(), LayoutError>(())
         })?;
-    println!("{:<52} {:>7.1} ns a call", "", 4.0 / tiny);
+    if tiny.is_finite() {
+        println!("{:<52} {:>7.1} ns a call", "", 4.0 / tiny);
+    }
     Ok(())
 }
 

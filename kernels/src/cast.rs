@@ -23,6 +23,8 @@ mod convert;
 use crate::dtype::{DType, DTypeVisitor, Element};
 pub(crate) use convert::Convert;
 use convert::Wide;
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 use std::marker::PhantomData;
 
 /// The two sides of a cast do not hold the same number of elements. Nothing was written.
@@ -64,10 +66,45 @@ pub fn cast(dst: &mut [u8], dst_dtype: DType, src: &[u8], src_dtype: DType) -> R
         integer(src_dtype) && integer(dst_dtype) && src_dtype.size() == dst_dtype.size();
     if same_width_integers || (src_dtype == dst_dtype && src_dtype != DType::Bool) {
         dst.copy_from_slice(src);
+    } else if src_dtype == DType::F16 {
+        from_f16(dst, dst_dtype, src);
+    } else if dst_dtype == DType::F16 && !matches!(src_dtype, DType::F64 | DType::C128) {
+        to_f16(dst, src, src_dtype);
     } else {
-        src_dtype.dispatch(From { dst, dst_dtype, src });
+        convert(dst, dst_dtype, src, src_dtype);
     }
     Ok(())
+}
+
+/// Converts slices whose lengths agree.
+fn convert(dst: &mut [u8], dst_dtype: DType, src: &[u8], src_dtype: DType) {
+    src_dtype.dispatch(From { dst, dst_dtype, src });
+}
+
+/// Elements that go through float32 at a time, on the stack.
+const STAGED: usize = 256;
+
+/// From float16 by way of float32, which is exact: `half` converts slices with the processor's own instructions.
+fn from_f16(dst: &mut [u8], dst_dtype: DType, src: &[u8]) {
+    let (mut halves, mut floats) = ([f16::ZERO; STAGED], [0_f32; STAGED]);
+    for (to, from) in dst.chunks_mut(STAGED * dst_dtype.size()).zip(src.chunks(STAGED * size_of::<f16>())) {
+        let count = from.len() / size_of::<f16>();
+        bytemuck::cast_slice_mut(&mut halves[..count]).copy_from_slice(from);
+        halves[..count].convert_to_f32_slice(&mut floats[..count]);
+        convert(to, dst_dtype, bytemuck::cast_slice(&floats[..count]), DType::F32);
+    }
+}
+
+/// To float16 by way of float32. Not for doubles, which would be rounded twice; integers that float32 rounds are
+/// infinite in float16.
+fn to_f16(dst: &mut [u8], src: &[u8], src_dtype: DType) {
+    let (mut halves, mut floats) = ([f16::ZERO; STAGED], [0_f32; STAGED]);
+    for (to, from) in dst.chunks_mut(STAGED * size_of::<f16>()).zip(src.chunks(STAGED * src_dtype.size())) {
+        let count = to.len() / size_of::<f16>();
+        convert(bytemuck::cast_slice_mut(&mut floats[..count]), DType::F32, from, src_dtype);
+        halves[..count].convert_from_f32_slice(&floats[..count]);
+        to.copy_from_slice(bytemuck::cast_slice(&halves[..count]));
+    }
 }
 
 /// The source type is known, the destination's not yet.

@@ -32,8 +32,8 @@ pub struct ShuffleError {
 pub fn shuffle(dst: &mut [u8], src: &[u8], item_bytes: usize) -> Result<(), ShuffleError> {
     let Some(count) = planes(dst, src, item_bytes)? else { return Ok(()) };
     match item_bytes {
-        2 => shuffle_items::<2>(dst, src, count),
-        4 => shuffle_items::<4>(dst, src, count),
+        2 => shuffle_items(dst, src, count, |item| u16::from_le_bytes(item).into()),
+        4 => shuffle_items(dst, src, count, u32::from_le_bytes),
         8 => shuffle_words(dst, src, count),
         _ => {
             let blocks = (0..count).step_by(BLOCK_ITEMS);
@@ -101,14 +101,16 @@ fn split_mut<const N: usize>(bytes: &mut [u8], count: usize) -> [&mut [u8]; N] {
     std::array::from_fn(|_| planes.next().unwrap_or_default())
 }
 
-fn shuffle_items<const N: usize>(dst: &mut [u8], src: &[u8], count: usize) {
+/// `word` gives an item as a number: shifts of contiguous loads become vector code, picks of every Nth byte do not.
+#[inline(always)]
+fn shuffle_items<const N: usize>(dst: &mut [u8], src: &[u8], count: usize, word: impl Fn([u8; N]) -> u32) {
     let items = &src.as_chunks::<N>().0[..count];
     let mut planes = split_mut::<N>(dst, count);
     for (block, items) in items.chunks(BLOCK_ITEMS).enumerate() {
         for (byte, plane) in planes.iter_mut().enumerate() {
             let plane = &mut plane[block * BLOCK_ITEMS..][..items.len()];
             for (to, item) in plane.iter_mut().zip(items) {
-                *to = item[byte];
+                *to = (word(*item) >> (8 * byte)) as u8;
             }
         }
     }

@@ -1,12 +1,13 @@
 //! Copies between N-dimensional layouts of opaque items: boxes, views, transposes, fills.
 //!
 //! Invariants: every bound is checked once, before the first byte moves, so a copy either fails untouched or
-//! completes; the loops know items only as bytes, so any item size works and no alignment is asked for. Axes are
+//! completes; the loops know items only as bytes, so any item size works and no alignment is asked for; all of it is safe code but a cache hint. Axes are
 //! merged and reordered first, so the cost is that of the simplest equivalent copy. Called by io and core wherever a
 //! chunk's elements move: rechunk, subset reads, F order, chunk edges, broadcasts.
 
 mod axes;
 mod loops;
+mod prefetch;
 
 use axes::Walk;
 use std::fmt;

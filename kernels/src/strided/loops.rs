@@ -5,7 +5,7 @@
 //! Called by [`super::copy`] and [`super::copy_region`].
 
 use super::axes::{Axis, Walk};
-use std::hint::black_box;
+use super::prefetch::prefetch;
 
 /// Items a side of the blocks that a transpose visits tile by tile, so that their lines and pages stay cached.
 const BLOCK_ITEMS: usize = 256;
@@ -19,8 +19,11 @@ const THINNEST_STAGED_ITEMS: usize = 6;
 /// Items larger than this are whole lines: no need to block a transpose.
 const LARGEST_BLOCKED_BYTES: usize = 64;
 
-/// Bytes of a cache line.
-const LINE_BYTES: usize = 64;
+/// Runs this long are looked ahead for: shorter ones share lines, longer ones the hardware follows.
+const LOOKAHEAD_BYTES: std::ops::RangeInclusive<usize> = 32..=1024;
+
+/// Most bytes of one inner loop that is looked ahead for: they must still be cached when their turn comes.
+const LOOKAHEAD_LOOP_BYTES: usize = 16 << 10;
 
 /// The size of an item: a constant to the compiler where it is a usual one.
 trait Size: Copy {
@@ -68,16 +71,12 @@ impl<const N: usize, const TILE: usize> Size for Fixed<N, TILE> {
     /// Goes through a block on the stack, so that each line of both sides is visited once whatever the strides.
     fn tile(self, dst: &mut [u8], src: &[u8], tile: Tile) -> bool {
         let row_bytes = tile.across * N;
-        // Stores wait in a short queue for their lines; loads of those lines overlap (a fifth faster, measured).
-        let (mut at, mut seen) = (tile.dst, 0);
+        // Stores wait in a short queue for their lines; hints let the lines come side by side.
+        let mut at = tile.dst;
         for _ in 0..tile.down {
-            for line in dst[at..at + row_bytes].chunks(LINE_BYTES) {
-                seen ^= line[0];
-            }
-            seen ^= dst[at + row_bytes - 1];
+            prefetch(dst, at, row_bytes);
             at = at.wrapping_add_signed(tile.dst_row);
         }
-        black_box(seen);
         let mut block = [[[0_u8; N]; TILE]; TILE];
         let mut at = tile.src;
         for row in &mut block[..tile.across] {
@@ -137,7 +136,10 @@ fn items<S: Size>(size: S, dst: &mut [u8], src: &[u8], mut walk: Walk) {
             let down = walk.axes.remove(index);
             each(&walk.axes, d, s, &mut |d, s| blocks(size, dst, src, d, s, across, down));
         }
-        None => each(&walk.axes, d, s, &mut |d, s| row(size, dst, src, d, s, across)),
+        None => match walk.axes.last().copied().filter(|_| looks_ahead(size.bytes(), across)) {
+            Some(outer) => each(&walk.axes, d, s, &mut |d, s| row_ahead(size, dst, src, d, s, across, outer)),
+            None => each(&walk.axes, d, s, &mut |d, s| row(size, dst, src, d, s, across)),
+        },
     }
 }
 
@@ -156,6 +158,37 @@ fn each(axes: &[Axis], mut d: usize, mut s: usize, body: &mut impl FnMut(usize, 
 fn row<S: Size>(size: S, dst: &mut [u8], src: &[u8], mut d: usize, mut s: usize, axis: Axis) {
     let n = size.bytes();
     for _ in 0..axis.len {
+        dst[d..d + n].copy_from_slice(&src[s..s + n]);
+        d = d.wrapping_add_signed(axis.dst);
+        s = s.wrapping_add_signed(axis.src);
+    }
+}
+
+/// Whether the copy is one of many short runs that lie apart, with inner loops that fit the first-level cache.
+fn looks_ahead(run_bytes: usize, axis: Axis) -> bool {
+    LOOKAHEAD_BYTES.contains(&run_bytes) && axis.len.saturating_mul(run_bytes) <= LOOKAHEAD_LOOP_BYTES
+}
+
+/// One loop of items, asking for those of the next turn of the `outer` loop.
+#[inline]
+fn row_ahead<S: Size>(
+    size: S,
+    dst: &mut [u8],
+    src: &[u8],
+    mut d: usize,
+    mut s: usize,
+    axis: Axis,
+    outer: Axis,
+) {
+    let n = size.bytes();
+    let apart = |step: isize| step.unsigned_abs() != n;
+    for _ in 0..axis.len {
+        if apart(axis.src) {
+            prefetch(src, s.wrapping_add_signed(outer.src), n);
+        }
+        if apart(axis.dst) {
+            prefetch(dst, d.wrapping_add_signed(outer.dst), n);
+        }
         dst[d..d + n].copy_from_slice(&src[s..s + n]);
         d = d.wrapping_add_signed(axis.dst);
         s = s.wrapping_add_signed(axis.src);

@@ -65,7 +65,7 @@ fn converted<S: Element, D: Element>(values: &[S]) -> Vec<D> {
 
 proptest! {
     #[test]
-    fn widening_and_back_is_exact(bits in prop::collection::vec(any::<u32>(), 0..70)) {
+    fn widening_and_back_is_exact(bits in prop::collection::vec(any::<u32>(), 0..700)) {
         let ints: Vec<i32> = bits.iter().map(|&b| b.cast_signed()).collect();
         prop_assert_eq!(&converted::<f64, i32>(&converted(&ints)), &ints);
         prop_assert_eq!(&converted::<Complex<f64>, i32>(&converted(&ints)), &ints);
