@@ -17,6 +17,7 @@ pub mod region;
 pub mod sink;
 pub mod source;
 pub mod spill;
+pub mod view;
 
 pub use blockwise_kernels as kernels;
 pub use chunk::Chunk;
