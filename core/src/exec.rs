@@ -10,8 +10,8 @@ mod task;
 
 use crate::context::{Cancellation, Event, Observer, TaskContext};
 use crate::error::{Error, Result};
-use crate::plan::{CopyPlan, End, Resources, Stage};
-use crate::sink::Sink;
+use crate::plan::{CopyPlan, End, Resources, Stage, StageWork};
+use crate::region::byte_count;
 use crate::source::Source;
 use crate::spill::{SpillArray, free_bytes};
 use blockwise_kernels::BufferPool;
@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use task::StageTask;
+use task::{StageView, Work};
 
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,34 +60,38 @@ pub fn run_copy(
     let pool = BufferPool::new(usize::try_from(resources.budget_bytes).unwrap_or(usize::MAX));
     let done = Done::of(&*plan.sink);
     let mut report = RunReport { chunks_skipped: done.chunks(), ..RunReport::default() };
-    let mut spilled: Option<Arc<SpillArray>> = None;
+    let mut spilled: Vec<Option<Arc<SpillArray>>> = vec![None; plan.spills.len()];
     for (number, stage) in plan.stages.iter().enumerate() {
-        let source: Arc<dyn Source> = match (&stage.input, &spilled) {
-            (End::Outer(source), _) => Arc::clone(source),
-            (End::Spill(_), Some(array)) => Arc::clone(array) as Arc<dyn Source>,
-            (End::Spill(n), None) => {
-                return Err(Error::Internal { message: format!("no temporary array {n}") });
+        let sources = stage
+            .inputs
+            .iter()
+            .map(|input| match &input.end {
+                End::Outer(source) => Ok(Arc::clone(source)),
+                // Taken out: a temporary array has one reader, and its disk space is free when that is done.
+                End::Spill(n) => match spilled.get_mut(*n).and_then(Option::take) {
+                    Some(array) => Ok(array as Arc<dyn Source>),
+                    None => Err(Error::Internal { message: format!("no temporary array {n}") }),
+                },
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let work = match &stage.work {
+            StageWork::Pass { source, sink, checked } => {
+                Work::Pass { source: Arc::clone(source), sink: Arc::clone(sink), checked: *checked }
+            }
+            StageWork::Copy(End::Outer(sink)) => Work::Copy { sink: Arc::clone(sink) },
+            StageWork::Copy(End::Spill(n)) => {
+                let (grid, dtype) = (plan.spills[*n].grid.clone(), plan.sink.dtype());
+                let array = Arc::new(SpillArray::create(&resources.spill_folder, dtype, grid)?);
+                spilled[*n] = Some(Arc::clone(&array));
+                Work::Copy { sink: array }
             }
         };
-        let mut next_spill = None;
-        let sink: Arc<dyn Sink> = match &stage.output {
-            End::Outer(sink) => Arc::clone(sink),
-            End::Spill(n) => {
-                let spec = &plan.spills[*n];
-                let array = SpillArray::create(&resources.spill_folder, source.dtype(), spec.grid.clone())?;
-                let array = Arc::new(array);
-                next_spill = Some(Arc::clone(&array));
-                array
-            }
-        };
-        let run =
-            StageRun { number, stage, source: &*source, sink: &*sink, observer, cancellation, pool: &pool };
+        let run = StageRun { number, stage, sources: &sources, work, observer, cancellation, pool: &pool };
         let outcome = run.run(&workers, &done, resources.budget_bytes)?;
         report.bytes_read += outcome.bytes_read;
         report.bytes_written += outcome.bytes_written;
         report.stored_bytes = outcome.stored_bytes;
         report.peak_reserved_bytes = report.peak_reserved_bytes.max(outcome.peak_reserved_bytes);
-        spilled = next_spill; // frees the temporary array that this stage has read
     }
     plan.sink.finish()?;
     report.secs = started.elapsed().as_secs_f64();
@@ -125,8 +129,8 @@ fn check_space(plan: &CopyPlan, resources: &Resources) -> Result<()> {
 struct StageRun<'a> {
     number: usize,
     stage: &'a Stage,
-    source: &'a dyn Source,
-    sink: &'a dyn Sink,
+    sources: &'a [Arc<dyn Source>],
+    work: Work,
     observer: &'a dyn Observer,
     cancellation: &'a Cancellation,
     pool: &'a BufferPool,
@@ -146,12 +150,13 @@ impl<'a> Shared<'a> {
 
 impl StageRun<'_> {
     fn run(&self, workers: &rayon::ThreadPool, done: &Done, budget_bytes: u64) -> Result<RunReport> {
-        let queue = Queue::new(self.source, self.sink, self.stage, done, budget_bytes)?;
+        let item_bytes = self.work.sink().dtype().size();
+        let queue = Queue::new(self.stage, self.sources, item_bytes, done, budget_bytes)?;
         self.observer.observe(&Event::StageStarted {
             stage: self.number,
             name: &self.stage.name,
-            chunks: self.sink.grid().chunk_count(),
-            bytes: queue.total_bytes(),
+            chunks: self.stage.tasks.chunk_count(),
+            bytes: byte_count(&self.stage.tasks.shape(), item_bytes).unwrap_or(u64::MAX),
         });
         let shared = Shared { queue: Mutex::new(queue), changed: Condvar::new() };
         let stored = AtomicU64::new(0);
@@ -166,12 +171,8 @@ impl StageRun<'_> {
     /// What every thread does until the stage is over.
     fn work(&self, shared: &Shared<'_>, stored: &AtomicU64) {
         let cx = TaskContext::new(self.pool, self.cancellation);
-        let task = StageTask {
-            source: self.source,
-            sink: self.sink,
-            pass_through: self.stage.pass_through,
-            cx: &cx,
-        };
+        let view = StageView { leaves: &self.stage.leaves, sources: self.sources };
+        let item_bytes = self.work.sink().dtype().size() as u64;
         let mut queue = shared.lock();
         loop {
             if self.cancellation.is_cancelled() {
@@ -193,36 +194,36 @@ impl StageRun<'_> {
                     self.observer.observe(&Event::ChunksSkipped { stage: self.number, chunks, bytes });
                     queue = shared.lock();
                 }
-                Step::Read(index) => {
+                Step::Read(input, index) => {
                     drop(queue);
                     self.observer.observe(&Event::Memory { reserved_bytes });
                     let started = Instant::now();
-                    let outcome = task.read(&index);
+                    let outcome = task::read(&*self.sources[input], &index, &cx);
                     if let Ok(chunk) = &outcome {
                         let (bytes, secs) = (chunk.bytes().len() as u64, started.elapsed().as_secs_f64());
                         self.observer.observe(&Event::ChunkRead { stage: self.number, bytes, secs });
                     }
                     queue = shared.lock();
-                    queue.read_done(&index, outcome);
+                    queue.read_done(input, &index, outcome);
                     shared.changed.notify_all();
                 }
-                Step::Write(write) => {
+                Step::Run(task) => {
                     drop(queue);
                     self.observer.observe(&Event::Memory { reserved_bytes });
                     let started = Instant::now();
-                    let outcome = task.write(&write);
+                    let outcome = self.work.run(&task, &view, &cx);
                     if let Ok(stored_bytes) = &outcome {
                         stored.fetch_add(*stored_bytes, Ordering::Relaxed);
                         self.observer.observe(&Event::ChunkWritten {
                             stage: self.number,
-                            bytes: write.bytes,
+                            bytes: task.region.len() * item_bytes,
                             stored_bytes: *stored_bytes,
                             secs: started.elapsed().as_secs_f64(),
                         });
                     }
-                    let finished = write.finish();
+                    let finished = task.finish();
                     queue = shared.lock();
-                    queue.write_done(&finished, outcome.map(drop));
+                    queue.task_done(&finished, outcome.map(drop));
                     shared.changed.notify_all();
                 }
             }

@@ -17,6 +17,7 @@ use crate::grid::ChunkGrid;
 use crate::region::byte_count;
 use crate::sink::Sink;
 use crate::source::Source;
+use crate::view::View;
 use std::path::PathBuf;
 use std::sync::Arc;
 pub use summary::{PlanSummary, StageSummary};
@@ -58,7 +59,6 @@ pub struct CopyOptions {
 }
 
 /// What a stage reads or writes.
-#[derive(Clone)]
 pub(crate) enum End<T: ?Sized> {
     /// The copy's own source or sink.
     Outer(Arc<T>),
@@ -66,19 +66,49 @@ pub(crate) enum End<T: ?Sized> {
     Spill(usize),
 }
 
-/// One pass: reads every input chunk once, writes every output chunk once.
+/// One pass over some inputs: a task a chunk of `tasks`, in the order of `sweep`. Every input chunk is read once.
 pub(crate) struct Stage {
     pub(crate) name: String,
-    pub(crate) input: End<dyn Source>,
-    pub(crate) output: End<dyn Sink>,
+    pub(crate) inputs: Vec<StageInput>,
+    /// What tasks see of the inputs; several leaves may see one input.
+    pub(crate) leaves: Vec<Leaf>,
+    /// The boxes that tasks make.
+    pub(crate) tasks: ChunkGrid,
+    /// Boxes of whole tasks that are visited one after another, and skipped if an earlier run stored them.
+    pub(crate) commit: ChunkGrid,
     pub(crate) sweep: Sweep,
-    /// Stored bytes pass as they are.
-    pub(crate) pass_through: Option<PassThrough>,
-    /// Bytes one task in flight may hold.
-    pub(crate) sizes: TaskSizes,
+    /// Bytes that any task holds while it runs, beyond its inputs.
+    pub(crate) task_bytes: u64,
+    /// Bytes that the stage needs with all threads at work.
+    pub(crate) peak_bytes: u64,
+    pub(crate) work: StageWork,
 }
 
-/// Bytes that the tasks of a stage reserve; upper bounds over all chunks.
+/// An array that a stage reads.
+pub(crate) struct StageInput {
+    pub(crate) end: End<dyn Source>,
+    /// Bytes that reading a chunk holds beyond the chunk.
+    pub(crate) read_scratch: u64,
+}
+
+/// What the tasks of a stage see of one input.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf {
+    /// Position in [`Stage::inputs`].
+    pub(crate) input: usize,
+    /// From positions of the task grid's array to positions of the input.
+    pub(crate) view: View,
+}
+
+/// What the tasks of a stage do.
+pub(crate) enum StageWork {
+    /// The single leaf is written as it is.
+    Copy(End<dyn Sink>),
+    /// Stored bytes pass as they are, read by the task itself: the stage has no leaves.
+    Pass { source: Arc<dyn Source>, sink: Arc<dyn Sink>, checked: bool },
+}
+
+/// Bytes that a copy between two grids needs; upper bounds over all chunks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TaskSizes {
     /// Scratch of reading a chunk, beyond the decoded chunk.
@@ -94,9 +124,14 @@ pub(crate) struct TaskSizes {
 }
 
 impl TaskSizes {
+    /// Bytes that a task holds while it assembles and writes.
+    pub(crate) const fn task_bytes(&self) -> u64 {
+        self.output.saturating_add(self.write_scratch)
+    }
+
     /// Bytes that `threads` threads can use without waiting for each other; for one thread, what must be.
     pub(crate) const fn needed_bytes(&self, threads: u64) -> u64 {
-        let writing = self.output.saturating_add(self.write_scratch);
+        let writing = self.task_bytes();
         let task = if self.read_scratch > writing { self.read_scratch } else { writing };
         let ahead = self.input.saturating_mul(threads.saturating_sub(1));
         self.held.saturating_add(task.saturating_mul(threads)).saturating_add(ahead)
@@ -143,17 +178,25 @@ pub fn plan_copy(
     let (source, chosen) = choose_route(source, &sink, resources)?;
     let spills: Vec<SpillSpec> = chosen.between.iter().map(|grid| SpillSpec { grid: grid.clone() }).collect();
     let last = spills.len();
+    let threads = resources.threads.max(1) as u64;
+    let grid_after = |n: usize| spills.get(n).map_or_else(|| sink.grid().clone(), |spill| spill.grid.clone());
     let stages = chosen
         .hops
         .into_iter()
         .enumerate()
         .map(|(n, hop)| Stage {
             name: stage_name(n, last),
-            input: if n == 0 { End::Outer(Arc::clone(&source)) } else { End::Spill(n - 1) },
-            output: if n == last { End::Outer(Arc::clone(&sink)) } else { End::Spill(n) },
+            inputs: vec![StageInput {
+                end: if n == 0 { End::Outer(Arc::clone(&source)) } else { End::Spill(n - 1) },
+                read_scratch: hop.sizes.read_scratch,
+            }],
+            leaves: vec![Leaf { input: 0, view: View::identity(sink.grid().rank()) }],
+            tasks: grid_after(n),
+            commit: if n == last { sink.commit_grid().clone() } else { grid_after(n) },
             sweep: hop.sweep,
-            pass_through: None,
-            sizes: hop.sizes,
+            task_bytes: hop.sizes.task_bytes(),
+            peak_bytes: hop.sizes.needed_bytes(threads),
+            work: StageWork::Copy(if n == last { End::Outer(Arc::clone(&sink)) } else { End::Spill(n) }),
         })
         .collect();
     Ok(finish_plan(stages, spills, source, sink, resources, chosen.smallest_budget_bytes))
@@ -257,14 +300,14 @@ fn plan_pass_through(
         .ok_or_else(|| Error::TooLarge { what: "chunk", shape: source.grid().largest_chunk() })?;
     // The encoded chunk is bounded by the scratch of reading it.
     let sizes = TaskSizes {
-        read_scratch: source
+        read_scratch: 0,
+        write_scratch: source
             .read_scratch_bytes()
             .saturating_mul(2)
             .saturating_add(sink.write_scratch_bytes()),
-        write_scratch: 0,
         input,
-        output: 0,
-        held: input,
+        output: input,
+        held: 0,
     };
     let smallest_bytes = sizes.needed_bytes(1);
     if smallest_bytes > resources.budget_bytes {
@@ -275,13 +318,17 @@ fn plan_pass_through(
             resources,
         ));
     }
+    let checked = options.pass_through == PassThrough::Checked;
     let stages = vec![Stage {
         name: "copy of encoded chunks".to_owned(),
-        input: End::Outer(Arc::clone(source)),
-        output: End::Outer(Arc::clone(sink)),
+        inputs: Vec::new(),
+        leaves: Vec::new(),
+        tasks: sink.grid().clone(),
+        commit: sink.commit_grid().clone(),
         sweep: Sweep::new((0..source.grid().rank()).collect()),
-        pass_through: Some(options.pass_through),
-        sizes,
+        task_bytes: sizes.task_bytes(),
+        peak_bytes: sizes.task_bytes().saturating_mul(resources.threads.max(1) as u64),
+        work: StageWork::Pass { source: Arc::clone(source), sink: Arc::clone(sink), checked },
     }];
     Ok(Some(finish_plan(stages, Vec::new(), Arc::clone(source), Arc::clone(sink), resources, smallest_bytes)))
 }

@@ -28,8 +28,24 @@ pub enum AxisView {
 }
 
 impl AxisView {
+    /// The output axis that it follows.
+    pub(crate) const fn output_axis(self) -> Option<usize> {
+        match self {
+            Self::Along { axis, .. } => Some(axis),
+            Self::Fixed { .. } => None,
+        }
+    }
+
+    /// Elements to go per output element.
+    pub(crate) const fn step(self) -> Option<i64> {
+        match self {
+            Self::Along { step, .. } => Some(step),
+            Self::Fixed { .. } => None,
+        }
+    }
+
     /// Position below of output position `i` (of its axis).
-    fn position(self, i: u64) -> u64 {
+    pub(crate) fn position(self, i: u64) -> u64 {
         match self {
             // In bounds by the view's invariant, so the sum neither overflows nor goes below 0.
             Self::Along { start, step, .. } => start.wrapping_add_signed((i as i64).wrapping_mul(step)),
@@ -172,7 +188,8 @@ mod tests {
             for i in 0..extent {
                 prop_assert_eq!(shown.contains(&i), range.contains(&axis.position(i)), "{}", i);
             }
-            let span = &view.source_ranges(&[0..extent])[0];
+            let whole = 0..extent;
+            let span = &view.source_ranges(std::slice::from_ref(&whole))[0];
             let positions: Vec<u64> = (0..extent).map(|i| axis.position(i)).collect();
             prop_assert_eq!(span.start, *positions.iter().min().unwrap());
             prop_assert_eq!(span.end, positions.iter().max().unwrap() + 1);
@@ -186,10 +203,8 @@ mod tests {
             AxisView::Fixed { at: 5 },
             AxisView::Along { axis: 0, start: 9, step: -1 },
         ]);
-        let outer = View::new(vec![
-            AxisView::Along { axis: 0, start: 1, step: 3 },
-            AxisView::Fixed { at: 2 },
-        ]);
+        let outer =
+            View::new(vec![AxisView::Along { axis: 0, start: 1, step: 3 }, AxisView::Fixed { at: 2 }]);
         assert_eq!(
             inner.below(&outer).axes(),
             [

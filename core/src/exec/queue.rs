@@ -1,13 +1,13 @@
 //! What runs next: the dataflow of one stage as plain state, without threads or locks.
 //!
-//! Outputs are admitted in the plan's order; before each, the inputs it needs that nobody holds yet. Admission
-//! reserves bytes, strictly in that order: an input its decoded bytes and scratch, an output its own bytes and
-//! scratch. So whatever runs was admitted in an order that the planner showed to fit one by one, every admitted step
-//! can finish without a later one, and the stage cannot lock up. Outputs that are ready run before anything is
+//! Tasks are admitted in the plan's order; before each, the inputs it needs that nobody holds yet. Admission
+//! reserves bytes, strictly in that order: an input its decoded bytes and scratch, a task its results and scratch.
+//! So whatever runs was admitted in an order that the planner showed to fit one by one, every admitted step
+//! can finish without a later one, and the stage cannot lock up. Tasks that are ready run before anything is
 //! read: data is consumed soon after it is made.
 //!
-//! Invariants: an input is read once, held while some output still needs it, and dropped with its reservation after
-//! the last; an output that an earlier run committed is skipped together with inputs that nothing else needs.
+//! Invariants: an input is read once, held while some task still needs it, and dropped with its reservation after the
+//! last; a task that an earlier run committed is skipped together with inputs that nothing else needs.
 //! Called by the worker loop of [`crate::exec`].
 
 use super::RunReport;
@@ -15,9 +15,9 @@ use crate::budget::MemoryBudget;
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
-use crate::plan::Stage;
 use crate::plan::sweep::{Sweep, Visit};
-use crate::region::{Region, byte_count};
+use crate::plan::{Leaf, Stage};
+use crate::region::Region;
 use crate::sink::Sink;
 use crate::source::Source;
 use std::collections::{HashMap, VecDeque};
@@ -26,10 +26,10 @@ use std::sync::Arc;
 
 /// What a thread is to do.
 pub(super) enum Step {
-    /// Read this input and report with [`Queue::read_done`].
-    Read(Vec<u64>),
-    /// Write this output and report with [`Queue::write_done`].
-    Write(Write),
+    /// Read a chunk of this input and report with [`Queue::read_done`].
+    Read(usize, Vec<u64>),
+    /// Carry out this task and report with [`Queue::task_done`].
+    Run(Task),
     /// Take note that outputs were skipped, and ask again.
     Skipped { chunks: u64, bytes: u64 },
     /// Nothing can start until a running step ends.
@@ -38,32 +38,36 @@ pub(super) enum Step {
     Finished,
 }
 
-/// An output that is ready to be written.
-pub(super) struct Write {
+/// A task whose inputs are there.
+pub(super) struct Task {
     pub(super) index: Vec<u64>,
-    /// Decoded bytes of the output.
-    pub(super) bytes: u64,
-    inputs: Vec<(Vec<u64>, Arc<Chunk>)>,
+    pub(super) region: Region,
+    /// The chunks that each leaf needs.
+    pub(super) inputs: Vec<Vec<TaskInput>>,
+    used: Vec<SlotKey>,
 }
 
-impl Write {
-    /// The inputs that touch the output, with their indices.
-    pub(super) fn inputs(&self) -> &[(Vec<u64>, Arc<Chunk>)] {
-        &self.inputs
-    }
+/// An input chunk as a task gets it.
+pub(super) struct TaskInput {
+    pub(super) index: Vec<u64>,
+    pub(super) chunk: Arc<Chunk>,
+}
 
+impl Task {
     /// Lets go of the inputs, so that their memory is free before their reservation is.
-    pub(super) fn finish(self) -> Written {
-        let used = self.inputs.into_iter().map(|(index, _)| index).collect();
-        Written { bytes: self.bytes, used }
+    pub(super) fn finish(self) -> FinishedTask {
+        FinishedTask { elements: self.region.len(), used: self.used }
     }
 }
 
-/// An output that has been written, or failed.
-pub(super) struct Written {
-    bytes: u64,
-    used: Vec<Vec<u64>>,
+/// A task that has been carried out, or failed.
+pub(super) struct FinishedTask {
+    elements: u64,
+    used: Vec<SlotKey>,
 }
+
+/// An input and the position of its chunk in C order.
+type SlotKey = (usize, u64);
 
 /// Which commit boxes of the final sink an earlier run has stored.
 pub(super) struct Done {
@@ -97,9 +101,14 @@ impl Done {
         self.chunks
     }
 
+    /// Whether nothing is done.
+    fn is_none(&self) -> bool {
+        self.bits.is_empty()
+    }
+
     /// Whether all commit boxes that `region` touches are done.
     fn covers(&self, region: &Region) -> bool {
-        !self.bits.is_empty()
+        !self.is_none()
             && c_order(self.grid.chunks_in(region)).all(|index| {
                 let linear = self.grid.linear(&index) as usize;
                 self.bits.get(linear / 64).is_some_and(|word| word >> (linear % 64) & 1 == 1)
@@ -114,33 +123,33 @@ fn c_order(ranges: Vec<Range<u64>>) -> Visit {
 struct Slot {
     /// `None` while it is being read.
     chunk: Option<Arc<Chunk>>,
-    /// Outputs that still need it.
+    /// How often tasks still need it.
     uses: u64,
     bytes: u64,
-    /// Admitted outputs that wait for it.
+    /// Admitted tasks that wait for it.
     waiters: Vec<u64>,
 }
 
 struct Admitted {
     index: Vec<u64>,
-    bytes: u64,
+    region: Region,
+    /// Per leaf, the chunks it needs.
+    needed: Vec<Vec<Vec<u64>>>,
     missing: usize,
 }
 
-/// The output whose inputs are being admitted.
+/// The task whose inputs are being admitted.
 struct Next {
     index: Vec<u64>,
     region: Region,
-    inputs: Visit,
-    /// The input that did not fit the budget when it was last tried.
-    pending: Option<Vec<u64>>,
-    needed: Vec<u64>,
+    needed: Vec<Vec<Vec<u64>>>,
+    /// Leaf and position in `needed` from where on inputs are not admitted.
+    at: (usize, usize),
 }
 
 /// The state of one stage.
 pub(super) struct Queue<'a> {
-    source: &'a dyn Source,
-    sink: &'a dyn Sink,
+    sources: &'a [Arc<dyn Source>],
     stage: &'a Stage,
     done: &'a Done,
     budget: MemoryBudget,
@@ -148,7 +157,7 @@ pub(super) struct Queue<'a> {
     boxes: Visit,
     inner: Option<Visit>,
     next: Option<Next>,
-    slots: HashMap<u64, Slot>,
+    slots: HashMap<SlotKey, Slot>,
     admitted: HashMap<u64, Admitted>,
     serial: u64,
     ready: VecDeque<u64>,
@@ -160,22 +169,22 @@ pub(super) struct Queue<'a> {
 }
 
 impl<'a> Queue<'a> {
+    /// The queue of `stage`, whose inputs are `sources` and whose results have elements of `item_bytes`.
     pub(super) fn new(
-        source: &'a dyn Source,
-        sink: &'a dyn Sink,
         stage: &'a Stage,
+        sources: &'a [Arc<dyn Source>],
+        item_bytes: usize,
         done: &'a Done,
         budget_bytes: u64,
     ) -> Result<Self> {
-        let whole = Region::whole(&sink.grid().shape())?;
+        let whole = Region::whole(&stage.tasks.shape())?;
         Ok(Self {
-            source,
-            sink,
+            sources,
             stage,
             done,
             budget: MemoryBudget::new(budget_bytes),
-            item_bytes: sink.dtype().size() as u64,
-            boxes: stage.sweep.visit(sink.commit_grid().chunks_in(&whole)),
+            item_bytes: item_bytes as u64,
+            boxes: stage.sweep.visit(stage.commit.chunks_in(&whole)),
             inner: None,
             next: None,
             slots: HashMap::new(),
@@ -188,11 +197,6 @@ impl<'a> Queue<'a> {
             bytes_read: 0,
             bytes_written: 0,
         })
-    }
-
-    /// Decoded bytes of the whole array.
-    pub(super) fn total_bytes(&self) -> u64 {
-        byte_count(&self.sink.grid().shape(), self.sink.dtype().size()).unwrap_or(u64::MAX)
     }
 
     pub(super) fn reserved_bytes(&self) -> u64 {
@@ -221,7 +225,7 @@ impl<'a> Queue<'a> {
                 return Ok(Step::Finished);
             }
             if let Some(serial) = self.ready.pop_front() {
-                return self.start_write(serial);
+                return self.start_task(serial);
             }
             if self.next.is_none() {
                 match self.advance()? {
@@ -232,7 +236,7 @@ impl<'a> Queue<'a> {
             }
             match self.admit()? {
                 Some(step) => return Ok(step),
-                None if self.ready.is_empty() => break,
+                None if self.ready.is_empty() && self.next.is_some() => break, // nothing fits now
                 None => {}
             }
         }
@@ -251,7 +255,7 @@ impl<'a> Queue<'a> {
         Err(Error::Internal { message })
     }
 
-    /// Moves to the next output that is not done. `Some` if outputs were skipped on the way.
+    /// Moves to the next task that is not done. `Some` if tasks were skipped on the way.
     fn advance(&mut self) -> Result<Option<Step>> {
         loop {
             let Some(index) = self.inner.as_mut().and_then(Iterator::next) else {
@@ -259,8 +263,8 @@ impl<'a> Queue<'a> {
                     self.exhausted = true;
                     return Ok(None);
                 };
-                let region = self.sink.commit_grid().region(&commit)?;
-                let ranges = self.sink.grid().chunks_in(&region);
+                let region = self.stage.commit.region(&commit)?;
+                let ranges = self.stage.tasks.chunks_in(&region);
                 if self.done.covers(&region) {
                     let chunks = ranges.iter().map(|r| r.end - r.start).product();
                     return Ok(Some(Step::Skipped { chunks, bytes: region.len() * self.item_bytes }));
@@ -268,149 +272,177 @@ impl<'a> Queue<'a> {
                 self.inner = Some(self.stage.sweep.visit(ranges));
                 continue;
             };
-            let region = self.sink.grid().region(&index)?;
-            let inputs = if self.stage.pass_through.is_some() {
-                Vec::new()
-            } else {
-                self.source.grid().chunks_in(&region)
-            };
-            let mut inputs = c_order(inputs);
-            if self.stage.pass_through.is_some() {
-                inputs.by_ref().for_each(drop); // chunks pass without being held as inputs
-            }
-            self.next = Some(Next { index, region, inputs, pending: None, needed: Vec::new() });
+            let region = self.stage.tasks.region(&index)?;
+            let needed =
+                self.stage.leaves.iter().map(|leaf| self.chunks_of(leaf, &region)).collect::<Result<_>>()?;
+            self.next = Some(Next { index, region, needed, at: (0, 0) });
             return Ok(None);
         }
     }
 
-    /// Admits the inputs of the next output, then the output. `Some` if a thread has something to read; `None` if
-    /// the output was admitted or nothing fits now.
+    /// The chunks that `leaf` needs for `region`: those of which the region shows something.
+    fn chunks_of(&self, leaf: &Leaf, region: &Region) -> Result<Vec<Vec<u64>>> {
+        let grid = self.sources[leaf.input].grid();
+        let ranges: Vec<Range<u64>> = region.ranges().collect();
+        let below = leaf.view.source_ranges(&ranges);
+        let touched =
+            below.iter().zip(grid.axes()).map(|(range, axis)| axis.chunks_in(range.clone())).collect();
+        let all = c_order(touched);
+        if leaf.view.is_identity() {
+            return Ok(all.collect());
+        }
+        // A step may stride over a whole chunk.
+        let mut shown = Vec::new();
+        for index in all {
+            let tasks = self.shown_in(leaf, &grid.region(&index)?);
+            let meets = |(t, r): (&Range<u64>, &Range<u64>)| t.start.max(r.start) < t.end.min(r.end);
+            if tasks.iter().zip(&ranges).all(meets) {
+                shown.push(index);
+            }
+        }
+        Ok(shown)
+    }
+
+    /// The positions of the task grid's array at which `leaf` shows something of the input box `region`.
+    fn shown_in(&self, leaf: &Leaf, region: &Region) -> Vec<Range<u64>> {
+        let ranges: Vec<Range<u64>> = region.ranges().collect();
+        leaf.view.output_ranges(&ranges, &self.stage.tasks.shape())
+    }
+
+    /// Admits the inputs of the next task, then the task. `Some` if a thread has something to read; `None` if the
+    /// task was admitted or nothing fits now (then `next` is still there).
     fn admit(&mut self) -> Result<Option<Step>> {
         let Some(mut next) = self.next.take() else { return Ok(None) };
-        while let Some(input) = next.pending.take().or_else(|| next.inputs.next()) {
-            let linear = self.source.grid().linear(&input);
-            if !self.slots.contains_key(&linear) {
-                let region = self.source.grid().region(&input)?;
-                let bytes = region.len() * self.item_bytes;
-                if !self.budget.try_reserve(bytes.saturating_add(self.stage.sizes.read_scratch)) {
-                    next.pending = Some(input);
+        while let Some(of_leaf) = next.needed.get(next.at.0) {
+            let Some(index) = of_leaf.get(next.at.1) else {
+                next.at = (next.at.0 + 1, 0);
+                continue;
+            };
+            let input = self.stage.leaves[next.at.0].input;
+            let grid = self.sources[input].grid();
+            let key = (input, grid.linear(index));
+            if !self.slots.contains_key(&key) {
+                let region = grid.region(index)?;
+                let bytes = region.len() * self.sources[input].dtype().size() as u64;
+                let scratch = self.stage.inputs[input].read_scratch;
+                if !self.budget.try_reserve(bytes.saturating_add(scratch)) {
                     self.next = Some(next);
                     return Ok(None);
                 }
-                let uses = self.uses(&region)?;
-                self.slots.insert(linear, Slot { chunk: None, uses, bytes, waiters: Vec::new() });
-                next.needed.push(linear);
+                let uses = self.uses(input, &region)?;
+                self.slots.insert(key, Slot { chunk: None, uses, bytes, waiters: Vec::new() });
+                let index = index.clone();
                 self.next = Some(next);
                 self.running += 1;
-                return Ok(Some(Step::Read(input)));
+                return Ok(Some(Step::Read(input, index)));
             }
-            next.needed.push(linear);
+            next.at.1 += 1;
         }
-        if !self.budget.try_reserve(self.write_bytes(&next.region)) {
+        if !self.budget.try_reserve(self.stage.task_bytes) {
             self.next = Some(next);
             return Ok(None);
         }
         let serial = self.serial;
         self.serial += 1;
         let mut missing = 0;
-        for linear in &next.needed {
-            if let Some(slot) = self.slots.get_mut(linear).filter(|slot| slot.chunk.is_none()) {
-                slot.waiters.push(serial);
-                missing += 1;
+        for (leaf, chunks) in self.stage.leaves.iter().zip(&next.needed) {
+            for index in chunks {
+                let key = (leaf.input, self.sources[leaf.input].grid().linear(index));
+                if let Some(slot) = self.slots.get_mut(&key).filter(|slot| slot.chunk.is_none()) {
+                    slot.waiters.push(serial);
+                    missing += 1;
+                }
             }
         }
         if missing == 0 {
             self.ready.push_back(serial);
         }
-        let bytes = next.region.len() * self.item_bytes;
-        self.admitted.insert(serial, Admitted { index: next.index, bytes, missing });
+        let Next { index, region, needed, .. } = next;
+        self.admitted.insert(serial, Admitted { index, region, needed, missing });
         Ok(None)
     }
 
-    /// Bytes that writing the output of `region` reserves.
-    fn write_bytes(&self, region: &Region) -> u64 {
-        self.write_bytes_of(region.len() * self.item_bytes)
-    }
-
-    fn write_bytes_of(&self, bytes: u64) -> u64 {
-        let sizes = &self.stage.sizes;
-        if self.stage.pass_through.is_some() {
-            return sizes.read_scratch.saturating_add(sizes.input);
-        }
-        let copied = if sizes.output == 0 { 0 } else { bytes };
-        copied.saturating_add(sizes.write_scratch)
-    }
-
-    /// Outputs that will need the input of `region`.
-    fn uses(&self, region: &Region) -> Result<u64> {
-        let touched = self.sink.grid().chunks_in(region);
-        if self.done.bits.is_empty() {
-            return Ok(touched.iter().map(|r| r.end - r.start).product());
-        }
+    /// How often tasks will need the chunk of `input` with `region`: once for each leaf that shows it to a task.
+    fn uses(&self, input: usize, region: &Region) -> Result<u64> {
         let mut uses = 0;
-        for index in c_order(touched) {
-            let output = self.sink.grid().region(&index)?;
-            // As in `advance`: an output is skipped with the whole commit box it is in.
-            let commit: Vec<u64> =
-                self.sink.commit_grid().chunks_in(&output).iter().map(|r| r.start).collect();
-            uses += u64::from(!self.done.covers(&self.sink.commit_grid().region(&commit)?));
+        for leaf in self.stage.leaves.iter().filter(|leaf| leaf.input == input) {
+            let shown = self.shown_in(leaf, region);
+            let touched: Vec<Range<u64>> = shown
+                .iter()
+                .zip(self.stage.tasks.axes())
+                .map(|(range, axis)| axis.chunks_in(range.clone()))
+                .collect();
+            if self.done.is_none() {
+                uses += touched.iter().map(|r| r.end - r.start).product::<u64>();
+                continue;
+            }
+            for index in c_order(touched) {
+                let task = self.stage.tasks.region(&index)?;
+                // As in `advance`: a task is skipped with the whole commit box it is in.
+                let commit: Vec<u64> = self.stage.commit.chunks_in(&task).iter().map(|r| r.start).collect();
+                uses += u64::from(!self.done.covers(&self.stage.commit.region(&commit)?));
+            }
         }
         Ok(uses)
     }
 
-    fn start_write(&mut self, serial: u64) -> Result<Step> {
-        let gone = || Error::Internal { message: "an admitted output or its input is gone".to_owned() };
-        let Admitted { index, bytes, .. } = self.admitted.remove(&serial).ok_or_else(gone)?;
-        let mut inputs = Vec::new();
-        if self.stage.pass_through.is_none() {
-            let region = self.sink.grid().region(&index)?;
-            for input in c_order(self.source.grid().chunks_in(&region)) {
-                let slot = self.slots.get(&self.source.grid().linear(&input)).ok_or_else(gone)?;
-                inputs.push((input, Arc::clone(slot.chunk.as_ref().ok_or_else(gone)?)));
+    fn start_task(&mut self, serial: u64) -> Result<Step> {
+        let gone = || Error::Internal { message: "an admitted task or its input is gone".to_owned() };
+        let Admitted { index, region, needed, .. } = self.admitted.remove(&serial).ok_or_else(gone)?;
+        let mut inputs = Vec::with_capacity(needed.len());
+        let mut used = Vec::new();
+        for (leaf, chunks) in self.stage.leaves.iter().zip(needed) {
+            let mut of_leaf = Vec::with_capacity(chunks.len());
+            for index in chunks {
+                let key = (leaf.input, self.sources[leaf.input].grid().linear(&index));
+                let slot = self.slots.get(&key).ok_or_else(gone)?;
+                of_leaf.push(TaskInput { index, chunk: Arc::clone(slot.chunk.as_ref().ok_or_else(gone)?) });
+                used.push(key);
             }
+            inputs.push(of_leaf);
         }
         self.running += 1;
-        Ok(Step::Write(Write { index, bytes, inputs }))
+        Ok(Step::Run(Task { index, region, inputs, used }))
     }
 
     /// Takes the outcome of a [`Step::Read`].
-    pub(super) fn read_done(&mut self, index: &[u64], outcome: Result<Chunk>) {
+    pub(super) fn read_done(&mut self, input: usize, index: &[u64], outcome: Result<Chunk>) {
         self.running -= 1;
-        self.budget.release(self.stage.sizes.read_scratch);
+        self.budget.release(self.stage.inputs[input].read_scratch);
         let chunk = match outcome {
             Ok(chunk) => chunk,
             Err(error) => return self.fail(error),
         };
         self.bytes_read += chunk.bytes().len() as u64;
-        let Some(slot) = self.slots.get_mut(&self.source.grid().linear(index)) else { return };
+        let key = (input, self.sources[input].grid().linear(index));
+        let Some(slot) = self.slots.get_mut(&key) else { return };
         slot.chunk = Some(Arc::new(chunk));
         for serial in std::mem::take(&mut slot.waiters) {
-            if let Some(output) = self.admitted.get_mut(&serial) {
-                output.missing -= 1;
-                if output.missing == 0 {
+            if let Some(task) = self.admitted.get_mut(&serial) {
+                task.missing -= 1;
+                if task.missing == 0 {
                     self.ready.push_back(serial);
                 }
             }
         }
     }
 
-    /// Takes the outcome of a [`Step::Write`].
-    pub(super) fn write_done(&mut self, written: &Written, outcome: Result<()>) {
+    /// Takes the outcome of a [`Step::Run`].
+    pub(super) fn task_done(&mut self, task: &FinishedTask, outcome: Result<()>) {
         self.running -= 1;
-        self.budget.release(self.write_bytes_of(written.bytes));
-        for index in &written.used {
-            let linear = self.source.grid().linear(index);
-            if let Some(slot) = self.slots.get_mut(&linear) {
+        self.budget.release(self.stage.task_bytes);
+        for key in &task.used {
+            if let Some(slot) = self.slots.get_mut(key) {
                 slot.uses = slot.uses.saturating_sub(1);
                 if slot.uses == 0 {
                     let bytes = slot.bytes;
-                    self.slots.remove(&linear);
+                    self.slots.remove(key);
                     self.budget.release(bytes);
                 }
             }
         }
         match outcome {
-            Ok(()) => self.bytes_written += written.bytes,
+            Ok(()) => self.bytes_written += task.elements * self.item_bytes,
             Err(error) => self.fail(error),
         }
     }

@@ -66,23 +66,18 @@ impl PlanSummary {
     ) -> Self {
         let dtype = source.dtype();
         let array_bytes = byte_count(&source.grid().shape(), dtype.size()).unwrap_or(u64::MAX);
-        let threads = resources.threads.max(1) as u64;
-        let count = |spill: usize| spills.get(spill).map_or(0, |spec| spec.grid.chunk_count());
         let stages: Vec<StageSummary> = stages
             .iter()
             .map(|stage| StageSummary {
                 name: stage.name.clone(),
-                chunks_read: match stage.input {
-                    End::Outer(_) => source.grid().chunk_count(),
-                    End::Spill(n) => count(n),
+                chunks_read: match stage.inputs.first().map(|input| &input.end) {
+                    Some(End::Spill(n)) => spills.get(*n).map_or(0, |spec| spec.grid.chunk_count()),
+                    Some(End::Outer(_)) | None => source.grid().chunk_count(),
                 },
-                chunks_written: match stage.output {
-                    End::Outer(_) => sink.grid().chunk_count(),
-                    End::Spill(n) => count(n),
-                },
+                chunks_written: stage.tasks.chunk_count(),
                 bytes_read: array_bytes,
                 bytes_written: array_bytes,
-                peak_bytes: stage.sizes.needed_bytes(threads).min(resources.budget_bytes),
+                peak_bytes: stage.peak_bytes.min(resources.budget_bytes),
             })
             .collect();
         let sum = |f: &dyn Fn(&StageSummary) -> u64| stages.iter().map(f).fold(0_u64, u64::saturating_add);
