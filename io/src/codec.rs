@@ -13,7 +13,6 @@ pub mod checksum;
 mod deflate;
 mod lz4;
 mod lzf;
-mod shuffle;
 mod zstandard;
 
 pub use blosc::{Blosc, BloscCompressor};
@@ -21,7 +20,7 @@ pub use chain::Chain;
 pub use checksum::{Checksum, ChecksumKind};
 
 use crate::error::Error;
-use blockwise_kernels::{Buffer, BufferPool};
+use blockwise_kernels::{self as kernels, Buffer, BufferPool};
 use std::fmt;
 
 /// One step of encoding. The text that [`Display`](fmt::Display) gives is canonical: equal texts encode equally.
@@ -175,7 +174,7 @@ impl Codec {
             Self::Lzf => "lzf",
             Self::Bzip2 { .. } => "bz2",
             Self::Checksum(checksum) => checksum.kind.name(),
-            Self::Shuffle { .. } => "shuffle",
+            Self::Shuffle { .. } => SHUFFLE,
             Self::Bitshuffle(_) => "bitshuffle",
         }
     }
@@ -195,12 +194,7 @@ impl Codec {
             Self::Lzf => lzf::decode_into(input, output),
             Self::Bzip2 { .. } => bzip2::decode_into(input, output),
             Self::Checksum(checksum) => copy_into(self.name(), checksum.verified(input)?, output),
-            Self::Shuffle { item_bytes } => {
-                let most = output.len();
-                let output = output.get_mut(..input.len()).ok_or(CodecError::too_long("shuffle", most))?;
-                shuffle::unshuffle(output, input, *item_bytes);
-                Ok(input.len())
-            }
+            Self::Shuffle { item_bytes } => unshuffle(input, output, *item_bytes),
             Self::Bitshuffle(bitshuffle) => bitshuffle.decode_into(input, output),
         }
     }
@@ -246,7 +240,9 @@ impl Codec {
             Self::Bzip2 { level } => bzip2::encode_into(*level, input, &mut output)?,
             Self::Checksum(checksum) => checksum.encode_into(input, &mut output),
             Self::Shuffle { item_bytes } => {
-                shuffle::shuffle(&mut output, input, *item_bytes);
+                let place = output.get_mut(..input.len()).unwrap_or_default();
+                kernels::shuffle::shuffle(place, input, *item_bytes)
+                    .map_err(|error| CodecError::Unsupported { codec: SHUFFLE, what: error.to_string() })?;
                 input.len()
             }
             Self::Lz4Hdf5 | Self::Lzf | Self::Bitshuffle(_) => {
@@ -348,6 +344,17 @@ fn check_len(codec: &'static str, found: usize, len: DecodedLen) -> Result<(), C
         }
         _ => Ok(()),
     }
+}
+
+const SHUFFLE: &str = "shuffle";
+
+/// Undoes a byte shuffle at the start of `output`.
+fn unshuffle(input: &[u8], output: &mut [u8], item_bytes: usize) -> Result<usize, CodecError> {
+    let most = output.len();
+    let place = output.get_mut(..input.len()).ok_or(CodecError::too_long(SHUFFLE, most))?;
+    kernels::shuffle::unshuffle(place, input, item_bytes)
+        .map_err(|error| CodecError::corrupt(SHUFFLE, error.to_string()))?;
+    Ok(input.len())
 }
 
 /// Copies decoded bytes to the start of `output`.

@@ -14,6 +14,7 @@ pub mod attribute;
 pub mod codec;
 pub mod container;
 pub mod error;
+pub mod publish;
 pub mod store;
 
 pub use attribute::{AttributeValue, Attributes};

@@ -5,7 +5,7 @@
 //! that the scratch that tasks declare stays small. Called by [`Codec`](crate::codec::Codec).
 
 use super::{NAME, blosclz};
-use crate::codec::{CodecError, bitshuffle, deflate, lz4, shuffle, zstandard};
+use crate::codec::{CodecError, bitshuffle, deflate, lz4, unshuffle, zstandard};
 use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 
@@ -165,7 +165,7 @@ fn decode_blocks(
         };
         decode_streams(header, block, bytes)?;
         if matches!(header.order, Order::Bytes) {
-            shuffle::unshuffle(place, bytes, header.item_bytes);
+            unshuffle(bytes, place, header.item_bytes)?;
             continue;
         }
         // C-Blosc transposes bits only in blocks of a multiple of eight items; bytes beyond whole items stay.
