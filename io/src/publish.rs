@@ -1,0 +1,370 @@
+//! Publishing: what is written appears under its name whole, or not at all, and an interrupted run can be resumed.
+//!
+//! All is written to `OUT.partial-<run>/` beside the destination: the payload under the destination's own name, and a
+//! [`Journal`] of the objects in it that are finished. [`Publication::commit`] brings everything to the disk and
+//! renames the payload to its place in one step; with `overwrite` the old one is exchanged for it. Invariants: no two
+//! live runs write one destination; a destination is only ever replaced by a payload that is complete and on the disk;
+//! after a crash at any point the destination is the old or the new one, and what the journal proves is not done
+//! again. Called by the conversion code (begin, commit) and by the formats' writers (objects, journal).
+
+pub mod disk;
+mod journal;
+mod lock;
+mod object;
+
+pub use disk::{Overlap, free_bytes, overlap};
+pub use journal::Journal;
+pub use object::ObjectFile;
+
+use crate::error::{Error, Result};
+use disk::{exists, identity, io_error, remove_all, sync_filesystem, sync_folder};
+use lock::RunLock;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How a destination is published.
+#[derive(Clone, Debug, Default)]
+pub struct PublishOptions {
+    /// Whether a destination that is there already is replaced.
+    pub overwrite: bool,
+    /// Whether to go on where an interrupted run with the same plan stopped, if there is one.
+    pub resume: bool,
+    /// Whether resuming reads every finished object and compares its checksum, not only its length.
+    pub verify_resume: bool,
+    /// What is written and how, as a text or hash: equal keys mean that runs write the same bytes.
+    pub plan_key: String,
+    /// What identifies the inputs, for people who look into the journal.
+    pub inputs: Vec<String>,
+}
+
+/// The folder in which a run writes. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct PartialFolder {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    folder: PathBuf,
+    payload: PathBuf,
+    /// In the names of temporaries, so that no two processes ever use one name.
+    unique: String,
+    next: AtomicU64,
+    journal: Journal,
+}
+
+impl PartialFolder {
+    /// Where the container is written: a path in the partial folder with the destination's file name. Nothing is there
+    /// yet, unless the run is a resumed one.
+    #[must_use]
+    pub fn payload_path(&self) -> &Path {
+        &self.shared.payload
+    }
+
+    /// The journal of finished objects.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.shared.journal
+    }
+
+    /// Whether an earlier run has finished the object `key` (a path below the payload).
+    #[must_use]
+    pub fn is_committed(&self, key: &str) -> bool {
+        self.shared.journal.is_committed(key)
+    }
+
+    /// A new object that will stand at `key` below the payload once it is committed.
+    ///
+    /// # Errors
+    /// [`Error::UnsafePath`] for keys that lead elsewhere; if it cannot be created.
+    pub fn object(&self, key: &str) -> Result<ObjectFile> {
+        crate::store::check_key(&self.shared.payload.display().to_string(), key)?;
+        let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        ObjectFile::create(self.clone(), key, &format!("{}.{number}", self.shared.unique))
+    }
+
+    /// Writes an object in one go, renames it to `key` and notes it in the journal. Says how many bytes it has.
+    ///
+    /// # Errors
+    /// As [`object`](Self::object) and [`ObjectFile::append`].
+    pub fn put(&self, key: &str, bytes: &[u8]) -> Result<u64> {
+        let mut object = self.object(key)?;
+        object.append(bytes)?;
+        object.commit()
+    }
+
+    /// As [`put`](Self::put) for what every run writes again, such as metadata: not noted in the journal.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn put_unlisted(&self, key: &str, bytes: &[u8]) -> Result<u64> {
+        let mut object = self.object(key)?;
+        object.append(bytes)?;
+        object.commit_unlisted()
+    }
+}
+
+/// A destination that is being written.
+///
+/// ```
+/// use blockwise_io::publish::{Publication, PublishOptions};
+/// # let folder = tempfile::tempdir().unwrap();
+/// let out = folder.path().join("out.zarr");
+/// let run = Publication::begin(&out, &PublishOptions::default())?.expect("nothing was published yet");
+/// run.partial().put("c/0", b"chunk")?;
+/// assert!(!out.exists());
+/// run.commit()?;
+/// assert_eq!(std::fs::read(out.join("c/0")).unwrap(), b"chunk");
+/// assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+/// # Ok::<(), blockwise_io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Publication {
+    destination: PathBuf,
+    overwrite: bool,
+    partial: PartialFolder,
+    lock: RunLock,
+}
+
+const JOURNAL_NAME: &str = "journal.jsonl";
+const REPLACED_NAME: &str = "replaced";
+const SEPARATOR: &str = ".partial-";
+
+impl Publication {
+    /// Prepares to write `destination`. `None`: with `resume`, an earlier run had published everything already and
+    /// was only stopped while it cleaned up; that is done now.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if it is there and not to be replaced; [`Error::Refused`] if another live run writes it, if it
+    /// is a folder that no store is in, or if `resume` finds only runs with other plans; [`Error::NotFound`] if
+    /// the folder it is to stand in is not there; else if something cannot be written.
+    pub fn begin(destination: &Path, options: &PublishOptions) -> Result<Option<Self>> {
+        let destination = resolved(destination)?;
+        let lock = RunLock::acquire(&destination)?;
+        let found =
+            if options.resume { Some(find_resumable(&destination, &options.plan_key)?) } else { None };
+        if let Some(Resumable::Published(folder)) = found {
+            remove_all(&folder)?;
+            return Ok(None);
+        }
+        check_replaceable(&destination, options.overwrite)?;
+        let (folder, is_resumed) = match found {
+            Some(Resumable::Unfinished(folder)) => (folder, true),
+            Some(Resumable::Published(_) | Resumable::Nothing) | None => {
+                (create_partial(&destination)?, false)
+            }
+        };
+        let payload = folder.join(file_name(&destination)?);
+        let journal_path = folder.join(JOURNAL_NAME);
+        let journal = if is_resumed {
+            object::remove_temporaries(&payload)?;
+            Journal::resume(&journal_path, &payload, options)?
+        } else {
+            Journal::create(&journal_path, options)?
+        };
+        let unique = format!("{}.{}", run_id(), std::process::id());
+        let shared = Shared { folder, payload, unique, next: AtomicU64::new(0), journal };
+        let partial = PartialFolder { shared: Arc::new(shared) };
+        Ok(Some(Self { destination, overwrite: options.overwrite, partial, lock }))
+    }
+
+    /// Where to write.
+    #[must_use]
+    pub const fn partial(&self) -> &PartialFolder {
+        &self.partial
+    }
+
+    /// Where it will appear.
+    #[must_use]
+    pub fn destination(&self) -> &Path {
+        &self.destination
+    }
+
+    /// Brings everything to the disk, puts the payload in its place with one rename and removes the partial folder.
+    ///
+    /// # Errors
+    /// If that fails; the partial folder then stays for a resumed run. [`Error::Exists`] if the destination appeared
+    /// meanwhile and is not to be replaced.
+    pub fn commit(self) -> Result<()> {
+        let Shared { folder, payload, journal, .. } = &*self.partial.shared;
+        sync_filesystem(folder)?;
+        journal.finish(identity(payload)?)?;
+        put_in_place(payload, &self.destination, folder, self.overwrite)?;
+        if let Some(parent) = self.destination.parent() {
+            sync_folder(parent)?;
+        }
+        if let Err(error) = remove_all(folder) {
+            tracing::warn!("{} is published, but {error}; delete that folder", self.destination.display());
+        }
+        drop(self.lock);
+        Ok(())
+    }
+
+    /// Gives up after an error or a cancellation: makes durable what is finished and says where it lies, to be resumed.
+    /// `None`: nothing was finished, and the partial folder is gone.
+    #[must_use]
+    pub fn abandon(self) -> Option<PathBuf> {
+        let Shared { folder, journal, .. } = &*self.partial.shared;
+        if journal.is_empty() {
+            if let Err(error) = remove_all(folder) {
+                tracing::warn!("{error}; delete that folder");
+            }
+            return None;
+        }
+        if let Err(error) = journal.sync() {
+            tracing::warn!("{error}; resuming will read what was finished last");
+        }
+        Some(folder.clone())
+    }
+}
+
+/// `destination` with links resolved, so that the partial folder lies on the disk that it will be on.
+fn resolved(destination: &Path) -> Result<PathBuf> {
+    let failed = |path: &Path, error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::NotFound {
+            path: path.display().to_string(),
+            hint: "; create the folder that is to hold the output".to_owned(),
+        },
+        _ => io_error(path, "open", error, 0),
+    };
+    if destination.is_symlink() {
+        return fs::canonicalize(destination).map_err(|error| failed(destination, error));
+    }
+    let name = file_name(destination)?;
+    let parent = destination.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    Ok(fs::canonicalize(parent).map_err(|error| failed(parent, error))?.join(name))
+}
+
+fn file_name(destination: &Path) -> Result<OsString> {
+    let name = destination.file_name().map(OsString::from);
+    name.ok_or_else(|| Error::Usage {
+        message: format!("'{}' names no file or store to write", destination.display()),
+    })
+}
+
+/// Refuses to replace what was not asked for, and folders that are no stores.
+fn check_replaceable(destination: &Path, overwrite: bool) -> Result<()> {
+    if !exists(destination)? {
+        return Ok(());
+    }
+    if !overwrite {
+        return Err(Error::Exists { path: destination.display().to_string() });
+    }
+    if destination.is_dir() {
+        let markers = ["zarr.json", ".zgroup", ".zarray", ".zmetadata"];
+        let is_store = markers.iter().any(|marker| destination.join(marker).is_file());
+        let mut entries =
+            fs::read_dir(destination).map_err(|error| io_error(destination, "list", error, 0))?;
+        if !is_store && entries.next().is_some() {
+            let what = "this folder is no Zarr store and will not be replaced; move it away or choose another output";
+            return Err(Error::Refused { path: destination.display().to_string(), what: what.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+enum Resumable {
+    Nothing,
+    Unfinished(PathBuf),
+    Published(PathBuf),
+}
+
+/// The partial folder of an earlier run with the same plan; of several, the one that got furthest.
+fn find_resumable(destination: &Path, plan_key: &str) -> Result<Resumable> {
+    let mut best: Option<(u64, PathBuf)> = None;
+    let mut other_plan = None;
+    for folder in partial_folders(destination)? {
+        let journal_path = folder.join(JOURNAL_NAME);
+        let Some(summary) = journal::summary(&journal_path)? else { continue };
+        if summary.plan != plan_key {
+            other_plan = Some(folder);
+            continue;
+        }
+        let at_place = exists(destination)?.then(|| identity(destination)).transpose()?;
+        if summary.done.is_some() && summary.done == at_place {
+            return Ok(Resumable::Published(folder));
+        }
+        match &best {
+            Some((most, _)) if *most >= summary.objects => remove_all(&folder)?,
+            _ => {
+                if let Some((_, worse)) = best.replace((summary.objects, folder)) {
+                    remove_all(&worse)?;
+                }
+            }
+        }
+    }
+    match (best, other_plan) {
+        (Some((_, folder)), _) => Ok(Resumable::Unfinished(folder)),
+        (None, None) => Ok(Resumable::Nothing),
+        (None, Some(folder)) => Err(Error::Refused {
+            path: destination.display().to_string(),
+            what: format!(
+                "the interrupted run in {} read other inputs or wrote another output; repeat its arguments, or delete that folder to start afresh",
+                folder.display()
+            ),
+        }),
+    }
+}
+
+/// The partial folders that earlier runs left for `destination`.
+fn partial_folders(destination: &Path) -> Result<Vec<PathBuf>> {
+    let Some(parent) = destination.parent() else { return Ok(Vec::new()) };
+    let mut prefix = file_name(destination)?;
+    prefix.push(SEPARATOR);
+    let failed = |error| io_error(parent, "list", error, 0);
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(parent).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
+            folders.push(parent.join(name));
+        }
+    }
+    Ok(folders)
+}
+
+fn create_partial(destination: &Path) -> Result<PathBuf> {
+    for folder in partial_folders(destination)? {
+        tracing::warn!(
+            "{} is left of an interrupted run; --resume goes on with it, or delete it",
+            folder.display()
+        );
+    }
+    let mut name = file_name(destination)?;
+    name.push(SEPARATOR);
+    name.push(run_id());
+    let folder = destination.with_file_name(name);
+    fs::create_dir(&folder).map_err(|error| io_error(&folder, "create", error, 0))?;
+    Ok(folder)
+}
+
+/// Sixteen hexadecimal digits that no other run has: from the random keys that the system gives to hash maps.
+fn run_id() -> String {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    format!("{:016x}", hasher.finish())
+}
+
+/// Renames `payload` to `destination`, in one step; what stood there is left in `folder`.
+fn put_in_place(payload: &Path, destination: &Path, folder: &Path, overwrite: bool) -> Result<()> {
+    let exists_already = || Error::Exists { path: destination.display().to_string() };
+    match disk::rename_new(payload, destination) {
+        Ok(true) => return Ok(()),
+        Ok(false) if !overwrite => return Err(exists_already()),
+        Ok(false) => {}
+        Err(error) => return Err(error),
+    }
+    if disk::exchange(payload, destination)? {
+        return Ok(());
+    }
+    // No exchange on this file system: for a moment there is nothing at the destination.
+    let replaced = folder.join(REPLACED_NAME);
+    fs::rename(destination, &replaced).map_err(|error| io_error(destination, "rename", error, 0))?;
+    fs::rename(payload, destination).map_err(|error| io_error(payload, "rename", error, 0))
+}
+
+#[cfg(test)]
+mod tests;
