@@ -16,6 +16,7 @@ pub mod container;
 pub mod error;
 pub mod publish;
 pub mod store;
+pub mod zarr;
 
 pub use attribute::{AttributeValue, Attributes};
 pub use container::{

@@ -80,6 +80,16 @@ pub trait ByteStore: Send + Sync {
     /// As the contract says, and what `visit` returns.
     fn list(&self, folder: &str, visit: &mut dyn FnMut(Entry) -> Result<Visit>) -> Result<()>;
 
+    /// What tells `folder` from every other one, where the store has such a thing: device and inode. Walks use it to
+    /// see that a link leads back.
+    ///
+    /// # Errors
+    /// As the contract says.
+    fn identity(&self, folder: &str) -> Result<Option<(u64, u64)>> {
+        let _ = folder;
+        Ok(None)
+    }
+
     /// Whether there is such an object.
     ///
     /// # Errors

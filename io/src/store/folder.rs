@@ -118,6 +118,15 @@ impl ByteStore for Root {
         Ok(self.file(key)?.map(|file| file.len_bytes()))
     }
 
+    fn identity(&self, folder: &str) -> Result<Option<(u64, u64)>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Some(fd) = self.open_key(folder, flags)? else { return Ok(None) };
+        let stat = rustix::fs::fstat(&fd).map_err(|errno| os_error(self.path(folder), "stat", errno))?;
+        #[expect(clippy::useless_conversion, reason = "st_dev is narrower on some systems")]
+        let identity = (stat.st_dev.into(), stat.st_ino);
+        Ok(Some(identity))
+    }
+
     fn list(&self, folder: &str, visit: &mut dyn FnMut(Entry) -> Result<Visit>) -> Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Some(fd) = self.open_key(folder, flags)? else { return Ok(()) };
