@@ -32,7 +32,7 @@ lint: ## format, clippy, file rules, licences and advisories
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	tools/files.sh
-	if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; else echo "cargo-deny is not installed: licences and advisories were not checked (cargo install cargo-deny)"; fi
+	tools/deny.sh
 
 layers: ## the rule of who may import whom, and the proof that the check bites
 	python3="$$(tools/python.sh)"
