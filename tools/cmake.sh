@@ -24,7 +24,11 @@ for candidate in ${CMAKE:-} cmake; do
   if path=$(command -v "$candidate") && new_enough "$(version_of "$path")"; then echo "$path"; exit 0; fi
 done
 offered=$(apt-cache policy cmake 2>/dev/null | sed -n 's/^ *Candidate: \([0-9.]*\).*/\1/p')
-if new_enough "${offered:-0.0}" && "$here/apt.sh" cmake; then command -v cmake; exit 0; fi
+if new_enough "${offered:-0.0}" && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
+  "$here/apt.sh" cmake
+  command -v cmake
+  exit 0
+fi
 
 cache=${CACHE:-$here/../.cache}
 venv=$cache/cmake-venv
