@@ -110,6 +110,14 @@ pub enum Error {
         /// What is wrong and what to give instead.
         message: String,
     },
+    /// libhdf5, which writes HDF5 and NetCDF-4 files, failed.
+    #[error("{path}: {what}")]
+    Hdf5Library {
+        /// The file that was being written.
+        path: String,
+        /// The call that failed and the library's reason.
+        what: String,
+    },
     /// A failure in core, such as an impossible grid or a cancellation.
     #[error(transparent)]
     Core(Box<blockwise_core::Error>),
@@ -118,7 +126,7 @@ pub enum Error {
 impl StoreFault for Error {
     fn fault(&self) -> Fault {
         match self {
-            Self::Os { .. } | Self::NoSpace { .. } => Fault::Failed,
+            Self::Os { .. } | Self::NoSpace { .. } | Self::Hdf5Library { .. } => Fault::Failed,
             Self::NotFound { .. } | Self::Usage { .. } => Fault::Usage,
             Self::Corrupt { .. }
             | Self::Unsupported { .. }

@@ -14,6 +14,8 @@ pub mod attribute;
 pub mod codec;
 pub mod container;
 pub mod error;
+#[cfg(feature = "hdf5-write")]
+pub mod hdf5_write;
 pub mod publish;
 pub mod store;
 pub mod zarr;

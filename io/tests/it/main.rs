@@ -1,4 +1,7 @@
 //! Integration tests of io: whole files and stores, read and written.
 
 mod corpus;
+#[cfg(feature = "hdf5-write")]
+mod hdf5_write;
+mod oracle;
 mod zarr_corpus;
