@@ -34,7 +34,13 @@ MAY_DEPEND_ON = {
 # Dependencies of tests alone are free.
 FORMATS = ["zarrs", "hdf5", "netcdf", "object_store"]
 FORBIDDEN_LIBRARIES = {
-    KERNELS: [*FORMATS, "cudarc", "tokio", "rayon", "crossbeam", "memmap2"],
+    KERNELS: [
+        *FORMATS,
+        "cudarc",
+        "tokio",
+        "rayon",
+        "crossbeam",
+    ],  # memmap2: anonymous memory; files need std::fs
     CORE: [*FORMATS, "cudarc", "tokio"],
 }
 
