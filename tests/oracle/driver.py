@@ -89,7 +89,8 @@ def assert_refusal(run, codes, names=()):
     assert run.code in codes, f"exit {run.code}, wanted one of {codes}\n{run}"
     message = run.stderr.strip()
     assert message, f"nothing on standard error\n{run}"
-    assert "panicked" not in message and "backtrace" not in message.lower(), str(run)
+    for trouble in ("panicked", "internal error", "backtrace"):
+        assert trouble not in message.lower(), str(run)
     assert "\n\n" not in message, f"more than one paragraph\n{run}"
     for name in names:
         assert name in message, f"the message does not name {name!r}\n{run}"
