@@ -97,7 +97,14 @@ impl SharedFile {
         let outcome = with_library(|library| {
             let end = library.file_end(&open.file).map_err(|failure| self.error(&failure))?;
             open.reservation.cover(end.saturating_add(growth_bytes)).map_err(Broken::No)?;
-            work(library, open).map_err(|failure| self.error(&failure))
+            work(library, open).map_err(|failure| {
+                // Only where space cannot be reserved and another program took it since it was checked.
+                if failure.message.contains(&format!("errno = {},", rustix::io::Errno::NOSPC.raw_os_error()))
+                {
+                    return Broken::Yes(open.reservation.no_space(end.saturating_add(growth_bytes)));
+                }
+                self.error(&failure)
+            })
         });
         match outcome {
             Ok(value) => Ok(value),

@@ -67,12 +67,12 @@ impl Reservation {
                 }
             }
             if self.can_reserve {
-                return Err(self.no_space(wanted_end, free_bytes));
+                return Err(self.no_space(wanted_end));
             }
         }
         // Nothing is held for us, so half of what is free is left to others.
         if wanted_end.saturating_sub(self.len_bytes()?) > free_bytes / 2 {
-            return Err(self.no_space(wanted_end, free_bytes));
+            return Err(self.no_space(wanted_end));
         }
         Ok(())
     }
@@ -109,8 +109,10 @@ impl Reservation {
         outcome
     }
 
-    fn no_space(&self, wanted_end: u64, free_bytes: u64) -> Error {
-        let needed_bytes = wanted_end.saturating_sub(self.reserved_end.max(self.len_bytes().unwrap_or(0)));
+    /// The error that there is no space for a file that would end at `end`.
+    pub(super) fn no_space(&self, end: u64) -> Error {
+        let needed_bytes = end.saturating_sub(self.reserved_end.max(self.len_bytes().unwrap_or(0)));
+        let free_bytes = self.free_bytes().unwrap_or(0);
         Error::NoSpace { path: self.label.clone(), needed_bytes, free_bytes }
     }
 

@@ -1,5 +1,5 @@
 //! HDF5 and NetCDF-4 files as h5py, netCDF4 and xarray read them back.
-#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
 
 use crate::oracle;
 use blockwise_core::region::{byte_count, element_count};
@@ -392,5 +392,114 @@ fn a_chunk_of_the_wrong_shape_is_an_error() {
     for (dtype, shape) in [(DType::F32, 3), (DType::F64, 4)] {
         let chunk = Chunk::uninit(dtype, &[shape], &pool).unwrap();
         assert!(sink.write(&[0], &chunk, &cx).is_err());
+    }
+}
+
+/// Runs in a process of its own, on a file system of 4 MiB in `folder`.
+fn fill_a_small_disk(folder: &Path) {
+    let noise = noise(DType::U8, 1 << 20, 1);
+    type Fill<'a> = &'a dyn Fn(&mut Hdf5Writer) -> Result<(), blockwise_core::Error>;
+    let chunks = |chunk: u64| {
+        let noise = noise.clone();
+        move |writer: &mut Hdf5Writer| {
+            for k in 0.. {
+                let mut spec = spec(&format!("a{k}"), DType::U8, &[1 << 20]);
+                spec.chunk_shape = Some(vec![chunk]);
+                spec.codec = deflate(1);
+                write_all(&*writer.create_array(&spec)?, &noise)?;
+            }
+            Ok(())
+        }
+    };
+    let contiguous = |writer: &mut Hdf5Writer| {
+        let sink = writer.create_array(&spec("a", DType::F64, &[1 << 20]))?;
+        write_all(&*sink, &vec![1; 8 << 20]).map(|_| ())
+    };
+    let groups = |writer: &mut Hdf5Writer| {
+        for k in 0.. {
+            let long = AttributeValue::Text("x".repeat(k % 3000));
+            writer.create_group(&group(
+                &format!("g{k}"),
+                attributes(&[("long", long)]),
+                &[("n", 1, false)],
+            ))?;
+        }
+        Ok(())
+    };
+    let texts = |writer: &mut Hdf5Writer| {
+        for k in 0.. {
+            let mut spec = spec(&format!("t{k}"), DType::U8, &[1000]);
+            spec.element_type = ElementType::Text;
+            writer.create_texts(
+                &spec,
+                &TextArray { shape: vec![1000], texts: vec!["text ".repeat(k % 50); 1000] },
+            )?;
+        }
+        Ok(())
+    };
+    let (large, small) = (chunks(1 << 16), chunks(300));
+    let cases: [(&str, Fill<'_>); 5] = [
+        ("large", &large),
+        ("small", &small),
+        ("contiguous", &contiguous),
+        ("groups", &groups),
+        ("texts", &texts),
+    ];
+    let mut completed = 10;
+    for (name, fill) in cases {
+        for (format, finished) in [(Format::Hdf5, true), (Format::NetCdf4, true), (Format::NetCdf4, false)] {
+            let path = folder.join(name);
+            let mut writer = create(&path, format);
+            let error = fill(&mut writer).unwrap_err().to_string();
+            assert!(
+                error.contains("the disk is full") && error.contains("bytes more were needed"),
+                "{error}"
+            );
+            if finished {
+                // What was written before may be completed, unless that takes more space in its turn.
+                match writer.finish() {
+                    Ok(()) if format == Format::Hdf5 => _ = oracle::agrees("hdf5_opens.py", &[&path]),
+                    Ok(()) => {}
+                    Err(Error::NoSpace { .. }) => completed -= 1,
+                    Err(error) => panic!("{name}: {error}"),
+                }
+            }
+            drop(writer);
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    assert!(completed >= 5, "{completed}");
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_never_a_crash() {
+    const FOLDER: &str = "BLOCKWISE_SMALL_DISK";
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        fill_a_small_disk(Path::new(&folder));
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // In a mount namespace of its own, which most systems let anybody have.
+    let script =
+        r#"mount -t tmpfs -o size=4m none "$1" || exit 77; BLOCKWISE_SMALL_DISK=$1 exec "$2" --exact "$3""#;
+    let test = "hdf5_write::a_full_disk_is_an_error_and_never_a_crash";
+    let output = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
+        .arg(folder.path())
+        .args([std::env::current_exe().unwrap().as_os_str(), test.as_ref()])
+        .output();
+    let said = |output: &std::process::Output| {
+        format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    match output {
+        Ok(output) if output.status.success() => {
+            assert!(said(&output).contains("1 passed"), "{}", said(&output))
+        }
+        // Only `unshare` or `mount` end so; a test that fails exits with 101, a crash has no code.
+        Ok(output) if matches!(output.status.code(), Some(1 | 77)) => {
+            eprintln!("no private mounts here, so no disk was filled: {}", said(&output));
+        }
+        Ok(output) => panic!("{}\n{}", output.status, said(&output)),
+        Err(error) => eprintln!("unshare is missing, so no disk was filled: {error}"),
     }
 }

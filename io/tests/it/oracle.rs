@@ -1,7 +1,8 @@
 //! Python's libraries as a second opinion on what was written.
 //!
 //! `BLOCKWISE_ORACLE_PYTHON` names an interpreter with the packages of `tests/oracle/requirements.txt`; `make test`
-//! sets it. Without it, what only Python can judge is not judged, and the test says so.
+//! sets it. Without it, what only Python can judge is not judged, and the test says so; `BLOCKWISE_REQUIRE_ORACLES=1`
+//! makes that a failure.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,6 +11,8 @@ use std::process::Command;
 /// is no interpreter.
 pub(crate) fn agrees(script: &str, arguments: &[&Path]) -> bool {
     let Some(python) = std::env::var_os("BLOCKWISE_ORACLE_PYTHON") else {
+        let required = std::env::var("BLOCKWISE_REQUIRE_ORACLES").is_ok_and(|value| value == "1");
+        assert!(!required, "BLOCKWISE_REQUIRE_ORACLES is 1, but BLOCKWISE_ORACLE_PYTHON is not set");
         eprintln!("BLOCKWISE_ORACLE_PYTHON is not set: {script} was not run (make test sets it)");
         return false;
     };
