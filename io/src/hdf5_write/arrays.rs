@@ -113,10 +113,12 @@ impl ArrayParts {
         self.fill.as_ref().and_then(|fill| fill.get(..size)).map_or_else(|| vec![0; size], <[u8]>::to_vec)
     }
 
-    /// How chunks are encoded, as [`Source::encoding`](blockwise_core::Source::encoding) has it.
+    /// How chunks are encoded, as [`Source::encoding`](blockwise_core::Source::encoding) has it. Chunks are full at
+    /// the edges; the fill value belongs to it because an absent chunk stands for it.
     pub(super) fn encoding(&self, stored: Stored, boxes: &[u64], pipeline: &Pipeline) -> String {
         let order = if cfg!(target_endian = "little") { "little" } else { "big" };
-        format!("hdf5 {:?} {order} {boxes:?} {}", stored, pipeline.chain)
+        let (dtype, item_bytes, fill) = (self.stream_dtype, stored.item_bytes(), self.stream_fill());
+        format!("hdf5 {dtype} {item_bytes} {order} {boxes:?} fill {fill:?} {}", pipeline.chain)
     }
 }
 
@@ -144,6 +146,12 @@ fn describe(spec: &ArraySpec, format: Format, attributes: &mut Attributes) -> Re
             if !spec.is_coordinate && attributes.get("_FillValue").is_none() {
                 // NumPy's "not a time".
                 attributes.set("_FillValue", AttributeValue::Number(Scalar::from(i64::MIN)));
+            }
+        }
+        ElementType::Text if format == Format::NetCdf4 => {
+            // The value that is missing has the type of the array, `string`; a text alone would be `char`.
+            if let Some(AttributeValue::Text(missing)) = attributes.get("_FillValue") {
+                attributes.set("_FillValue", AttributeValue::Texts(vec![missing.clone()]));
             }
         }
         _ => {}

@@ -8,7 +8,8 @@ import numpy as np
 with h5py.File(sys.argv[1]) as root:
     order = []
     root.id.links.iterate(order.append, idx_type=h5py.h5.INDEX_CRT_ORDER)
-    names = [b"deep", b"sst", b"time", b"x", b"lon", b"lag", b"code", b"flag", b"mask", b"crs", b"station", b"y"]
+    names = [b"deep", b"sst", b"time", b"x", b"lon", b"lag", b"code", b"flag", b"mask", b"crs",
+             "größe".encode(), b"station", b"y"]
     assert order == names, order
     assert root.attrs["title"] == "Sea surface" and root.attrs["institution"] == "Météo"
     assert root.attrs["empty"] == ""
@@ -16,6 +17,8 @@ with h5py.File(sys.argv[1]) as root:
     assert root.attrs["version"] == 3 and root.attrs["version"].dtype == np.int16 and root.attrs["version"].shape == ()
     assert root.attrs["range"].dtype == np.float32 and root.attrs["range"].tolist() == [-1.5, 2.5]
     assert root.attrs["nested"] == '{"a":[1,null]}'
+    assert root.attrs["history"] == "long ago; " * 10000 and root.attrs["none"].shape == (0,)
+    assert root["größe"].ndim == 32
     sst = root["sst"]
     assert sst.chunks == (2, 3, 4) and sst.maxshape == (None, 3, 4)
     assert (sst.compression, sst.compression_opts, sst.shuffle) == ("gzip", 4, True)

@@ -216,6 +216,9 @@ fn write_climate(path: &Path, format: Format) {
         ("big", AttributeValue::Number(Scalar::from(u64::MAX))),
         ("nested", AttributeValue::Json(serde_json::json!({"a": [1, null]}))),
         ("_NCProperties", text("version=2,someone=else")),
+        ("history", text(&"long ago; ".repeat(10_000))),
+        ("levels", AttributeValue::Numbers(DType::F64, vec![Scalar::from(0.5_f64); 10_000])),
+        ("none", AttributeValue::Numbers(DType::F64, Vec::new())),
     ]);
     // "unused" has no variable and no user; "x" and "time" have both.
     writer
@@ -277,9 +280,11 @@ fn write_climate(path: &Path, format: Format) {
 
     write(&mut writer, &named(spec("mask", DType::Bool, &[4]), &["x"]), &[1, 0, 0, 1]);
     write(&mut writer, &spec("crs", DType::I32, &[]), &7_i32.to_ne_bytes());
+    write(&mut writer, &named(spec("größe", DType::I32, &[1; 32]), &["one"; 32]), &7_i32.to_ne_bytes());
 
     let mut station = named(spec("station", DType::U8, &[3]), &["y"]);
     station.element_type = ElementType::Text;
+    station.attributes.set("_FillValue", text("none"));
     let texts = ["Brest", "", "Łódź"].map(str::to_owned).to_vec();
     writer.create_texts(&station, &TextArray { shape: vec![3], texts }).unwrap();
 
@@ -493,7 +498,7 @@ fn a_full_disk_is_an_error_and_never_a_crash() {
     };
     match output {
         Ok(output) if output.status.success() => {
-            assert!(said(&output).contains("1 passed"), "{}", said(&output))
+            assert!(said(&output).contains("1 passed"), "{}", said(&output));
         }
         // Only `unshare` or `mount` end so; a test that fails exits with 101, a crash has no code.
         Ok(output) if matches!(output.status.code(), Some(1 | 77)) => {

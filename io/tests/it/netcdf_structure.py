@@ -13,18 +13,21 @@ path = sys.argv[1]
 
 with netCDF4.Dataset(path) as root:
     assert root.data_model == "NETCDF4"
-    assert list(root.dimensions) == ["time", "unused", "y", "x", "string4"], list(root.dimensions)
+    assert list(root.dimensions) == ["time", "unused", "y", "x", "string4", "one"], list(root.dimensions)
     assert {name: (len(d), d.isunlimited()) for name, d in root.dimensions.items()} == {
-        "time": (5, True), "unused": (7, False), "y": (3, False), "x": (4, False), "string4": (4, False)}
-    names = ["sst", "time", "x", "lon", "lag", "code", "flag", "mask", "crs", "station", "y"]
+        "time": (5, True), "unused": (7, False), "y": (3, False), "x": (4, False), "string4": (4, False), "one": (1, False)}
+    names = ["sst", "time", "x", "lon", "lag", "code", "flag", "mask", "crs", "größe", "station", "y"]
     assert list(root.variables) == names, list(root.variables)
-    assert root.ncattrs() == ["title", "institution", "empty", "authors", "version", "range", "big", "nested"]
+    assert root.ncattrs() == ["title", "institution", "empty", "authors", "version", "range", "big", "nested",
+                              "history", "levels", "none"], root.ncattrs()
     assert root.title == "Sea surface" and root.institution == "Météo" and root.empty == ""
     assert list(root.authors) == ["Ada", "Émilie"]
     assert root.version == 3 and root.version.dtype == np.int16
     assert root.range.dtype == np.float32 and root.range.tolist() == [-1.5, 2.5]
     assert root.big == 2**64 - 1 and root.big.dtype == np.uint64
     assert root.nested == '{"a":[1,null]}'
+    assert root.history == "long ago; " * 10000 and root.levels.tolist() == [0.5] * 10000 and root.none.size == 0
+    assert root["größe"].ndim == 32 and root["station"].getncattr("_FillValue") == "none"
     sst = root["sst"]
     assert sst.dimensions == ("time", "y", "x") and sst.chunking() == [2, 3, 4]
     assert sst.filters()["zlib"] and sst.filters()["shuffle"] and sst.filters()["complevel"] == 4
@@ -63,7 +66,7 @@ with h5py.File(path) as root:
     assert root["sst"].attrs.get_id("units").get_type().get_size() == 4
 
 # xarray wants no variable named as a dimension that is not its own.
-trimmed = xr.open_dataset(path, drop_variables=["y"], decode_timedelta=True)
+trimmed = xr.open_dataset(path, drop_variables=["y", "größe"], decode_timedelta=True)
 assert trimmed.sst.dims == ("time", "y", "x")
 assert set(trimmed.coords) == {"time", "x", "lon"}, set(trimmed.coords)
 assert trimmed.time.values.astype("datetime64[D]").tolist() == np.arange(

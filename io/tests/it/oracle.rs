@@ -4,6 +4,8 @@
 //! sets it. Without it, what only Python can judge is not judged, and the test says so; `BLOCKWISE_REQUIRE_ORACLES=1`
 //! makes that a failure.
 
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
 use std::path::Path;
 use std::process::Command;
 
