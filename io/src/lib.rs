@@ -13,7 +13,9 @@
 pub mod attribute;
 pub mod codec;
 pub mod container;
+mod contiguous;
 pub mod error;
+pub mod hdf5;
 #[cfg(feature = "hdf5-write")]
 pub mod hdf5_write;
 pub mod publish;

@@ -1,6 +1,7 @@
 //! Integration tests of io: whole files and stores, read and written.
 
 mod corpus;
+mod hdf5_read;
 #[cfg(feature = "hdf5-write")]
 mod hdf5_write;
 mod oracle;
