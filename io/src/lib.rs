@@ -18,7 +18,11 @@ pub mod error;
 pub mod hdf5;
 #[cfg(feature = "hdf5-write")]
 pub mod hdf5_write;
+pub mod npy;
+pub mod open;
 pub mod publish;
+pub mod raw;
+mod single;
 pub mod store;
 pub mod zarr;
 

@@ -1,0 +1,158 @@
+//! Opening by content and creating by format: the one place that knows every format.
+//!
+//! Invariants: what a file is called means nothing, what it begins with does; nothing but a regular file or a folder
+//! is ever opened. Called by the facade.
+
+use crate::container::{Container, ContainerWriter, Format, OpenOptions};
+use crate::error::{Error, Result};
+use crate::publish::PartialFolder;
+use crate::store::{RegularFile, Root};
+use crate::{npy, raw, zarr};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Opens the file or folder at `path` in whatever format its content is. Where the options give dtype and shape of a
+/// raw file, it is one.
+///
+/// ```
+/// use blockwise_io::{Format, OpenOptions, open};
+/// # let folder = tempfile::tempdir().unwrap();
+/// let path = folder.path().join("misnamed.nc");
+/// let header = b"\x93NUMPY\x01\0\x3e\0{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }    \n";
+/// std::fs::write(&path, [&header[..], &[1, 2, 3]].concat()).unwrap();
+/// let container = open::open(&path, &OpenOptions::default())?;
+/// assert_eq!(container.format(), Format::Npy);
+/// assert_eq!(container.nodes()?.1[0].shape, [3]);
+/// # Ok::<(), blockwise_io::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::UnsafePath`] for pipes and devices; [`Error::Unsupported`] if the content is of no
+/// format that is read here; else what the format finds wrong.
+pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Container>> {
+    if let (Some(dtype), Some(shape)) = (options.raw_dtype, &options.raw_shape) {
+        return raw::open(path, dtype, shape);
+    }
+    if path.is_dir() {
+        return zarr::open(Arc::new(Root::open(path, options.follow_symlinks)?), options);
+    }
+    let file = RegularFile::open(path)?;
+    match detect(&file)? {
+        Some(Format::Npy) => npy::open(path),
+        _ => Err(unknown(&file)),
+    }
+}
+
+/// The format of a file by what it begins with. HDF5's signature may also stand at 512, 1024, 2048 …
+fn detect(file: &RegularFile) -> Result<Option<Format>> {
+    let start = bytes_at(file, 0)?;
+    if start.starts_with(&npy::SIGNATURE) {
+        return Ok(Some(Format::Npy));
+    }
+    if start.starts_with(b"CDF") {
+        return Ok(Some(Format::NetCdfClassic));
+    }
+    let mut offset = 0;
+    while offset < file.len_bytes() {
+        if bytes_at(file, offset)? == HDF5_SIGNATURE {
+            return Ok(Some(Format::Hdf5));
+        }
+        offset = (offset * 2).max(512);
+    }
+    Ok(None)
+}
+
+const HDF5_SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+
+/// The eight bytes at `offset`; zeros where the file ends before.
+fn bytes_at(file: &RegularFile, offset: u64) -> Result<[u8; 8]> {
+    let mut bytes = [0; 8];
+    let len = file.len_bytes().saturating_sub(offset).min(8);
+    let place = bytes.get_mut(..usize::try_from(len).unwrap_or(8)).unwrap_or_default();
+    file.read_exact_at(offset, place)?;
+    Ok(bytes)
+}
+
+/// The error for a file of no format that is read here, with a hint where it is another known one.
+fn unknown(file: &RegularFile) -> Error {
+    let path = file.label().to_owned();
+    let start = bytes_at(file, 0).unwrap_or_default();
+    let (what, remedy) = match &start {
+        _ if file.len_bytes() == 0 => ("an empty file", "; it was never written, or cut short"),
+        [b'P', b'K', 3 | 5, ..] => ("a zip archive", "; unpack it first"),
+        [0x1f, 0x8b, ..] => ("a gzip file", "; unpack it first (gunzip)"),
+        [b'G', b'R', b'I', b'B', ..] => {
+            ("GRIB", "; convert it to NetCDF first, with eccodes' grib_to_netcdf or cdo")
+        }
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => ("TIFF", ""),
+        [b'{', ..] => ("a JSON file", "; for a Zarr store name the folder that holds it"),
+        _ => ("the format of this file", "; to read it as raw bytes give --dtype and --shape"),
+    };
+    Error::Unsupported { path, what: what.to_owned(), remedy }
+}
+
+/// Starts a container of `format` in the partial folder of a publication.
+///
+/// # Errors
+/// [`Error::Refused`] for formats that are not written; else if it cannot be created.
+pub fn create(partial: &PartialFolder, format: Format) -> Result<Box<dyn ContainerWriter>> {
+    let path = partial.payload_path();
+    match format {
+        #[cfg(feature = "hdf5-write")]
+        Format::Hdf5 | Format::NetCdf4 => {
+            remove_leftover(path)?;
+            let label = path.file_name().unwrap_or_default().to_string_lossy();
+            Ok(Box::new(crate::hdf5_write::Hdf5Writer::create(path, &label, format)?))
+        }
+        Format::Npy => Ok(Box::new(npy::NpyWriter::new(path))),
+        other => Err(Error::Refused {
+            path: path.display().to_string(),
+            what: format!("{other} is not written; use .zarr, .nc, .h5 or .npy"),
+        }),
+    }
+}
+
+/// Removes the file that an interrupted run left: formats of one file start afresh.
+#[cfg(feature = "hdf5-write")]
+fn remove_leftover(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(crate::publish::disk::io_error(path, "remove", error, 0))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_content_says_what_a_file_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let mut late = vec![0; 2048];
+        late.extend(HDF5_SIGNATURE);
+        let cases: [(&[u8], Option<Format>); 6] = [
+            (b"", None),
+            (b"\x93NUM", None),
+            (b"\x93NUMPY\x01\0", Some(Format::Npy)),
+            (b"CDF\x01\0\0\0\0", Some(Format::NetCdfClassic)),
+            (&HDF5_SIGNATURE, Some(Format::Hdf5)),
+            (&late, Some(Format::Hdf5)),
+        ];
+        for (bytes, format) in cases {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(detect(&RegularFile::open(&path).unwrap()).unwrap(), format, "{bytes:?}");
+        }
+        for bytes in [&b""[..], b"x", b"PK\x03\x04", b"GRIB", b"{\"zarr_format\": 3}"] {
+            std::fs::write(&path, bytes).unwrap();
+            assert!(
+                matches!(open(&path, &OpenOptions::default()), Err(Error::Unsupported { .. })),
+                "{bytes:?}"
+            );
+        }
+        let missing = open(&folder.path().join("none"), &OpenOptions::default());
+        assert!(matches!(missing, Err(Error::NotFound { .. })));
+    }
+}
