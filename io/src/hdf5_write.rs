@@ -68,8 +68,8 @@ pub struct Hdf5Writer {
 }
 
 impl Hdf5Writer {
-    /// Creates the file at `path`, which must not exist; errors call it `label`. `format` is [`Format::NetCdf4`] or
-    /// [`Format::Hdf5`].
+    /// Creates the file at `path`, the payload path of a publication; errors call it `label`. What an interrupted run
+    /// left there is removed. `format` is [`Format::NetCdf4`] or [`Format::Hdf5`].
     ///
     /// # Errors
     /// [`Error::Refused`] for another format; [`Error::Hdf5Library`] or [`Error::NoSpace`] if it cannot be created.

@@ -57,8 +57,14 @@ pub(super) struct SharedFile {
 }
 
 impl SharedFile {
-    /// Creates the file at `path`, called `label` in errors.
+    /// Creates the file at `path`, called `label` in errors, in place of one that is there.
     pub(super) fn create(path: &Path, label: &str) -> Result<Self> {
+        // Removed, not truncated: a link is not followed.
+        if let Err(source) = std::fs::remove_file(path)
+            && source.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(Error::Os { path: label.to_owned(), action: "remove", source });
+        }
         let failed = |what: String| Error::Hdf5Library { path: label.to_owned(), what };
         let c_path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| failed("the path holds a NUL byte".to_owned()))?;

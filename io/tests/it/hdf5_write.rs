@@ -387,6 +387,24 @@ fn chunks_of_fill_values_take_no_space() {
 }
 
 #[test]
+fn what_an_interrupted_run_left_is_written_afresh() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.nc");
+    for finished in [false, true] {
+        let mut writer = create(&path, Format::NetCdf4);
+        let sink = writer.create_array(&spec("a", DType::U16, &[3])).unwrap();
+        write_all(&*sink, &[1, 0, 2, 0, 3, 0]).unwrap();
+        assert!(!sink.is_committed(&[0]));
+        if finished {
+            writer.finish().unwrap();
+            let late = writer.create_array(&spec("b", DType::U16, &[3])).map(|_| ()).unwrap_err();
+            assert!(matches!(late, Error::Hdf5Library { .. }), "{late}");
+        }
+    }
+    oracle::agrees("hdf5_opens.py", &[&path]);
+}
+
+#[test]
 fn a_chunk_of_the_wrong_shape_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = create(&folder.path().join("a.h5"), Format::Hdf5);
