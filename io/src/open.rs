@@ -7,7 +7,7 @@ use crate::container::{Container, ContainerWriter, Format, OpenOptions};
 use crate::error::{Error, Result};
 use crate::publish::PartialFolder;
 use crate::store::{RegularFile, Root};
-use crate::{npy, raw, zarr};
+use crate::{hdf5, npy, raw, zarr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,6 +39,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Container>> {
     let file = RegularFile::open(path)?;
     match detect(&file)? {
         Some(Format::Npy) => npy::open(path),
+        Some(Format::Hdf5) => Ok(Arc::new(hdf5::open_file(Arc::new(file), options)?)),
         _ => Err(unknown(&file)),
     }
 }
@@ -54,15 +55,13 @@ fn detect(file: &RegularFile) -> Result<Option<Format>> {
     }
     let mut offset = 0;
     while offset < file.len_bytes() {
-        if bytes_at(file, offset)? == HDF5_SIGNATURE {
+        if bytes_at(file, offset)? == hdf5::SIGNATURE {
             return Ok(Some(Format::Hdf5));
         }
         offset = (offset * 2).max(512);
     }
     Ok(None)
 }
-
-const HDF5_SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
 /// The eight bytes at `offset`; zeros where the file ends before.
 fn bytes_at(file: &RegularFile, offset: u64) -> Result<[u8; 8]> {
@@ -132,13 +131,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
         let mut late = vec![0; 2048];
-        late.extend(HDF5_SIGNATURE);
+        late.extend(hdf5::SIGNATURE);
         let cases: [(&[u8], Option<Format>); 6] = [
             (b"", None),
             (b"\x93NUM", None),
             (b"\x93NUMPY\x01\0", Some(Format::Npy)),
             (b"CDF\x01\0\0\0\0", Some(Format::NetCdfClassic)),
-            (&HDF5_SIGNATURE, Some(Format::Hdf5)),
+            (&hdf5::SIGNATURE, Some(Format::Hdf5)),
             (&late, Some(Format::Hdf5)),
         ];
         for (bytes, format) in cases {
