@@ -50,6 +50,11 @@ impl Dimensions {
         length: u64,
         unlimited: bool,
     ) -> Result<usize, String> {
+        if group.child(name).is_err() {
+            return Err(format!(
+                "{name:?} is no name for a NetCDF dimension; rename it, or write .h5 or .zarr"
+            ));
+        }
         let Some(number) = self.declared(group, name) else {
             let (group, name) = (group.clone(), name.to_owned());
             self.list.push(Dimension { group, name, length, unlimited, variable: None });
@@ -127,6 +132,7 @@ mod tests {
         assert_eq!(dimensions.list()[shadow].group, a);
         assert_eq!(dimensions.resolve(&b, "x", 5, false), Ok(shadow));
         assert!(dimensions.resolve(&a, "x", 7, false).unwrap_err().contains("dimension x has 7"));
+        assert!(dimensions.resolve(&a, "x/y", 7, false).unwrap_err().contains("no name"));
     }
 
     #[test]
