@@ -5,6 +5,7 @@
 //!
 //! Called by every crate above; imports only `blockwise-kernels`.
 
+pub mod adapt;
 pub mod budget;
 pub mod chunk;
 pub mod context;

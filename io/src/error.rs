@@ -127,8 +127,9 @@ impl StoreFault for Error {
     fn fault(&self) -> Fault {
         match self {
             Self::Os { .. } | Self::NoSpace { .. } | Self::Hdf5Library { .. } => Fault::Failed,
-            Self::NotFound { .. } | Self::Usage { .. } => Fault::Usage,
-            Self::Corrupt { .. }
+            Self::Usage { .. } => Fault::Usage,
+            Self::NotFound { .. }
+            | Self::Corrupt { .. }
             | Self::Unsupported { .. }
             | Self::MissingChunk { .. }
             | Self::UnsafePath { .. } => Fault::BadInput,

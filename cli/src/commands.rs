@@ -1,0 +1,34 @@
+//! The subcommands, one file each: arguments, the call into the library, the text or JSON of the result.
+//!
+//! Called by `main`.
+
+pub(crate) mod completions;
+pub(crate) mod convert;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod info;
+pub(crate) mod ls;
+pub(crate) mod man;
+pub(crate) mod rechunk;
+pub(crate) mod verify;
+
+use crate::args::{Cli, Command};
+use blockwise::Result;
+use std::process::ExitCode;
+
+/// Runs the command that was asked for.
+pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
+    crate::text::start_log(&cli.output);
+    match &cli.command {
+        Command::Info(arguments) => info::run(arguments, &cli.output)?,
+        Command::Ls(arguments) => ls::run(arguments, &cli.output)?,
+        Command::Convert(arguments) => convert::run(arguments, &cli.output)?,
+        Command::Rechunk(arguments) => rechunk::run(arguments, &cli.output)?,
+        Command::Verify(arguments) => return verify::run(arguments, &cli.output),
+        Command::Doctor(arguments) => doctor::run(arguments, &cli.output)?,
+        Command::Demo(arguments) => demo::run(arguments, &cli.output)?,
+        Command::Completions(arguments) => completions::run(arguments),
+        Command::Man(arguments) => man::run(arguments)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

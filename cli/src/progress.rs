@@ -1,0 +1,150 @@
+//! Progress on standard error: a bar with throughput and time left, or JSON lines.
+//!
+//! Invariant: observing costs the run an atomic addition and, a few times a second, a line; nothing is printed
+//! between. Called by the commands that run plans.
+
+use crate::args::{OutputArgs, ProgressMode, RunArgs};
+use blockwise::Watcher;
+use blockwise::core::plan::PlanSummary;
+use blockwise::core::{Event, Observer, Unobserved};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Time between two JSON lines.
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The watcher that the options ask for.
+pub(crate) fn watcher(run: &RunArgs, output: &OutputArgs) -> Box<dyn Watcher> {
+    match run.progress {
+        ProgressMode::Json => Box::new(Lines::new()),
+        ProgressMode::Always => Box::new(Bar::new()),
+        ProgressMode::Auto if std::io::stderr().is_terminal() && !output.quiet => Box::new(Bar::new()),
+        ProgressMode::Auto | ProgressMode::Never => Box::new(Unobserved),
+    }
+}
+
+/// A bar that follows one array after the other.
+struct Bar {
+    bar: ProgressBar,
+    heading: Mutex<String>,
+}
+
+impl Bar {
+    fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+        let template = "{msg}  {bar:24} {percent:>3}%  {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self { bar, heading: Mutex::default() }
+    }
+
+    fn heading(&self) -> MutexGuard<'_, String> {
+        self.heading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Bar {
+    fn observe(&self, event: &Event<'_>) {
+        match event {
+            Event::StageStarted { name, .. } => self.bar.set_message(format!("{} {name}", self.heading())),
+            Event::ChunkWritten { bytes, .. } | Event::ChunksSkipped { bytes, .. } => self.bar.inc(*bytes),
+            _ => {}
+        }
+    }
+}
+
+impl Watcher for Bar {
+    fn array_started(&self, position: usize, count: usize, label: &str, plan: &PlanSummary) {
+        *self.heading() =
+            if count > 1 { format!("[{}/{count}] {label}", position + 1) } else { label.to_owned() };
+        self.bar.reset();
+        self.bar.set_length(plan.bytes_written);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// JSON objects, one a line.
+struct Lines {
+    started: Instant,
+    written_bytes: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    array: String,
+    total_bytes: u64,
+    reported: Instant,
+}
+
+impl Lines {
+    fn new() -> Self {
+        let started = Instant::now();
+        let state = Mutex::new(State { array: String::new(), total_bytes: 0, reported: started });
+        Self { started, written_bytes: AtomicU64::new(0), state }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self, event: &str, state: &State) {
+        let line = json!({
+            "event": event,
+            "array": state.array,
+            "bytes_done": self.written_bytes.load(Ordering::Relaxed),
+            "bytes_total": state.total_bytes,
+            "secs": self.started.elapsed().as_secs_f64(),
+        });
+        eprintln!("{line}");
+    }
+}
+
+impl Observer for Lines {
+    fn observe(&self, event: &Event<'_>) {
+        match event {
+            Event::StageStarted { stage, name, chunks, bytes } => {
+                let line = json!({
+                    "event": "stage", "array": self.state().array, "stage": stage, "name": name,
+                    "chunks": chunks, "bytes": bytes, "secs": self.started.elapsed().as_secs_f64(),
+                });
+                eprintln!("{line}");
+            }
+            Event::ChunkWritten { bytes, .. } | Event::ChunksSkipped { bytes, .. } => {
+                self.written_bytes.fetch_add(*bytes, Ordering::Relaxed);
+                // Whoever finds the state locked leaves the report to the one that holds it.
+                if let Ok(mut state) = self.state.try_lock()
+                    && state.reported.elapsed() >= REPORT_INTERVAL
+                {
+                    state.reported = Instant::now();
+                    self.report("progress", &state);
+                }
+            }
+            Event::StageFinished { .. } => self.report("progress", &self.state()),
+            _ => {}
+        }
+    }
+}
+
+impl Watcher for Lines {
+    fn array_started(&self, position: usize, count: usize, label: &str, plan: &PlanSummary) {
+        self.written_bytes.store(0, Ordering::Relaxed);
+        let mut state = self.state();
+        label.clone_into(&mut state.array);
+        state.total_bytes = plan.bytes_written;
+        let line = json!({
+            "event": "array", "array": label, "position": position, "count": count,
+            "bytes_total": plan.bytes_written, "secs": self.started.elapsed().as_secs_f64(),
+        });
+        eprintln!("{line}");
+    }
+}

@@ -1,0 +1,227 @@
+//! Names of data: `PATH` or `PATH::NODE`, opened as a container with the array that is meant.
+//!
+//! Invariants: the format is recognised from content, never from the name; a container may be named without a node
+//! where exactly one of its arrays can be meant. Called by every command that reads.
+
+use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
+use blockwise_io::{ArrayInfo, Container, GroupInfo, NodePath, OpenOptions, StoredArray};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A file, folder or URL, with the node inside it that was named.
+///
+/// ```
+/// use blockwise::Location;
+/// let location: Location = "era5.nc::surface/t2m".parse()?;
+/// assert_eq!(location.path().to_str(), Some("era5.nc"));
+/// assert_eq!(location.node().unwrap().to_string(), "surface/t2m");
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    path: PathBuf,
+    node: Option<NodePath>,
+}
+
+impl Location {
+    /// A container as a whole.
+    #[must_use]
+    pub fn container(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), node: None }
+    }
+
+    /// The file, folder or URL.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The node, if one was named.
+    #[must_use]
+    pub const fn node(&self) -> Option<&NodePath> {
+        self.node.as_ref()
+    }
+
+    /// Opens the container.
+    ///
+    /// # Errors
+    /// If there is none, or it is corrupt or of an unknown format.
+    pub fn open(&self, options: &OpenOptions) -> Result<Opened> {
+        let container = blockwise_io::open::open(&self.path, options)?;
+        let (groups, arrays) = container.nodes()?;
+        Ok(Opened { container, groups, arrays, node: self.node.clone() })
+    }
+}
+
+impl std::str::FromStr for Location {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (path, node) = match text.rsplit_once("::") {
+            Some((path, node)) => (path, Some(node.parse::<NodePath>()?)),
+            None => (text, None),
+        };
+        if path.is_empty() {
+            let why = "give a path, or a path and a node as in era5.nc::t2m".to_owned();
+            return Err(Error::Argument { what: "path", text: text.to_owned(), why });
+        }
+        Ok(Self { path: path.into(), node: node.filter(|node| !node.is_root()) })
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        self.node.as_ref().map_or(Ok(()), |node| write!(f, "::{node}"))
+    }
+}
+
+/// An open container with its tree, and the node that was named.
+pub struct Opened {
+    /// The container.
+    pub container: Arc<dyn Container>,
+    /// Its groups, the root first.
+    pub groups: Vec<GroupInfo>,
+    /// Its arrays in the file's order.
+    pub arrays: Vec<ArrayInfo>,
+    node: Option<NodePath>,
+}
+
+impl Opened {
+    /// The node that was named; `None` for the whole container.
+    #[must_use]
+    pub const fn node(&self) -> Option<&NodePath> {
+        self.node.as_ref()
+    }
+
+    /// Whether the named node is an array, or the container is a single array.
+    #[must_use]
+    pub fn names_an_array(&self) -> bool {
+        let node = self.node.clone().unwrap_or_default();
+        self.arrays.iter().any(|array| array.path == node)
+    }
+
+    /// `path` as seen from the named node; the root for that itself.
+    #[must_use]
+    pub fn relative(&self, path: &NodePath) -> NodePath {
+        let skipped = self.node.as_ref().map_or(0, |node| node.components().len());
+        let inside = path.components().iter().skip(skipped);
+        // Components of a checked path are themselves checked.
+        inside.fold(NodePath::root(), |path, name| path.child(name).unwrap_or(path))
+    }
+
+    /// What people call the array at `path`.
+    #[must_use]
+    pub fn label(&self, path: &NodePath) -> String {
+        array_label(self.container.label(), path)
+    }
+
+    /// Groups and arrays at and below the named node; all if none was named.
+    ///
+    /// # Errors
+    /// If there is no such node.
+    pub fn selected(&self) -> Result<(Vec<&GroupInfo>, Vec<&ArrayInfo>)> {
+        let node = self.node.clone().unwrap_or_default();
+        let groups: Vec<_> = self.groups.iter().filter(|group| is_within(&group.path, &node)).collect();
+        let arrays: Vec<_> = self.arrays.iter().filter(|array| is_within(&array.path, &node)).collect();
+        if groups.is_empty() && arrays.is_empty() && !node.is_root() {
+            return Err(self.no_such_node(&node));
+        }
+        Ok((groups, arrays))
+    }
+
+    /// The one array that is meant: the named node, the only array, or the only one of rank above 0 that holds no
+    /// coordinates.
+    ///
+    /// # Errors
+    /// If there is no such array, or several could be meant.
+    pub fn only_array(&self) -> Result<&ArrayInfo> {
+        let node = self.node.clone().unwrap_or_default();
+        if let Some(array) = self.arrays.iter().find(|array| array.path == node) {
+            return Ok(array);
+        }
+        let (_, inside) = self.selected()?;
+        let data = || inside.iter().filter(|array| !array.shape.is_empty() && !array.is_coordinate);
+        let mut candidates = data();
+        match (candidates.next(), candidates.next(), inside.as_slice()) {
+            (Some(array), None, _) | (None, _, [array]) => Ok(array),
+            (None, _, _) => {
+                Err(self.usage(format!("holds no array besides coordinates; name one as {}", self.hint())))
+            }
+            _ => Err(self.usage(format!("holds {} arrays; name one as {}", data().count(), self.hint()))),
+        }
+    }
+
+    /// Opens the array at `path`.
+    ///
+    /// # Errors
+    /// If there is none, or it is corrupt.
+    pub fn array(&self, path: &NodePath) -> Result<Arc<dyn StoredArray>> {
+        Ok(self.container.array(path)?)
+    }
+
+    /// A text that changes when the container does: where it is, its length and time of change, and the descriptions
+    /// of its groups and arrays.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut key = Fingerprint::default();
+        key.add(&self.node);
+        key.add(&self.groups);
+        key.add(&self.arrays);
+        let path = Path::new(self.container.label());
+        // Chunks of a folder are not looked at one by one: what changes below it shows in no single number.
+        if let Ok(metadata) = path.metadata() {
+            key.add(&path.canonicalize().ok());
+            if metadata.is_file() {
+                key.add(&(metadata.len(), metadata.modified().ok()));
+            }
+        }
+        format!("{} {key}", self.container.label())
+    }
+
+    fn no_such_node(&self, node: &NodePath) -> Error {
+        let hint = if self.arrays.is_empty() { String::new() } else { format!("; there is {}", self.hint()) };
+        blockwise_io::Error::NotFound { path: self.label(node), hint }.into()
+    }
+
+    fn usage(&self, what: String) -> Error {
+        Error::Usage { path: self.container.label().to_owned(), what }
+    }
+
+    /// The first few array names, as they are typed.
+    fn hint(&self) -> String {
+        let names: Vec<String> = self.arrays.iter().take(8).map(|array| self.label(&array.path)).collect();
+        let more = if self.arrays.len() > names.len() { " …" } else { "" };
+        format!("{}{more}", names.join(", "))
+    }
+}
+
+/// What people call the array at `path` of the container they opened as `container`.
+#[must_use]
+pub(crate) fn array_label(container: &str, path: &NodePath) -> String {
+    if path.is_root() { container.to_owned() } else { format!("{container}::{path}") }
+}
+
+/// Whether `path` is `ancestor` or lies below it.
+#[must_use]
+pub(crate) fn is_within(path: &NodePath, ancestor: &NodePath) -> bool {
+    path.components().starts_with(ancestor.components())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_nodes() {
+        let whole: Location = "a/b.zarr".parse().unwrap();
+        assert_eq!((whole.node(), whole.to_string()), (None, "a/b.zarr".to_owned()));
+        let url: Location = "s3://bucket/a.zarr::g/x".parse().unwrap();
+        assert_eq!(url.to_string(), "s3://bucket/a.zarr::g/x");
+        assert!("::x".parse::<Location>().is_err());
+        assert!("a.nc::../x".parse::<Location>().is_err());
+        let root: NodePath = "g".parse().unwrap();
+        assert!(is_within(&"g/x".parse().unwrap(), &root) && !is_within(&"gx".parse().unwrap(), &root));
+    }
+}
