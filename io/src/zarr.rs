@@ -4,22 +4,27 @@
 //! [`crate::codec`]'s; reads go through a [`ByteStore`]. Invariants: nothing that a store says is trusted (see each
 //! module); a chunk is absent only if the store positively has no such object, or a checked shard index says so.
 //!
-//! Called by the facade, which opens a container by [`open`].
+//! Called by the facade, which opens a container by [`open`] and writes one by [`ZarrWriter`].
 
 mod array;
 mod attributes;
 mod cache;
+mod documents;
 mod element;
+mod encoding;
 mod fill;
 mod hierarchy;
 mod json;
 mod keys;
 mod meta;
 mod pipeline;
+mod sink;
 mod source;
 mod texts;
+mod writer;
 
 pub use hierarchy::detect;
+pub use writer::ZarrWriter;
 
 use crate::container::{Container, OpenOptions};
 use crate::error::Result;

@@ -9,6 +9,7 @@ use super::element::StoredType;
 use super::fill::{self, decode_base64, encode_base64};
 use super::json::bare_token;
 use crate::attribute::{AttributeValue, Attributes};
+use crate::container::ElementType;
 use blockwise_kernels::{DType, Scalar};
 use serde_json::{Map, Value, json};
 
@@ -30,7 +31,14 @@ pub(crate) fn parse(map: &Map<String, Value>, stored: Option<&StoredType>, named
         if named && name == DIMENSIONS {
             continue;
         }
+        let is_string = stored.is_some_and(|stored| matches!(stored.element, ElementType::FixedBytes { .. }));
         let value = match dtype {
+            Some(_) if is_string => {
+                match value.as_str().filter(|_| name == FILL_VALUE).and_then(decode_base64) {
+                    Some(bytes) => AttributeValue::Text(String::from_utf8_lossy(&bytes).into_owned()),
+                    None => generic(value),
+                }
+            }
             Some(dtype) if name == FILL_VALUE => fill_attribute(dtype, value),
             Some(dtype) if TYPED_AS_ARRAY.contains(&name.as_str()) => typed(dtype, generic(value)),
             _ => generic(value),
@@ -84,6 +92,13 @@ fn typed(dtype: DType, value: AttributeValue) -> AttributeValue {
     };
     match &value {
         AttributeValue::Number(scalar) => converted(scalar).map_or(value, AttributeValue::Number),
+        // How version 3 says what JSON cannot.
+        AttributeValue::Text(text) if dtype.kind() == 'f' => {
+            let named =
+                super::json::NOT_A_NUMBER.iter().find(|(token, _)| token.trim_start_matches('\u{1}') == text);
+            let scalar = named.and_then(|(_, double)| fill::from_double(dtype, *double));
+            scalar.map_or(value, AttributeValue::Number)
+        }
         AttributeValue::Numbers(_, scalars) => {
             let all: Option<Vec<Scalar>> = scalars.iter().map(converted).collect();
             all.map_or(value, |scalars| AttributeValue::Numbers(dtype, scalars))
@@ -225,7 +240,7 @@ mod tests {
         assert!(
             matches!(found.get(FILL_VALUE), Some(AttributeValue::Number(nan)) if nan.get::<f64>().unwrap().is_nan())
         );
-        assert!(matches!(found.get("missing_value"), Some(AttributeValue::Text(_))));
+        assert!(matches!(found.get("missing_value"), Some(AttributeValue::Number(_))));
     }
 
     #[test]

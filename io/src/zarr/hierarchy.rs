@@ -147,7 +147,7 @@ impl ZarrContainer {
                     children.push(child);
                 }
                 if children.len() > NODE_LIMIT {
-                    tree.count(store)?
+                    tree.count(store)?;
                 }
                 Ok(Visit::Continue(()))
             })?;

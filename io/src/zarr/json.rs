@@ -182,7 +182,7 @@ mod tests {
     fn hostile_documents_are_refused() {
         let deep = format!("{{\"x\": {}{}}}", "[".repeat(200_000), "]".repeat(200_000));
         for bad in ["", "null", "[1]", "{\"a\": 1", "\0\0\0", &deep, "{\"a\": nan}"] {
-            assert!(matches!(parse_object("p", bad.as_bytes()), Err(Error::Corrupt { .. })), "{:.20}", bad);
+            assert!(matches!(parse_object("p", bad.as_bytes()), Err(Error::Corrupt { .. })), "{bad:.20}");
         }
         let long = Value::from(vec![1; 33]);
         assert!(matches!(lengths("p", "shape", &long), Err(Error::Limit { .. })));

@@ -75,8 +75,7 @@ impl ArrayMeta {
         let fill_value = self.fill.as_ref().zip(self.stored.items).and_then(|(bytes, items)| {
             let mut parts = bytes.chunks(items.dtype.size());
             let first = parts.next()?;
-            let uniform =
-                parts.all(|part| part == first) && matches!(self.stored.element.stream_dtype(), Some(_));
+            let uniform = parts.all(|part| part == first) && self.stored.element.stream_dtype().is_some();
             if uniform { Scalar::from_bytes(items.dtype, first) } else { None }
         });
         let named = |name: &Option<String>| name.as_deref() == node.name();

@@ -198,18 +198,18 @@ impl Pipeline {
         let item_bytes = self.items.dtype.size();
         let mut out = pool.take(crop.iter().product::<usize>() * item_bytes);
         let from = Layout { offset: 0, strides: self.encoded_strides()? };
-        let to = Layout::c_order(crop).map_err(internal)?;
-        strided::copy(&mut out, &to, &decoded, &from, crop, item_bytes).map_err(internal)?;
+        let to = Layout::c_order(crop).map_err(|error| internal(&error))?;
+        strided::copy(&mut out, &to, &decoded, &from, crop, item_bytes).map_err(|error| internal(&error))?;
         Ok(out)
     }
 
     /// Steps, in items, along the chunk's own axes in the encoded arrangement.
     fn encoded_strides(&self) -> Result<Vec<isize>> {
         let Some(order) = &self.order else {
-            return Ok(Layout::c_order(&self.shape).map_err(internal)?.strides);
+            return Ok(Layout::c_order(&self.shape).map_err(|error| internal(&error))?.strides);
         };
         let encoded_shape = permuted(&self.shape, order);
-        let encoded = Layout::c_order(&encoded_shape).map_err(internal)?;
+        let encoded = Layout::c_order(&encoded_shape).map_err(|error| internal(&error))?;
         let mut strides = vec![0; order.len()];
         for (&axis, stride) in order.iter().zip(encoded.strides) {
             if let Some(slot) = strides.get_mut(axis) {
@@ -217,6 +217,12 @@ impl Pipeline {
             }
         }
         Ok(strides)
+    }
+
+    /// Whether encoding a chunk of `crop` items leaves its bytes as they are.
+    pub(crate) fn leaves_as_is(&self, crop: &[usize]) -> bool {
+        let swapped = matches!(self.body, Body::Items { swapped: true });
+        self.chain.is_empty() && self.order.is_none() && !swapped && crop == self.shape
     }
 
     /// Encodes `chunk`, of `crop` items on each axis; the rest of the full chunk is `fill`.
@@ -242,9 +248,9 @@ impl Pipeline {
         if crop != self.shape {
             fill_with(&mut full, fill);
         }
-        let from = Layout::c_order(crop).map_err(internal)?;
+        let from = Layout::c_order(crop).map_err(|error| internal(&error))?;
         let to = Layout { offset: 0, strides: self.encoded_strides()? };
-        strided::copy(&mut full, &to, chunk, &from, crop, item_bytes).map_err(internal)?;
+        strided::copy(&mut full, &to, chunk, &from, crop, item_bytes).map_err(|error| internal(&error))?;
         if swapped {
             byteswap::swap(&mut full, self.items.dtype.swap_unit())
                 .map_err(|error| corrupt(path, error.to_string()))?;
@@ -367,6 +373,6 @@ fn check_bools(path: &str, bytes: &[u8]) -> Result<()> {
 }
 
 /// A layout that the checks above should have ruled out.
-pub(crate) fn internal(error: strided::LayoutError) -> Error {
+pub(crate) fn internal(error: &strided::LayoutError) -> Error {
     Error::from(blockwise_core::Error::Internal { message: error.to_string() })
 }

@@ -206,12 +206,27 @@ fn split<'a>(path: &str, bytes: &'a [u8], expected: u64) -> Result<Vec<&'a str>>
     if rest.is_empty() { Ok(texts) } else { Err(corrupt(path, "vlen-utf8: bytes follow the last text")) }
 }
 
-/// The bytes of a chunk of `texts`.
-pub(crate) fn join<'a>(texts: impl ExactSizeIterator<Item = &'a str>) -> Option<Vec<u8>> {
-    let mut bytes = u32::try_from(texts.len()).ok()?.to_le_bytes().to_vec();
-    for text in texts {
+/// The bytes of the chunk that holds `region` of `array`, with empty texts beyond the array's edge; `None` if a length
+/// does not fit 32 bits.
+pub(crate) fn encode(region: &Region, chunk_shape: &[u64], array: &TextArray) -> Option<Vec<u8>> {
+    let full = Region::whole(chunk_shape).ok()?;
+    let mut bytes = u32::try_from(full.len()).ok()?.to_le_bytes().to_vec();
+    let mut within = vec![0_u64; chunk_shape.len()];
+    for _ in 0..full.len() {
+        let inside = within.iter().zip(region.shape()).all(|(at, len)| at < len);
+        let steps = within.iter().zip(region.origin()).zip(&array.shape);
+        let linear = steps.fold(0, |linear, ((at, start), len)| linear * len + start + at);
+        let text = usize::try_from(linear).ok().filter(|_| inside).and_then(|linear| array.texts.get(linear));
+        let text = text.map(String::as_str).unwrap_or_default();
         bytes.extend_from_slice(&u32::try_from(text.len()).ok()?.to_le_bytes());
         bytes.extend_from_slice(text.as_bytes());
+        for (at, len) in within.iter_mut().zip(chunk_shape).rev() {
+            *at += 1;
+            if *at < *len {
+                break;
+            }
+            *at = 0;
+        }
     }
     Some(bytes)
 }
@@ -223,7 +238,8 @@ mod tests {
     #[test]
     fn texts_round_trip_and_lies_are_found() {
         let texts = ["", "ü", "three"];
-        let bytes = join(texts.iter().copied()).unwrap();
+        let array = TextArray { shape: vec![3], texts: texts.map(str::to_owned).to_vec() };
+        let bytes = encode(&Region::whole(&[3]).unwrap(), &[3], &array).unwrap();
         assert_eq!(split("p", &bytes, 3).unwrap(), texts);
         assert!(split("p", &bytes, 2).is_err());
         for len in 0..bytes.len() {

@@ -6,3 +6,4 @@ mod hdf5_read;
 mod hdf5_write;
 mod oracle;
 mod zarr_corpus;
+mod zarr_write;

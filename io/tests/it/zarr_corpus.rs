@@ -1,4 +1,5 @@
 //! Every Zarr case of the corpus: good ones bit-exact, bad ones refused.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
 
 use crate::corpus::{Case, cases, read_all, sha256};
 use blockwise_io::store::Root;

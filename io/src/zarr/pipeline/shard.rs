@@ -225,7 +225,7 @@ impl Shard {
             }
             let inner = &self.inner.shape;
             copy_region(&mut whole, &shape, &origin, &chunk, inner, &zeros, inner, item_bytes)
-                .map_err(internal)?;
+                .map_err(|error| internal(&error))?;
         }
         Ok(whole)
     }
