@@ -2,6 +2,7 @@
 //!
 //! The folder that `make_corpus.py` wrote is named by `BLOCKWISE_CORPUS`. Without it tests that need it say so and
 //! pass, unless `BLOCKWISE_REQUIRE_ORACLES` is 1.
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 use blockwise_core::{Cancellation, Source, TaskContext};
 use blockwise_kernels::BufferPool;

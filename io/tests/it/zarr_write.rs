@@ -166,7 +166,7 @@ fn arrays() -> impl Strategy<Value = (Format, Made)> {
                 })
                 .collect();
             let fill =
-                Scalar::from_bytes(dtype, &bytes.get(..dtype.size()).unwrap_or(&[0; 16][..dtype.size()]))
+                Scalar::from_bytes(dtype, bytes.get(..dtype.size()).unwrap_or(&[0; 16][..dtype.size()]))
                     .unwrap();
             spec.fill_value = (seed % 3 > 0 && !matches!(spec.element_type, ElementType::FixedBytes { .. }))
                 .then_some(fill);
