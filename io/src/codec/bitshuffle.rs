@@ -5,7 +5,7 @@
 //! leaves the last `n % 8` items as they are. Invariant: stated lengths are held against the output before use.
 //! Called through [`Codec`](super::Codec) and by blosc.
 
-use super::{CodecError, lz4, zstandard};
+use super::{CodecError, lz4, unshuffle, zstandard};
 use std::fmt;
 
 const NAME: &str = "bitshuffle";
@@ -95,7 +95,7 @@ impl Bitshuffle {
             let bits = &mut scratch[..place.len()];
             if self.compressor == BlockCompressor::None {
                 let (block, after) = rest.split_at_checked(place.len()).ok_or_else(short)?;
-                transpose_bits_back(place, block, self.item_bytes);
+                transpose_bits_back(place, block, self.item_bytes)?;
                 rest = after;
                 continue;
             }
@@ -110,7 +110,7 @@ impl Bitshuffle {
                 let found = format!("{found} bytes in a block");
                 return Err(CodecError::Length { codec: NAME, found, expected: place.len() });
             }
-            transpose_bits_back(place, bits, self.item_bytes);
+            transpose_bits_back(place, bits, self.item_bytes)?;
             rest = after;
         }
         if rest.len() != tail.len() {
@@ -133,36 +133,55 @@ impl fmt::Display for Bitshuffle {
     }
 }
 
+/// Bytes of planes that are worked on at a time, so that they stay in the first-level cache.
+const TILE_BYTES: usize = 16 << 10;
+
 /// Gathers the items of `output` from their bit rows in `input`. Both have the same length, a whole number of groups of
 /// eight items; what exceeds that is left alone.
-pub(super) fn transpose_bits_back(output: &mut [u8], input: &[u8], item_bytes: usize) {
-    let row_bytes = input.len() / item_bytes / 8;
-    if row_bytes == 0 {
-        return;
-    }
-    for (group, items) in output.chunks_exact_mut(8 * item_bytes).enumerate().take(row_bytes) {
-        for byte in 0..item_bytes {
-            let mut rows = [0; 8];
-            for (bit, row) in rows.iter_mut().enumerate() {
-                *row = input.get((8 * byte + bit) * row_bytes + group).copied().unwrap_or(0);
+///
+/// Eight rows make one plane (one byte of every item): in words of eight groups the bits are swapped across the rows,
+/// which leaves row `i` with byte `g` being that of item `8 g + i`; two byte unshuffles then put the plane and the items
+/// together.
+pub(super) fn transpose_bits_back(
+    output: &mut [u8],
+    input: &[u8],
+    item_bytes: usize,
+) -> Result<(), CodecError> {
+    let row_bytes = input.len() / item_bytes.max(1) / 8;
+    let tile_groups = (TILE_BYTES / item_bytes.max(1) / 64 * 8).max(8);
+    let mut rows = vec![0; 8 * tile_groups];
+    let mut planes = vec![0; 8 * tile_groups * item_bytes];
+    for first in (0..row_bytes).step_by(tile_groups.max(1)) {
+        let groups = tile_groups.min(row_bytes - first);
+        let planes = planes.get_mut(..8 * groups * item_bytes).unwrap_or_default();
+        let rows = rows.get_mut(..8 * groups).unwrap_or_default();
+        for (byte, plane) in planes.chunks_exact_mut(8 * groups).enumerate() {
+            for (bit, row) in rows.chunks_exact_mut(groups).enumerate() {
+                let start = (8 * byte + bit) * row_bytes + first;
+                row.copy_from_slice(input.get(start..start + groups).unwrap_or_default());
             }
-            let columns = transpose_8x8(u64::from_le_bytes(rows)).to_le_bytes();
-            for (item, value) in items.chunks_exact_mut(item_bytes).zip(columns) {
-                item[byte] = value;
+            swap_bits_across_rows(rows, groups);
+            unshuffle(rows, plane, 8)?;
+        }
+        let items = output.get_mut(8 * first * item_bytes..8 * (first + groups) * item_bytes);
+        unshuffle(planes, items.unwrap_or_default(), item_bytes)?;
+    }
+    Ok(())
+}
+
+/// Transposes the 8 x 8 bits that the bytes at one place of eight rows of `row_bytes` bytes are, for every place: swaps
+/// ever smaller off-diagonal squares (Warren, Hacker's Delight, 7-3).
+fn swap_bits_across_rows(rows: &mut [u8], row_bytes: usize) {
+    for (distance, mask) in [(4, 0x0f_u8), (2, 0x33), (1, 0x55)] {
+        for pair in rows.chunks_exact_mut(2 * distance * row_bytes) {
+            let (upper, lower) = pair.split_at_mut(distance * row_bytes);
+            for (a, b) in upper.iter_mut().zip(lower) {
+                let difference = ((*a >> distance) ^ *b) & mask;
+                *b ^= difference;
+                *a ^= difference << distance;
             }
         }
     }
-}
-
-/// Transposes an 8 x 8 matrix of bits, row `r` being byte `r` and column `c` bit `c` of it: swaps ever larger
-/// off-diagonal squares (Warren, Hacker's Delight, 7-3).
-const fn transpose_8x8(mut x: u64) -> u64 {
-    let mut t = (x ^ (x >> 7)) & 0x00aa_00aa_00aa_00aa;
-    x ^= t ^ (t << 7);
-    t = (x ^ (x >> 14)) & 0x0000_cccc_0000_cccc;
-    x ^= t ^ (t << 14);
-    t = (x ^ (x >> 28)) & 0x0000_0000_f0f0_f0f0;
-    x ^ t ^ (t << 28)
 }
 
 #[cfg(test)]
@@ -185,11 +204,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bit_rows_come_back(item_bytes in 1_usize..9, groups in 1_usize..9, seed in any::<[u8; 16]>()) {
+        fn bit_rows_come_back(item_bytes in 1_usize..20, groups in 1_usize..600, seed in any::<[u8; 16]>()) {
             let content: Vec<u8> =
                 (0..8 * groups * item_bytes).map(|i| seed[i % 16].wrapping_mul((i as u8) | 1)).collect();
             let mut back = vec![0; content.len()];
-            transpose_bits_back(&mut back, &transpose_bits(&content, item_bytes), item_bytes);
+            transpose_bits_back(&mut back, &transpose_bits(&content, item_bytes), item_bytes).unwrap();
             prop_assert_eq!(back, content);
         }
 

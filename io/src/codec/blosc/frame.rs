@@ -129,18 +129,22 @@ pub(in crate::codec) fn decode_into(input: &[u8], output: &mut [u8]) -> Result<u
         Order::AsIs => 0,
         Order::Bytes | Order::Bits => header.block_bytes.min(header.decoded_bytes),
     };
-    if scratch_bytes <= KEPT_SCRATCH_BYTES {
-        SCRATCH.with_borrow_mut(|scratch| {
-            if scratch.len() < scratch_bytes {
-                scratch.resize(scratch_bytes, 0);
-            }
-            decode_blocks(&header, input, place, scratch)
-        })?;
-    } else {
-        let _one_at_a_time = LARGE_SCRATCH.lock().unwrap_or_else(PoisonError::into_inner);
-        decode_blocks(&header, input, place, &mut vec![0; scratch_bytes])?;
-    }
+    with_scratch(scratch_bytes, |scratch| decode_blocks(&header, input, place, scratch))?;
     Ok(header.decoded_bytes)
+}
+
+/// Calls `run` with `len` bytes of scratch.
+pub(super) fn with_scratch<T>(len: usize, run: impl FnOnce(&mut [u8]) -> T) -> T {
+    if len > KEPT_SCRATCH_BYTES {
+        let _one_at_a_time = LARGE_SCRATCH.lock().unwrap_or_else(PoisonError::into_inner);
+        return run(&mut vec![0; len]);
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < len {
+            scratch.resize(len, 0);
+        }
+        run(scratch.get_mut(..len).unwrap_or_default())
+    })
 }
 
 fn decode_blocks(
@@ -171,7 +175,7 @@ fn decode_blocks(
         // C-Blosc transposes bits only in blocks of a multiple of eight items; bytes beyond whole items stay.
         let items = place.len() / header.item_bytes;
         let whole = if items.is_multiple_of(8) { items * header.item_bytes } else { 0 };
-        bitshuffle::transpose_bits_back(&mut place[..whole], &bytes[..whole], header.item_bytes);
+        bitshuffle::transpose_bits_back(&mut place[..whole], &bytes[..whole], header.item_bytes)?;
         place[whole..].copy_from_slice(&bytes[whole..]);
     }
     Ok(())
