@@ -105,6 +105,9 @@ impl Library {
             status("H5Pset_libver_bounds", h5p::H5Pset_libver_bounds(access.0, v18, v18))?;
             let strict = H5F_close_degree_t::H5F_CLOSE_SEMI;
             status("H5Pset_fclose_degree", h5p::H5Pset_fclose_degree(access.0, strict))?;
+            // No lock: nobody else knows the file yet, network file systems may have none, and a process that is
+            // started meanwhile would inherit the lock with the descriptor and hold it after the file is closed.
+            status("H5Pset_file_locking", h5p::H5Pset_file_locking(access.0, 0 as _, 1 as _))?;
             handle("H5Fcreate", H5Fcreate(path.as_ptr(), H5F_ACC_EXCL, creation.0, access.0))
         }
     }
