@@ -73,6 +73,11 @@ pub use location::{Location, Opened};
 pub use select::Selection;
 pub use watch::Watcher;
 
+/// The README's code, which runs as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// What most programs need.
 pub mod prelude {
     pub use crate::{Location, Selection, Watcher};

@@ -1,4 +1,5 @@
 //! The program as its users run it: exit codes, text, JSON, and what is on disk afterwards.
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod choices;
 mod jobs;
