@@ -4,6 +4,7 @@
 
 use crate::args::{OutputArgs, ReadArgs, location, parse_dtype};
 use crate::{json, text};
+use blockwise::codec_text::codec_text;
 use blockwise::core::error::human_bytes;
 use blockwise::core::region::element_count;
 use blockwise::io::{ArrayInfo, ElementType, GroupInfo, NodePath};
@@ -95,8 +96,10 @@ impl Line {
         if let Some(shard) = &array.shard_shape {
             about.push(format!("shards {}", text::shape(shard)));
         }
-        if !array.codec_text.is_empty() {
-            about.push(text::printable(&array.codec_text));
+        match &array.codec {
+            Some(codec) if array.chunk_shape.is_some() => about.push(codec_text(codec)),
+            None if !array.codec_text.is_empty() => about.push(text::printable(&array.codec_text)),
+            _ => {}
         }
         about.extend(logical_bytes(array).map(human_bytes));
         Self {
