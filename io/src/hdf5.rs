@@ -3,7 +3,7 @@
 //! The structure (superblock, groups, attributes, chunk indexes) is parsed by `hdf5-reader`; chunk bytes are read
 //! with positional reads and decoded here. Files may be hostile: links and data in other files are refused, indexes
 //! are checked before use, decoded lengths must match, and a panic of the parser becomes an error at this boundary
-//! (see `file::fenced`). NetCDF-4 files are HDF5 files whose dimension scales give dimension names; both are opened
+//! (see `fence`). NetCDF-4 files are HDF5 files whose dimension scales give dimension names; both are opened
 //! by [`open`].
 //!
 //! Invariants: what is listed can be opened or says why not; nothing but fill values stands for what was never
@@ -26,9 +26,10 @@ use crate::container::{
     ArrayInfo, Container, ElementType, Format, GroupInfo, NodePath, OpenOptions, StoredArray,
 };
 use crate::error::{Error, Result};
+use crate::fence::fenced;
 use crate::store::RegularFile;
 use dataset::H5Array;
-use file::{H5File, fenced};
+use file::H5File;
 use std::path::Path;
 use std::sync::Arc;
 use tree::{Body, Tree};

@@ -15,9 +15,11 @@ pub mod codec;
 pub mod container;
 mod contiguous;
 pub mod error;
+mod fence;
 pub mod hdf5;
 #[cfg(feature = "hdf5-write")]
 pub mod hdf5_write;
+pub mod netcdf;
 pub mod npy;
 pub mod open;
 pub mod publish;

@@ -7,7 +7,7 @@
 use super::file::H5File;
 use super::filters::Pipeline;
 use super::index::{ChunkIndex, StoredChunk};
-use super::layout::{ChunkedPlace, DatasetLayout, Fill};
+use super::layout::{ChunkedPlace, DatasetLayout};
 use super::types::ItemType;
 use crate::container::MissingChunks;
 use crate::error::{Error, Result};
@@ -101,7 +101,6 @@ pub(super) struct ChunkedSource {
     grid: ChunkGrid,
     /// One never-written element, in machine order.
     fill_item: Vec<u8>,
-    is_fill_defined: bool,
     missing_chunks: MissingChunks,
     missing_count: AtomicU64,
 }
@@ -118,16 +117,7 @@ impl ChunkedSource {
         let dtype = item.stream_dtype().ok_or_else(|| super::not_streaming(&reader.label, &item.element))?;
         let mut fill_item = layout.fill_item();
         item.to_native(&mut fill_item, &reader.label)?;
-        Ok(Self {
-            reader,
-            dtype,
-            item,
-            grid,
-            fill_item,
-            is_fill_defined: layout.fill != Fill::Undefined,
-            missing_chunks,
-            missing_count: AtomicU64::new(0),
-        })
+        Ok(Self { reader, dtype, item, grid, fill_item, missing_chunks, missing_count: AtomicU64::new(0) })
     }
 
     /// The index without the axis of the bytes of fixed strings.
@@ -157,12 +147,7 @@ impl ChunkedSource {
             MissingChunks::Fill => Ok(()),
             MissingChunks::Warn => {
                 if self.missing_count.fetch_add(1, Ordering::Relaxed) == 0 {
-                    let value = if self.is_fill_defined {
-                        "its fill value"
-                    } else {
-                        "zero, for want of a fill value"
-                    };
-                    tracing::warn!("{label}: chunk {index:?} is missing and reads as {value}");
+                    tracing::warn!("{label}: chunk {index:?} is missing and reads as its fill value");
                 }
                 Ok(())
             }

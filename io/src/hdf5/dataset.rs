@@ -5,13 +5,14 @@
 
 use super::attributes::vlen_text_of;
 use super::chunked::{ChunkReader, ChunkedSource, FillSource};
-use super::file::{H5File, fenced};
+use super::file::H5File;
 use super::layout::{DatasetLayout, Place};
 use super::not_streaming;
 use super::types::ItemType;
 use crate::container::{ArrayInfo, ElementType, OpenOptions, StoredArray, TextArray};
 use crate::contiguous::{Backing, StridedArray, StridedSource, c_strides};
 use crate::error::{Error, Result};
+use crate::fence::fenced;
 use blockwise_core::{AxisGrid, Cancellation, ChunkGrid, Source, TaskContext};
 use blockwise_kernels::BufferPool;
 use blockwise_kernels::strided;

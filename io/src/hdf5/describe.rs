@@ -3,7 +3,7 @@
 //! Invariant: what is said here is what [`ChunkedSource`](super::chunked::ChunkedSource) reads. Called by the tree
 //! walk.
 
-use super::layout::{DatasetLayout, Fill, Place};
+use super::layout::{DatasetLayout, Place};
 use super::types::ItemType;
 use crate::attribute::Attributes;
 use crate::container::{ArrayInfo, BloscShuffle, CodecSpec, Compressor, ElementType, Format, NodePath};
@@ -36,9 +36,8 @@ pub(super) fn array_info(
         Place::Chunked(place) => (Some(place.chunk.clone()), place.filters.as_slice()),
         Place::Compact(_) | Place::Contiguous(_) => (None, [].as_slice()),
     };
-    let fill_value = match (&layout.fill, &item.element) {
-        (Fill::Undefined, _) => None,
-        (_, ElementType::FixedBytes { .. }) => {
+    let fill_value = match &item.element {
+        ElementType::FixedBytes { .. } => {
             let fill = layout.fill_item();
             let first = fill.first().copied().unwrap_or(0);
             fill.iter().all(|byte| *byte == first).then(|| first.into())

@@ -197,22 +197,3 @@ pub(super) fn fault(path: &str, doing: &str, error: hdf5_reader::error::Error) -
 
 const VDS_REMEDY: &str =
     "; its data lies in other files: copy it into a plain dataset with h5repack or h5py first";
-
-/// Runs `parse` and turns a panic of the parsing crate into an error.
-///
-/// The parser is fuzzed and its bounds are checked, yet it indexes slices: this is the last fence, so that a hostile
-/// file never brings the process down.
-pub(super) fn fenced<T>(path: &str, parse: impl FnOnce() -> Result<T>) -> Result<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(parse)).unwrap_or_else(|panic| {
-        let message = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
-        Err(Error::Corrupt {
-            path: path.to_owned(),
-            what: format!("the HDF5 structures contradict themselves ({message})"),
-            remedy: "; please report this file",
-        })
-    })
-}

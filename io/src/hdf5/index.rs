@@ -62,6 +62,8 @@ impl ChunkIndex {
         let mut list = Listing { file, place, grid, path, chunks: Vec::new() };
         let (storage, offset_size, length_size) =
             (file.parsed().storage(), file.offset_size(), file.length_size());
+        // These two number chunks over the largest extent, not the present one.
+        let largest = layout.max_dims.as_deref().unwrap_or(&layout.shape);
         let doing = |error| fault(path, "chunk index", error);
         let entries = match &place.indexing {
             None => {
@@ -73,7 +75,7 @@ impl ChunkIndex {
             }
             Some(ChunkIndexing::Implicit) => chunk_index::collect_implicit_chunk_entries(
                 address,
-                &layout.shape,
+                largest,
                 &place.chunk_dims,
                 layout.item_bytes as usize,
                 None,
@@ -85,7 +87,7 @@ impl ChunkIndex {
                 address,
                 offset_size,
                 length_size,
-                &layout.shape,
+                largest,
                 &place.chunk_dims,
                 None,
             )

@@ -45,9 +45,7 @@ pub(super) struct ChunkedPlace {
 /// The value of elements that were never written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fill {
-    /// None was defined: such elements are unspecified, and read as zero.
-    Undefined,
-    /// The format's default: zero.
+    /// None was given: zero by default. (The parser does not tell this from one that is expressly undefined.)
     Zero,
     /// These bytes, in the stored type.
     Item(Vec<u8>),
@@ -116,7 +114,7 @@ impl DatasetLayout {
     pub(super) fn fill_item(&self) -> Vec<u8> {
         match &self.fill {
             Fill::Item(item) => item.clone(),
-            Fill::Zero | Fill::Undefined => vec![0; self.item_bytes as usize],
+            Fill::Zero => vec![0; self.item_bytes as usize],
         }
     }
 }
@@ -231,15 +229,13 @@ impl Messages<'_> {
 
 fn fill(stored: Option<&FillValueMessage>, item_bytes: u32, path: &str) -> Result<Fill> {
     match stored {
-        None => Ok(Fill::Zero),
+        None | Some(FillValueMessage { value: None, .. }) => Ok(Fill::Zero),
         Some(FillValueMessage { value: Some(item), .. }) if item.len() == item_bytes as usize => {
             Ok(Fill::Item(item.clone()))
         }
         Some(FillValueMessage { value: Some(item), .. }) => {
             Err(corrupt(path, format!("a fill value of {} bytes for {item_bytes}-byte elements", item.len())))
         }
-        Some(FillValueMessage { defined: true, .. }) => Ok(Fill::Zero),
-        Some(_) => Ok(Fill::Undefined),
     }
 }
 
