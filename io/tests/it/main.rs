@@ -4,6 +4,7 @@ mod corpus;
 mod hdf5_read;
 #[cfg(feature = "hdf5-write")]
 mod hdf5_write;
+mod hdf_fuzz;
 mod hdf_oracle;
 mod oracle;
 mod zarr_corpus;
