@@ -7,7 +7,7 @@ use crate::container::{Container, ContainerWriter, Format, OpenOptions};
 use crate::error::{Error, Result};
 use crate::publish::PartialFolder;
 use crate::store::{RegularFile, Root};
-use crate::{hdf5, npy, raw, zarr};
+use crate::{hdf5, netcdf, npy, raw, zarr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,6 +40,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Container>> {
     match detect(&file)? {
         Some(Format::Npy) => npy::open(path),
         Some(Format::Hdf5) => Ok(Arc::new(hdf5::open_file(Arc::new(file), options)?)),
+        Some(Format::NetCdfClassic) => Ok(Arc::new(netcdf::open_file(Arc::new(file), options)?)),
         _ => Err(unknown(&file)),
     }
 }

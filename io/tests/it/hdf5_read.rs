@@ -2,12 +2,12 @@
 
 use crate::corpus::{Case, cases, read_all, sha256};
 use blockwise_core::{Fault, Source, StoreFault};
-use blockwise_io::{Container, ElementType, Error, MissingChunks, NodePath, OpenOptions, hdf5};
+use blockwise_io::{ElementType, Error, MissingChunks, NodePath, OpenOptions, open};
 use serde_json::Value;
 use std::sync::Arc;
 
-fn open(case: &Case, missing_chunks: MissingChunks) -> Result<Arc<dyn Source>, Error> {
-    let container = hdf5::open(&case.path, &OpenOptions { missing_chunks, ..OpenOptions::default() })?;
+fn source_of(case: &Case, missing_chunks: MissingChunks) -> Result<Arc<dyn Source>, Error> {
+    let container = open::open(&case.path, &OpenOptions { missing_chunks, ..OpenOptions::default() })?;
     let (groups, _) = container.nodes()?;
     assert!(groups.first().is_some_and(|root| root.path.is_root()));
     let path: NodePath = case.node.parse()?;
@@ -36,12 +36,12 @@ fn difference(source: &dyn Source, record: &Value) -> Option<String> {
 
 /// What is wrong with how `case` was read, if anything.
 fn fault_of(case: &Case) -> Option<String> {
-    match (case.is_good(), open(case, MissingChunks::Fill)) {
+    match (case.is_good(), source_of(case, MissingChunks::Fill)) {
         (true, Err(error)) if case.has("optional") && error.fault() == Fault::BadInput => None,
         (true, Err(error)) => Some(format!("refused: {error}")),
         (true, Ok(source)) => {
             if case.has("strict") {
-                let source = open(case, MissingChunks::Error).unwrap();
+                let source = source_of(case, MissingChunks::Error).unwrap();
                 assert!(read_all(&*source).unwrap_err().contains("missing"), "{}", case.id);
             }
             let wrong = difference(&*source, &case.record)?;
@@ -55,6 +55,7 @@ fn fault_of(case: &Case) -> Option<String> {
         }
         (false, Ok(source)) => match read_all(&*source) {
             Err(_) => None,
+            Ok(_) if case.has("either") => difference(&*source, &case.record["alt"]),
             Ok(_) if case.has("optional_ok") => None,
             Ok(_) => Some("read without an error".to_owned()),
         },
