@@ -125,7 +125,7 @@ mod tests {
         let cx = TaskContext::new(&pool, &cancellation);
         for shape in [&[][..], &[0, 4], &[5], &[3, 700, 500]] {
             for element_type in &types {
-                let mut writer = NpyWriter::new(&path);
+                let mut writer = NpyWriter::new(&path, "x.npy");
                 let sink = writer.create_array(&spec(element_type.clone(), shape)).unwrap();
                 let mut written: Vec<u8> = Vec::new();
                 for index in sink.grid().indices() {
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn what_npy_cannot_say_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = NpyWriter::new(&folder.path().join("x.npy"));
+        let mut writer = NpyWriter::new(&folder.path().join("x.npy"), "x.npy");
         let number = |dtype| spec(ElementType::Number(dtype), &[2]);
         assert!(writer.create_array(&number(DType::BF16)).is_err());
         let zstd = CodecSpec { compressor: Compressor::Zstd { level: 1 }, shuffle: false, checksum: false };

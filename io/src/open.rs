@@ -96,20 +96,19 @@ fn unknown(file: &RegularFile) -> Error {
 /// # Errors
 /// [`Error::Refused`] for formats that are not written; else if it cannot be created.
 pub fn create(partial: &PartialFolder, format: Format) -> Result<Box<dyn ContainerWriter>> {
-    let path = partial.payload_path();
-    let label = path.file_name().unwrap_or_default().to_string_lossy();
+    let (path, label) = (partial.payload_path(), partial.label());
     match format {
         Format::Zarr2 | Format::Zarr3 => {
-            Ok(Box::new(zarr::ZarrWriter::create(partial.clone(), &label, format)?))
+            Ok(Box::new(zarr::ZarrWriter::create(partial.clone(), label, format)?))
         }
         #[cfg(feature = "hdf5-write")]
         Format::Hdf5 | Format::NetCdf4 => {
             remove_leftover(path)?;
-            Ok(Box::new(crate::hdf5_write::Hdf5Writer::create(path, &label, format)?))
+            Ok(Box::new(crate::hdf5_write::Hdf5Writer::create(path, label, format)?))
         }
-        Format::Npy => Ok(Box::new(npy::NpyWriter::new(path))),
+        Format::Npy => Ok(Box::new(npy::NpyWriter::new(path, label))),
         other => Err(Error::Refused {
-            path: path.display().to_string(),
+            path: label.to_owned(),
             what: format!("{other} is not written; use .zarr, .nc, .h5 or .npy"),
         }),
     }

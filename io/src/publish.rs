@@ -48,6 +48,8 @@ pub struct PartialFolder {
 
 #[derive(Debug)]
 struct Shared {
+    /// The destination as the user wrote it.
+    label: String,
     folder: PathBuf,
     payload: PathBuf,
     /// In the names of temporaries, so that no two processes ever use one name.
@@ -57,6 +59,12 @@ struct Shared {
 }
 
 impl PartialFolder {
+    /// What people call the output: the destination as it was given.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.shared.label
+    }
+
     /// Where the container is written: a path in the partial folder with the destination's file name. Nothing is there
     /// yet, unless the run is a resumed one.
     #[must_use]
@@ -142,6 +150,7 @@ impl Publication {
     /// is a folder that no store is in, or if `resume` finds only runs with other plans; [`Error::NotFound`] if
     /// the folder it is to stand in is not there; else if something cannot be written.
     pub fn begin(destination: &Path, options: &PublishOptions) -> Result<Option<Self>> {
+        let label = destination.display().to_string();
         let destination = resolved(destination)?;
         let lock = RunLock::acquire(&destination)?;
         let found =
@@ -166,7 +175,7 @@ impl Publication {
             Journal::create(&journal_path, options)?
         };
         let unique = format!("{}.{}", run_id(), std::process::id());
-        let shared = Shared { folder, payload, unique, next: AtomicU64::new(0), journal };
+        let shared = Shared { label, folder, payload, unique, next: AtomicU64::new(0), journal };
         let partial = PartialFolder { shared: Arc::new(shared) };
         Ok(Some(Self { destination, overwrite: options.overwrite, partial, lock }))
     }

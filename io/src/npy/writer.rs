@@ -25,18 +25,19 @@ const SLAB_BYTES: u64 = 8 << 20;
 #[derive(Debug)]
 pub struct NpyWriter {
     path: PathBuf,
+    label: String,
     sink: Option<Arc<NpySink>>,
 }
 
 impl NpyWriter {
-    /// Will write `path`, replacing what is there.
+    /// Will write `path`, replacing what is there; refusals call it `label`.
     #[must_use]
-    pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), sink: None }
+    pub fn new(path: &Path, label: &str) -> Self {
+        Self { path: path.to_owned(), label: label.to_owned(), sink: None }
     }
 
     fn refused(&self, what: impl Into<String>) -> Error {
-        Error::Refused { path: self.path.display().to_string(), what: what.into() }
+        Error::Refused { path: self.label.clone(), what: what.into() }
     }
 
     /// dtype code and streamed shape of the elements.
