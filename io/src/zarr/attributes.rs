@@ -50,7 +50,9 @@ pub(crate) fn parse(map: &Map<String, Value>, stored: Option<&StoredType>, named
 
 /// Gives `_FillValue` to the attributes of a version 2 array that has named axes, as xarray does.
 pub(crate) fn adopt_fill(attributes: &mut Attributes, stored: &StoredType, fill: Option<&[u8]>) {
-    let Some(items) = stored.items.filter(|items| items.run.is_none()) else { return };
+    // Times have a missing value of their own (NaT), and xarray knows no `_FillValue` for them.
+    let is_number = matches!(stored.element, ElementType::Number(_));
+    let Some(items) = stored.items.filter(|_| is_number) else { return };
     let scalar = fill.and_then(|bytes| Scalar::from_bytes(items.dtype, bytes));
     if let Some(scalar) = scalar.filter(|_| attributes.get(FILL_VALUE).is_none()) {
         attributes.set(FILL_VALUE, AttributeValue::Number(scalar));

@@ -79,7 +79,19 @@ pub(crate) fn fill(format: Format, spec: &ArraySpec, element_bytes: usize) -> Fi
         (_, Some(scalar)) => fill::to_json(scalar),
         (_, None) => Value::Null,
     };
-    Fill { element, is_known: scalar.is_some(), json }
+    // Version 2 has one NaN only; chunks of another are stored.
+    let is_float = scalar.is_some_and(|scalar| matches!(scalar.dtype().kind(), 'f' | 'c'));
+    let has_bits = |value: &Value| is_float && value.as_str().is_some_and(|text| text.starts_with("0x"));
+    match json {
+        Value::String(_) if format == Format::Zarr2 && has_bits(&json) => {
+            Fill { element, is_known: false, json: json!("NaN") }
+        }
+        Value::Array(parts) if format == Format::Zarr2 && parts.iter().any(has_bits) => {
+            let named = parts.into_iter().map(|part| if has_bits(&part) { json!("NaN") } else { part });
+            Fill { element, is_known: false, json: named.collect() }
+        }
+        json => Fill { element, is_known: scalar.is_some(), json },
+    }
 }
 
 /// Whether the array will have names of axes, so that xarray can open it.
@@ -150,7 +162,9 @@ pub(crate) fn v3_array(
         })];
     }
     let mut attributes = plain_attributes(&spec.attributes);
-    if let Some(value) = spec.attributes.get(FILL_VALUE) {
+    // xarray knows no `_FillValue` for times and would refuse the whole store.
+    let is_time = matches!(spec.element_type, ElementType::DateTime { .. });
+    if let Some(value) = spec.attributes.get(FILL_VALUE).filter(|_| !is_time) {
         attributes.insert(FILL_VALUE.to_owned(), v3_fill_attribute(spec, value));
     }
     let mut document = json!({

@@ -136,8 +136,12 @@ fn read_variable(
         let key = meta.keys.key(array, &index);
         let path = path_of(&*shared.store, &key);
         let Some(encoded) = shared.store.get(&key, filling.limit_bytes, &pool)? else {
-            if shared.missing_chunks == MissingChunks::Error {
-                return Err(Error::MissingChunk { path });
+            match shared.missing_chunks {
+                MissingChunks::Fill => {}
+                MissingChunks::Warn => {
+                    tracing::warn!("{path}: the chunk is missing and reads as empty texts");
+                }
+                MissingChunks::Error => return Err(Error::MissingChunk { path }),
             }
             filling.put(&region, |_| Ok(meta.fill_text.clone()))?;
             continue;

@@ -8,4 +8,5 @@ mod hdf_fuzz;
 mod hdf_oracle;
 mod oracle;
 mod zarr_corpus;
+mod zarr_foreign;
 mod zarr_write;
