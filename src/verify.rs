@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub struct VerifyOptions {
     /// How to open both.
     pub open: OpenOptions,
-    /// When elements count as equal.
+    /// When elements count as equal; numbers of different dtypes can be, if it is not 0.
     pub tolerance: Tolerance,
     /// Whether attributes, dimension names and fill values are compared too.
     pub attributes: bool,
@@ -177,11 +177,9 @@ impl Job<'_> {
     /// The dtype in which elements of two types can be held against each other; `None` if they differ in kind.
     fn common_dtypes(&self, a: &ElementType, b: &ElementType) -> Option<DType> {
         let (left, right) = (a.stream_dtype()?, b.stream_dtype()?);
-        let tolerance = &self.options.tolerance;
-        let tolerant = tolerance.relative > 0.0 || tolerance.absolute > 0.0;
         match (a, b) {
             _ if a == b => Some(left),
-            (ElementType::Number(_), ElementType::Number(_)) if tolerant => {
+            (ElementType::Number(_), ElementType::Number(_)) if self.options.tolerance.is_loose() => {
                 let complex = left.kind() == 'c' || right.kind() == 'c';
                 Some(if complex { DType::C128 } else { DType::F64 })
             }
@@ -254,7 +252,9 @@ fn describe(left: &ArrayInfo, right: &ArrayInfo, options: &VerifyOptions) -> Vec
     if left.shape != right.shape {
         found.push(format!("shape {:?} is not {:?}", left.shape, right.shape));
     }
-    if left.element_type != right.element_type {
+    let both_numbers =
+        matches!((&left.element_type, &right.element_type), (ElementType::Number(_), ElementType::Number(_)));
+    if left.element_type != right.element_type && !(both_numbers && options.tolerance.is_loose()) {
         found.push(format!("element type {} is not {}", left.element_type, right.element_type));
     }
     if !options.attributes {

@@ -178,6 +178,12 @@ impl DTypeVisitor for Pair<'_> {
 }
 
 impl Tolerance {
+    /// Whether elements that differ may count as equal.
+    #[must_use]
+    pub fn is_loose(&self) -> bool {
+        self.relative > 0.0 || self.absolute > 0.0
+    }
+
     /// Whether two elements that are not `==` count as equal, and how far apart they are (0 if that is no number).
     fn compare(&self, a: &Scalar, b: &Scalar) -> (bool, f64) {
         if is_nan(a) && is_nan(b) {

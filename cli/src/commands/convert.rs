@@ -4,15 +4,15 @@
 
 use crate::args::{OutputArgs, ReadArgs, RunArgs, WriteArgs, location, parse_dtype};
 use crate::{interrupt, json, progress, text};
-use blockwise::Result;
 use blockwise::codec_text::parse_codec;
 use blockwise::convert::{ArrayOptions, ConvertOptions, Destination, Transfer, TransferReport, convert};
 use blockwise::core::error::human_bytes;
 use blockwise::core::plan::Resources;
-use blockwise::target::format_of;
+use blockwise::target::{check_apart, format_of};
+use blockwise::{Location, Result};
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Copy containers, groups or arrays into another format, layout or element type
 ///
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     options.arrays.dtype = if options.open.raw_shape.is_some() { None } else { dtype };
     options.arrays.unpack = arguments.unpack;
     let source = location(&arguments.source)?;
-    let destination = destination(&arguments.destination, &arguments.write)?;
+    let destination = destination(&source, &arguments.destination, &arguments.write)?;
     carry_out(&arguments.run, output, &options, |resources| {
         convert(&source, &destination, &options, resources)
     })
@@ -78,8 +78,9 @@ pub(super) fn options(write: &WriteArgs) -> Result<ConvertOptions> {
     })
 }
 
-/// Where the output goes.
-pub(super) fn destination(path: &std::path::Path, write: &WriteArgs) -> Result<Destination> {
+/// Where the output goes. That it lies inside the input is said before anything is said of its name.
+pub(super) fn destination(source: &Location, path: &Path, write: &WriteArgs) -> Result<Destination> {
+    check_apart(source.path(), path)?;
     let format = format_of(path, write.zarr_format)?;
     Ok(Destination { path: path.to_path_buf(), format, overwrite: write.overwrite, resume: write.resume })
 }

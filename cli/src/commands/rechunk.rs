@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     options.open = arguments.read.options(dtype)?;
     let chunks: blockwise::chunks::ChunkRequest = arguments.chunks.parse()?;
     let source = location(&arguments.source)?;
-    let destination = destination(&arguments.destination, &arguments.write)?;
+    let destination = destination(&source, &arguments.destination, &arguments.write)?;
     carry_out(&arguments.run, output, &options, |resources| {
         rechunk(&source, &destination, chunks, &options, resources)
     })
