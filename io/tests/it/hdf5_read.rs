@@ -1,5 +1,7 @@
 //! HDF5 and NetCDF-4 files of the corpus: good ones bit by bit, bad ones refused.
 
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
 use crate::corpus::{Case, cases, read_all, sha256};
 use blockwise_core::{Fault, Source, StoreFault};
 use blockwise_io::{ElementType, Error, MissingChunks, NodePath, OpenOptions, open};

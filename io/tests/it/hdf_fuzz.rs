@@ -2,6 +2,8 @@
 //!
 //! `BLOCKWISE_FUZZ_RUNS` sets the number of damaged files (200 by default), `BLOCKWISE_SEED` the first seed.
 
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
 use crate::corpus::cases;
 use blockwise_core::{Cancellation, TaskContext};
 use blockwise_io::{Container, OpenOptions, Result, StoredArray, hdf5, netcdf};

@@ -1,5 +1,7 @@
 //! Random HDF5 and NetCDF files written by h5py and netCDF4: everything they see in them is seen here too.
 
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
 use crate::corpus::{read_all, sha256};
 use crate::oracle;
 use blockwise_io::{
