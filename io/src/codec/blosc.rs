@@ -183,6 +183,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn small_frames_shrink() {
+        let content = [7, 0, 0, 0].repeat(1000);
+        for compressor in [BloscCompressor::Zstd, BloscCompressor::Zlib, BloscCompressor::Lz4] {
+            let shuffle = BloscShuffle::Byte;
+            let blosc = Blosc { compressor, level: 1, shuffle, item_bytes: 4, block_bytes: 0 };
+            let mut encoded = vec![0; content.len() + 16];
+            let len = blosc.encode_into(&content, &mut encoded).unwrap();
+            assert!(len < 200, "{compressor:?} {len}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(400))]
         #[test]

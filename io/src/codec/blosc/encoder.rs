@@ -47,7 +47,8 @@ impl Stream {
     /// Compresses `block` to the start of `output`; `None` if that does not shrink it.
     fn encode_into(self, block: &[u8], output: &mut [u8]) -> Option<usize> {
         // A place that is too short fails, which is how a block that does not shrink is noticed.
-        let output = output.get_mut(..block.len().checked_sub(1)?)?;
+        let room = block.len().checked_sub(1)?.min(output.len());
+        let output = output.get_mut(..room)?;
         match self {
             Self::Zlib(level) => deflate::encode_zlib_into(level, block, output).ok(),
             Self::Zstd(level) => zstandard::encode_into(level, false, block, output).ok(),
