@@ -151,7 +151,14 @@ impl<'a> Shared<'a> {
 impl StageRun<'_> {
     fn run(&self, workers: &rayon::ThreadPool, done: &Done, budget_bytes: u64) -> Result<RunReport> {
         let item_bytes = self.work.sink().dtype().size();
-        let queue = Queue::new(self.stage, self.sources, item_bytes, done, budget_bytes)?;
+        let queue = Queue::new(
+            self.stage,
+            self.sources,
+            item_bytes,
+            done,
+            budget_bytes,
+            workers.current_num_threads(),
+        )?;
         self.observer.observe(&Event::StageStarted {
             stage: self.number,
             name: &self.stage.name,

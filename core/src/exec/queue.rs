@@ -153,6 +153,8 @@ pub(super) struct Queue<'a> {
     stage: &'a Stage,
     done: &'a Done,
     budget: MemoryBudget,
+    /// Tasks that may wait for their inputs; more would reserve memory that they cannot use yet.
+    most_waiting: usize,
     item_bytes: u64,
     boxes: Visit,
     inner: Option<Visit>,
@@ -176,6 +178,7 @@ impl<'a> Queue<'a> {
         item_bytes: usize,
         done: &'a Done,
         budget_bytes: u64,
+        threads: usize,
     ) -> Result<Self> {
         let whole = Region::whole(&stage.tasks.shape())?;
         Ok(Self {
@@ -183,6 +186,7 @@ impl<'a> Queue<'a> {
             stage,
             done,
             budget: MemoryBudget::new(budget_bytes),
+            most_waiting: threads.saturating_mul(2),
             item_bytes: item_bytes as u64,
             boxes: stage.sweep.visit(stage.commit.chunks_in(&whole)),
             inner: None,
@@ -338,7 +342,7 @@ impl<'a> Queue<'a> {
             }
             next.at.1 += 1;
         }
-        if !self.budget.try_reserve(self.stage.task_bytes) {
+        if self.admitted.len() >= self.most_waiting || !self.budget.try_reserve(self.stage.task_bytes) {
             self.next = Some(next);
             return Ok(None);
         }
