@@ -113,12 +113,15 @@ impl Demo<'_> {
             human_bytes(self.resources.budget_bytes)
         ));
         let (maps, series) = (self.folder.join("maps.zarr"), self.folder.join("series.zarr"));
-        let secs = self.generate(&maps, &shape)?;
+        // Chunks of whole maps, as many as leave the budget room for a few chunks on their way.
+        let maps_per_chunk = (self.resources.budget_bytes / 8 / map_bytes).clamp(1, 40);
+        let chunk = [maps_per_chunk, HEIGHT, WIDTH];
+        let secs = self.generate(&maps, &shape, &chunk)?;
         self.say_step(
             "generate maps.zarr",
             times * map_bytes,
             secs,
-            &format!("chunks {}", text::shape(&[40, HEIGHT, WIDTH])),
+            &format!("chunks {}", text::shape(&chunk)),
         );
 
         reset_peak_resident();
@@ -153,24 +156,23 @@ impl Demo<'_> {
         }))
     }
 
-    /// Writes the generated field as a Zarr array in chunks of 40 maps; the seconds it took.
-    fn generate(&self, path: &Path, shape: &[u64]) -> Result<f64> {
+    /// Writes the generated field as a Zarr array; the seconds it took.
+    fn generate(&self, path: &Path, shape: &[u64], chunk: &[u64]) -> Result<f64> {
         let started = Instant::now();
-        let chunk = vec![40, HEIGHT, WIDTH];
         let spec = ArraySpec {
             path: NodePath::root(),
             element_type: ElementType::Number(DType::F32),
             shape: shape.to_vec(),
             dimension_names: ["time", "latitude", "longitude"].map(|name| Some(name.to_owned())).to_vec(),
             unlimited: vec![false; shape.len()],
-            chunk_shape: Some(chunk.clone()),
+            chunk_shape: Some(chunk.to_vec()),
             shard_shape: None,
             codec: blockwise::codec_text::parse_codec("blosc:zstd:1:shuffle")?,
             fill_value: None,
             attributes: Attributes::new(),
             is_coordinate: false,
         };
-        let field = Arc::new(Field::over(ChunkGrid::regular(shape, &chunk)?));
+        let field = Arc::new(Field::over(ChunkGrid::regular(shape, chunk)?));
         let publication = Publication::begin(path, &PublishOptions::default())?;
         let publication = publication.ok_or_else(|| internal("a new folder was published already"))?;
         let mut writer = blockwise::io::open::create(publication.partial(), Format::Zarr3)?;
