@@ -60,7 +60,9 @@ impl std::str::FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self> {
         let (path, node) = match text.rsplit_once("::") {
-            Some((path, node)) => (path, Some(node.parse::<NodePath>()?)),
+            Some((path, node)) => {
+                (path, Some(node.parse::<NodePath>().map_err(|error| Error::from(error).in_array(text))?))
+            }
             None => (text, None),
         };
         if path.is_empty() {
@@ -147,9 +149,7 @@ impl Opened {
         let mut candidates = data();
         match (candidates.next(), candidates.next(), inside.as_slice()) {
             (Some(array), None, _) | (None, _, [array]) => Ok(array),
-            (None, _, _) => {
-                Err(self.usage(format!("holds no array besides coordinates; name one as {}", self.hint())))
-            }
+            (None, ..) => Err(self.no_array(inside.len())),
             _ => Err(self.usage(format!("holds {} arrays; name one as {}", data().count(), self.hint()))),
         }
     }
@@ -183,6 +183,17 @@ impl Opened {
     fn no_such_node(&self, node: &NodePath) -> Error {
         let hint = if self.arrays.is_empty() { String::new() } else { format!("; there is {}", self.hint()) };
         blockwise_io::Error::NotFound { path: self.label(node), hint }.into()
+    }
+
+    /// The refusal of a node in which no array can be meant.
+    fn no_array(&self, coordinates: usize) -> Error {
+        let path = self.label(&self.node.clone().unwrap_or_default());
+        let what = if coordinates == 0 {
+            "holds no array; see what there is with `arrayctl ls`".to_owned()
+        } else {
+            format!("holds only coordinates and scalars; name one as {}", self.hint())
+        };
+        Error::Refused { path, what }
     }
 
     fn usage(&self, what: String) -> Error {

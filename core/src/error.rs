@@ -65,6 +65,14 @@ pub enum Error {
         /// Its shape.
         shape: Vec<u64>,
     },
+    /// More chunks than a plan may have.
+    #[error("{label} has {chunks} chunks, more than {}; choose larger chunks", crate::plan::MAX_CHUNKS)]
+    TooManyChunks {
+        /// The array.
+        label: String,
+        /// Its chunks.
+        chunks: u64,
+    },
     /// A chunk index outside the grid.
     #[error("no chunk {index:?} in a grid of {counts:?} chunks")]
     NoSuchChunk {
@@ -196,7 +204,7 @@ impl Error {
             Self::Rank { .. } | Self::Shape { .. } | Self::ChunkOfZero { .. } | Self::Usage { .. } => {
                 Fault::Usage
             }
-            Self::TooLarge { .. } | Self::OverBudget { .. } => Fault::Refused,
+            Self::TooLarge { .. } | Self::TooManyChunks { .. } | Self::OverBudget { .. } => Fault::Refused,
             Self::NoSuchChunk { .. }
             | Self::ChunkBytes { .. }
             | Self::NoSpace { .. }

@@ -164,7 +164,7 @@ impl CopyPlan {
 ///
 /// # Errors
 /// [`Error::OverBudget`] with the smallest budget that works, if none of the routes fits; [`Error::Usage`] if dtype
-/// or shape differ or there are more than [`MAX_CHUNKS`] chunks.
+/// or shape differ; [`Error::TooManyChunks`] beyond [`MAX_CHUNKS`].
 pub fn plan_copy(
     source: Arc<dyn Source>,
     sink: Arc<dyn Sink>,
@@ -278,9 +278,7 @@ fn check_ends(source: &dyn Source, sink: &dyn Sink) -> Result<()> {
     for (label, grid) in [(source.label(), source.grid()), (sink.label(), sink.grid())] {
         let chunks = grid.chunk_count();
         if chunks > MAX_CHUNKS {
-            return Err(Error::Usage {
-                message: format!("{label} has {chunks} chunks, more than {MAX_CHUNKS}; choose larger chunks"),
-            });
+            return Err(Error::TooManyChunks { label: label.to_owned(), chunks });
         }
     }
     Ok(())

@@ -126,6 +126,8 @@ pub enum Error {
 impl StoreFault for Error {
     fn fault(&self) -> Fault {
         match self {
+            // A folder where a file must be is damage of the store, not trouble of the system.
+            Self::Os { source, .. } if source.kind() == std::io::ErrorKind::IsADirectory => Fault::BadInput,
             Self::Os { .. } | Self::NoSpace { .. } | Self::Hdf5Library { .. } => Fault::Failed,
             Self::Usage { .. } => Fault::Usage,
             Self::NotFound { .. }
