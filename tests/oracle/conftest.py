@@ -5,7 +5,10 @@ from driver import ROOT, arrayctl_path
 
 
 def pytest_sessionstart(session):
-    arrayctl_path()  # absent: an error before any test, never a skip
+    try:
+        arrayctl_path()
+    except RuntimeError as absent:  # an error before any test, never a skip
+        raise pytest.UsageError(str(absent)) from None
 
 
 @pytest.fixture(scope="session")
