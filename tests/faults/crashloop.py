@@ -69,6 +69,17 @@ def signal_group(proc, sig):
         pass
 
 
+def wait_for_group(proc, secs=5.0):
+    """A killed shell is gone at once, the command it ran may still be giving back its memory and its locks."""
+    end = time.monotonic() + secs
+    while time.monotonic() < end:
+        try:
+            os.killpg(proc.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.005)
+
+
 def killed_after(proc, secs, sig, stop_secs):
     """Waits secs, then signals. Returns ('ended' | 'killed' | 'late', seconds from signal to end)."""
     try:
@@ -85,6 +96,7 @@ def killed_after(proc, secs, sig, stop_secs):
         how = "late"
     signal_group(proc, signal.SIGKILL)
     proc.wait()
+    wait_for_group(proc)
     return how, time.monotonic() - t
 
 

@@ -88,8 +88,9 @@ def small_disk(tmp_path):
 
 
 def assert_names_bytes(run):
-    sizes = re.findall(r"[\d.]+ ?(?:[KMG]i?)?B\b|\d+ bytes", run.stderr)
-    assert len(sizes) >= 2, f"the message does not name the bytes needed and free\n{run}"
+    """The message says how many bytes were needed and how many are free."""
+    sizes = re.findall(r"\d[\d.]* (?:[KMGT]i)?B\b|\d+ bytes|\d+ are free", run.stderr)
+    assert len(sizes) >= 2 and "need" in run.stderr and "free" in run.stderr, str(run)
 
 
 def test_output_disk_full_then_resumed(source, small_disk):
