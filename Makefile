@@ -23,7 +23,7 @@ test: ## every test: Rust, then the command line against Python's array librarie
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	export BLOCKWISE_ORACLE_PYTHON="$$python"
 	$(CARGO) build --workspace --bins --tests
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-fail-fast
 	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
 	"$$python" -m pytest tests/oracle $(PYTEST_ARGS)
 
