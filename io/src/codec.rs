@@ -11,6 +11,7 @@ mod bzip2;
 pub mod chain;
 pub mod checksum;
 mod deflate;
+pub(crate) mod frame;
 mod lz4;
 mod lzf;
 mod zstandard;

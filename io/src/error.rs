@@ -3,6 +3,7 @@
 //! Invariant: every variant that stems from a file names it. Called by all of io; core carries these errors
 //! through its traits as [`StoreFault`]s.
 
+use blockwise_core::error::human_bytes;
 use blockwise_core::{Fault, StoreFault};
 
 /// What io returns.
@@ -24,7 +25,8 @@ pub enum Error {
     },
     /// A disk is full.
     #[error(
-        "{path}: the disk is full: {needed_bytes} bytes more were needed, {free_bytes} are free; free some space and run again with --resume"
+        "{path}: the disk is full: {} ({needed_bytes} bytes) more were needed, {} ({free_bytes} bytes) are free; free some space and run again with --resume",
+        human_bytes(*.needed_bytes), human_bytes(*.free_bytes)
     )]
     NoSpace {
         /// The file that was being written.

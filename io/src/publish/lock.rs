@@ -1,8 +1,10 @@
 //! One live run per destination.
 //!
 //! A file `.NAME.lock` beside the destination is locked (`flock`) for as long as the run lives; the system frees it
-//! when the process ends, however it ends. The host and process in it are for the error, and for network file systems
-//! that have no locks. Called by [`super::Publication`].
+//! when the process ends, however it ends. That is not at once: a killed process gives back its memory before its
+//! locks, and may be gone for `wait` and `kill` by then, so a lock that is taken is asked for again for a while. The
+//! host and process in the file are for the error, and for network file systems that have no locks. Called by
+//! [`super::Publication`].
 
 use super::disk::{identity, io_error};
 use super::file_name;
@@ -11,6 +13,12 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a run waits for the lock of another, which may be dying.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// Between two looks at a lock that is taken.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The right to write a destination; given back when dropped.
 #[derive(Debug)]
@@ -20,13 +28,17 @@ pub(super) struct RunLock {
 }
 
 impl RunLock {
-    /// Takes the right to write `destination`.
+    /// Takes the right to write `destination`, waiting a moment for a run that is ending.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if another run holds it all that time; else if the lock file cannot be written.
     pub(super) fn acquire(destination: &Path) -> Result<Self> {
         let mut name = std::ffi::OsString::from(".");
         name.push(file_name(destination)?);
         name.push(".lock");
         let path = destination.with_file_name(name);
         let failed = |action, error| io_error(&path, action, error, 0);
+        let asked_first = Instant::now();
         loop {
             let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
             let mut file = opened.map_err(|error| failed("create", error))?;
@@ -37,6 +49,10 @@ impl RunLock {
             };
             match file.try_lock() {
                 Ok(()) => {}
+                Err(TryLockError::WouldBlock) if asked_first.elapsed() < PATIENCE => {
+                    std::thread::sleep(PAUSE);
+                    continue; // opened anew: the file may be removed by its holder
+                }
                 Err(TryLockError::WouldBlock) => return Err(busy(destination, &read_holder(&mut file))),
                 Err(TryLockError::Error(_)) => {
                     let holder = read_holder(&mut file);
@@ -96,6 +112,21 @@ mod tests {
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
         drop(first);
         drop(RunLock::acquire(&destination).unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_run_that_is_ending_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let destination = folder.path().join("out.zarr");
+        let first = RunLock::acquire(&destination).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(PAUSE * 5);
+                drop(first);
+            });
+            drop(RunLock::acquire(&destination).unwrap());
+        });
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 

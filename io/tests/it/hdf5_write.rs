@@ -475,7 +475,7 @@ fn fill_a_small_disk(folder: &Path) {
             let mut writer = create(&path, format);
             let error = fill(&mut writer).unwrap_err().to_string();
             assert!(
-                error.contains("the disk is full") && error.contains("bytes more were needed"),
+                error.contains("the disk is full") && error.contains("bytes) more were needed"),
                 "{error}"
             );
             if finished {
