@@ -17,7 +17,7 @@ pub(crate) use shard::{Place, Shard, ShardIndex};
 
 use super::element::Items;
 use super::json::corrupt;
-use crate::codec::{Chain, Codec, DecodedLen};
+use crate::codec::{Chain, Codec, DecodedLen, frame};
 use crate::container::{CodecSpec, Compressor};
 use crate::error::{Error, Result};
 use blockwise_core::region::{MAX_RANK, element_count};
@@ -294,10 +294,11 @@ impl Pipeline {
         Some(CodecSpec { compressor, shuffle, checksum })
     }
 
-    /// A text that two pipelines share exactly if the encoded bytes of one may stand for the other's.
+    /// A text that two pipelines share exactly if the encoded bytes of one may stand for the other's; `None` also if
+    /// it cannot be seen whether those bytes are in a form that every reader takes.
     pub(crate) fn encoding(&self, fill: &[u8]) -> Option<String> {
         let Body::Items { swapped } = self.body else { return None };
-        if !self.filters.is_empty() {
+        if !self.filters.is_empty() || !frame::is_visible(&self.chain) {
             return None;
         }
         let order = if swapped == cfg!(target_endian = "little") { "big" } else { "little" };
