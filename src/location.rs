@@ -51,7 +51,8 @@ impl Location {
     pub fn open(&self, options: &OpenOptions) -> Result<Opened> {
         let container = blockwise_io::open::open(&self.path, options)?;
         let (groups, arrays) = container.nodes()?;
-        Ok(Opened { container, groups, arrays, node: self.node.clone() })
+        let node = self.node.as_ref().map(|node| container.listed_path(node));
+        Ok(Opened { container, groups, arrays, node })
     }
 }
 
@@ -92,7 +93,7 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// The node that was named; `None` for the whole container.
+    /// The node that was named, by the path that it is listed under; `None` for the whole container.
     #[must_use]
     pub const fn node(&self) -> Option<&NodePath> {
         self.node.as_ref()

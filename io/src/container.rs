@@ -327,6 +327,12 @@ pub trait Container: Send + Sync {
     /// If the tree cannot be read.
     fn nodes(&self) -> Result<(Vec<GroupInfo>, Vec<ArrayInfo>)>;
 
+    /// The path under which [`nodes`](Self::nodes) lists the node at `path`, which may lead through links; `path`
+    /// itself if there is no such node.
+    fn listed_path(&self, path: &NodePath) -> NodePath {
+        path.clone()
+    }
+
     /// Opens the array at `path`.
     ///
     /// # Errors

@@ -85,16 +85,18 @@ fn not_streaming(label: &str, element: &ElementType) -> Error {
 }
 
 impl Hdf5Container {
-    /// The listed array at `path`, which may lead through links to groups.
+    /// The array that is listed at `path`.
     fn find(&self, path: &NodePath) -> Option<&tree::ArrayNode> {
-        let listed = |path: &NodePath| self.tree.arrays.iter().find(|array| array.info.path == *path);
-        listed(path).or_else(|| {
-            let (mut group, name) = (self.file.root().ok()?, path.name()?);
-            for component in path.parent()?.components() {
-                group = group.group(component).ok()?;
-            }
-            listed(&self.tree.group_at.get(&group.address())?.child(name).ok()?)
-        })
+        self.tree.arrays.iter().find(|array| array.info.path == *path)
+    }
+
+    /// The path of the group that `path` leads to, through links or not.
+    fn group_behind(&self, path: &NodePath) -> Option<&NodePath> {
+        let mut group = self.file.root().ok()?;
+        for component in path.components() {
+            group = group.group(component).ok()?;
+        }
+        self.tree.group_at.get(&group.address())
     }
 
     /// What is wrong with `path`, which names no array.
@@ -143,7 +145,21 @@ impl Container for Hdf5Container {
         Ok((self.tree.groups.clone(), arrays))
     }
 
+    fn listed_path(&self, path: &NodePath) -> NodePath {
+        let is_group = |path: &NodePath| self.tree.groups.iter().any(|group| group.path == *path);
+        if self.find(path).is_some() || is_group(path) {
+            return path.clone();
+        }
+        let followed = fenced(self.label(), || {
+            let within = || self.group_behind(&path.parent()?)?.child(path.name()?).ok();
+            let array = within().filter(|path| self.find(path).is_some());
+            Ok(array.or_else(|| self.group_behind(path).cloned()))
+        });
+        followed.ok().flatten().unwrap_or_else(|| path.clone())
+    }
+
     fn array(&self, path: &NodePath) -> Result<Arc<dyn StoredArray>> {
+        let path = &self.listed_path(path);
         let node = self.find(path).ok_or_else(|| self.no_array(path))?;
         let label = format!("{}::{}", self.label(), node.info.path);
         match &node.body {
