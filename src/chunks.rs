@@ -258,10 +258,12 @@ fn grow(chunk: &mut [u64], mut open: Vec<usize>, target: u64, context: &ChunkCon
     while !open.is_empty() {
         let base: f64 = open.iter().map(|axis| unit(*axis) as f64).product();
         let factor = (room / base).powf(1.0 / open.len() as f64);
-        // Whole axes leave their share to the others, so they are settled before the rest is.
+        // An axis that would fall below one element takes more than its share, so it is settled first; whole axes
+        // leave some of theirs to the others, so they come next.
+        let least = open.iter().position(|axis| unit(*axis) as f64 * factor < 1.0);
         let whole = open.iter().position(|axis| unit(*axis) as f64 * factor >= extent(*axis) as f64);
-        let at = whole.unwrap_or(0);
-        let axis = open.remove(at);
+        let whole = if least.is_some() { None } else { whole };
+        let axis = open.remove(least.or(whole).unwrap_or(0));
         let ideal = ((unit(axis) as f64 * factor * (1.0 + 1e-9)) as u64).clamp(1, extent(axis));
         let length = if whole.is_some() { extent(axis) } else { aligned(ideal, unit(axis)) };
         if let Some(slot) = chunk.get_mut(axis) {
@@ -375,6 +377,11 @@ mod tests {
         assert_eq!(contiguous_chunks(&[2920, 361, 720], 4), [16, 361, 720]);
         assert_eq!(contiguous_chunks(&[3, 1 << 30], 8), [1, 1 << 21]);
         assert_eq!(contiguous_chunks(&[0, 5], 8), [1, 5]);
+    }
+
+    #[test]
+    fn a_tiny_target_gives_single_elements() {
+        assert_eq!(resolve("1B", &[1045, 633, 1], Some(&[1037, 629, 1]), 1).unwrap(), [1, 1, 1]);
     }
 
     proptest! {
