@@ -79,18 +79,20 @@ pub(crate) fn fill(format: Format, spec: &ArraySpec, element_bytes: usize) -> Fi
         (_, Some(scalar)) => fill::to_json(scalar),
         (_, None) => Value::Null,
     };
-    // Version 2 has one NaN only; chunks of another are stored.
+    // Version 2 has one NaN only: that is the fill value then, and chunks of another are stored.
     let is_float = scalar.is_some_and(|scalar| matches!(scalar.dtype().kind(), 'f' | 'c'));
     let has_bits = |value: &Value| is_float && value.as_str().is_some_and(|text| text.starts_with("0x"));
-    match json {
-        Value::String(_) if format == Format::Zarr2 && has_bits(&json) => {
-            Fill { element, is_known: false, json: json!("NaN") }
-        }
+    let usual = match &json {
+        Value::String(_) if format == Format::Zarr2 && has_bits(&json) => Some(json!("NaN")),
         Value::Array(parts) if format == Format::Zarr2 && parts.iter().any(has_bits) => {
-            let named = parts.into_iter().map(|part| if has_bits(&part) { json!("NaN") } else { part });
-            Fill { element, is_known: false, json: named.collect() }
+            Some(parts.iter().map(|part| if has_bits(part) { json!("NaN") } else { part.clone() }).collect())
         }
-        json => Fill { element, is_known: scalar.is_some(), json },
+        _ => None,
+    };
+    let known = usual.and_then(|json| Some((fill::number(scalar?.dtype(), &json)?.bytes().to_vec(), json)));
+    match known {
+        Some((element, json)) => Fill { element, is_known: true, json },
+        None => Fill { element, is_known: scalar.is_some(), json },
     }
 }
 
