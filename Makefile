@@ -24,6 +24,7 @@ test: ## every test: Rust, then the command line against Python's array librarie
 	export BLOCKWISE_ORACLE_PYTHON="$$python"
 	$(CARGO) build --workspace --bins --tests
 	$(CARGO) test --workspace --no-fail-fast
+	NO_PROXY=127.0.0.1 $(CARGO) test -p blockwise-io --no-default-features --features s3 --lib --test it remote
 	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
 	"$$python" -m pytest tests/oracle $(PYTEST_ARGS)
 

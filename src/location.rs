@@ -5,7 +5,8 @@
 
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
-use blockwise_io::{ArrayInfo, Container, GroupInfo, NodePath, OpenOptions, StoredArray};
+use blockwise_io::store::url::url_of;
+use blockwise_io::{ArrayInfo, Attributes, Container, GroupInfo, NodePath, OpenOptions, StoredArray};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,7 +51,15 @@ impl Location {
     /// If there is none, or it is corrupt or of an unknown format.
     pub fn open(&self, options: &OpenOptions) -> Result<Opened> {
         let container = blockwise_io::open::open(&self.path, options)?;
-        let (groups, arrays) = container.nodes()?;
+        let (groups, arrays) = match (container.nodes(), &self.node) {
+            // A server that lists nothing can still be asked for an array by name.
+            (Err(blockwise_io::Error::Unsupported { .. }), Some(node)) if url_of(&self.path).is_some() => {
+                let (path, attributes) = (NodePath::root(), Attributes::new());
+                let root = GroupInfo { path, attributes, dimensions: Vec::new() };
+                (vec![root], vec![container.array(node)?.info().clone()])
+            }
+            (nodes, _) => nodes?,
+        };
         let node = self.node.as_ref().map(|node| container.listed_path(node));
         Ok(Opened { container, groups, arrays, node })
     }

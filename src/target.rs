@@ -5,6 +5,7 @@
 use crate::error::{Error, Result};
 use blockwise_io::container::{BloscShuffle, Compressor};
 use blockwise_io::publish::{Overlap, overlap};
+use blockwise_io::store::url::{shown, url_of};
 use blockwise_io::{ArrayInfo, CodecSpec, Format};
 use std::path::Path;
 
@@ -86,13 +87,20 @@ fn translated(format: Format, codec: &CodecSpec) -> Option<CodecSpec> {
     }
 }
 
-/// Refuses an output that would be written inside the input, or that holds the input.
+/// Refuses an output that would be written inside the input, or that holds the input, or is a URL.
 ///
 /// Input and output may be the same: the output is built beside it and replaces it, whole, at the end.
 ///
 /// # Errors
 /// [`Error::Refused`] if one lies inside the other; links are followed.
 pub fn check_apart(input: &Path, output: &Path) -> Result<()> {
+    if let Some(url) = url_of(output) {
+        let what = "outputs are not written to servers; write to a local path and upload it".to_owned();
+        return Err(Error::Refused { path: shown(url), what });
+    }
+    if url_of(input).is_some() {
+        return Ok(());
+    }
     let (what, remedy) = match overlap(output, input)? {
         Overlap::None | Overlap::Same => return Ok(()),
         Overlap::FirstInSecond => ("lies inside the input", "choose a path outside of it"),
@@ -128,6 +136,15 @@ mod tests {
         assert!(check_apart(&input, &link).is_ok());
         assert!(check_apart(&input, &link.join("y/z.zarr")).unwrap_err().to_string().contains("lies inside"));
         assert!(check_apart(&input.join("x"), &link).unwrap_err().to_string().contains("holds the input"));
+    }
+
+    #[test]
+    fn outputs_on_servers_are_refused() {
+        for url in ["s3://bucket/out.zarr", "https://me:geheim@host/out.zarr"] {
+            let text = check_apart("in.zarr".as_ref(), url.as_ref()).unwrap_err().to_string();
+            assert!(text.contains("not written to servers") && !text.contains("geheim"), "{text}");
+        }
+        assert!(check_apart("s3://bucket/in.zarr".as_ref(), "out.zarr".as_ref()).is_ok());
     }
 
     #[test]

@@ -104,6 +104,7 @@ impl ReadArgs {
             follow_symlinks: self.follow_symlinks,
             raw_dtype: raw_shape.as_ref().and(dtype),
             raw_shape,
+            cancellation: crate::interrupt::flag(),
             ..OpenOptions::default()
         })
     }

@@ -5,13 +5,20 @@
 use blockwise::core::Cancellation;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 static RECEIVED: AtomicI32 = AtomicI32::new(0);
 
-/// A flag that the first signal sets.
+/// The flag of this process, for those who wait for servers. Nothing sets it before [`cancellation`] was called.
+pub(crate) fn flag() -> Cancellation {
+    static FLAG: OnceLock<Cancellation> = OnceLock::new();
+    FLAG.get_or_init(Cancellation::new).clone()
+}
+
+/// The flag, which the first signal sets from now on.
 pub(crate) fn cancellation() -> Cancellation {
-    let cancellation = Cancellation::new();
+    let cancellation = flag();
     let flag = cancellation.clone();
     // Without the handler a signal still ends the program, only less tidily; so a failure here is not one.
     if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) {

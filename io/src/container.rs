@@ -6,7 +6,7 @@
 
 use crate::attribute::Attributes;
 use crate::error::{Error, Result};
-use blockwise_core::{Sink, Source};
+use blockwise_core::{Cancellation, Sink, Source};
 use blockwise_kernels::{DType, Scalar};
 use std::fmt;
 use std::sync::Arc;
@@ -365,6 +365,8 @@ pub struct OpenOptions {
     pub raw_shape: Option<Vec<u64>>,
     /// Bytes that chunk indexes and metadata caches of the container may take.
     pub cache_bytes: u64,
+    /// The flag that ends waiting for servers: the one of the run that reads. Local files are not waited for.
+    pub cancellation: Cancellation,
 }
 
 impl Default for OpenOptions {
@@ -375,6 +377,7 @@ impl Default for OpenOptions {
             raw_dtype: None,
             raw_shape: None,
             cache_bytes: 32 << 20,
+            cancellation: Cancellation::new(),
         }
     }
 }

@@ -44,6 +44,16 @@ pub enum Error {
         /// What there is instead, with a leading `; `, or nothing.
         hint: String,
     },
+    /// A server could not be reached, or did not do what was asked.
+    #[error("{url}: {why}{remedy}")]
+    Remote {
+        /// The object or folder, without secrets.
+        url: String,
+        /// What the server answered, or what went wrong on the way to it.
+        why: String,
+        /// What to do, with a leading `; `, or nothing.
+        remedy: &'static str,
+    },
     /// Content that is corrupt, hostile or contradicts itself.
     #[error("{path}: {what}{remedy}")]
     Corrupt {
@@ -130,7 +140,9 @@ impl StoreFault for Error {
         match self {
             // A folder where a file must be is damage of the store, not trouble of the system.
             Self::Os { source, .. } if source.kind() == std::io::ErrorKind::IsADirectory => Fault::BadInput,
-            Self::Os { .. } | Self::NoSpace { .. } | Self::Hdf5Library { .. } => Fault::Failed,
+            Self::Os { .. } | Self::NoSpace { .. } | Self::Hdf5Library { .. } | Self::Remote { .. } => {
+                Fault::Failed
+            }
             Self::Usage { .. } => Fault::Usage,
             Self::NotFound { .. }
             | Self::Corrupt { .. }

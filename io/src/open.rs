@@ -6,13 +6,14 @@
 use crate::container::{Container, ContainerWriter, Format, OpenOptions};
 use crate::error::{Error, Result};
 use crate::publish::PartialFolder;
+use crate::store::url::{shown, url_of};
 use crate::store::{RegularFile, Root};
 use crate::{hdf5, netcdf, npy, raw, zarr};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens the file or folder at `path` in whatever format its content is. Where the options give dtype and shape of a
-/// raw file, it is one.
+/// Opens the file, folder or URL at `path` in whatever format its content is. Where the options give dtype and shape of a
+/// raw file, it is one. From servers only Zarr is read, and only by builds with the feature `s3`.
 ///
 /// ```
 /// use blockwise_io::{Format, OpenOptions, open};
@@ -30,6 +31,9 @@ use std::sync::Arc;
 /// [`Error::NotFound`]; [`Error::UnsafePath`] for pipes and devices; [`Error::Unsupported`] if the content is of no
 /// format that is read here; else what the format finds wrong.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Container>> {
+    if let Some(url) = url_of(path) {
+        return open_url(url, options);
+    }
     if let (Some(dtype), Some(shape)) = (options.raw_dtype, &options.raw_shape) {
         return raw::open(path, dtype, shape);
     }
@@ -43,6 +47,30 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Container>> {
         Some(Format::NetCdfClassic) => Ok(Arc::new(netcdf::open_file(Arc::new(file), options)?)),
         _ => Err(unknown(&file)),
     }
+}
+
+/// Opens the Zarr store at `url`.
+#[cfg(feature = "s3")]
+fn open_url(url: &str, options: &OpenOptions) -> Result<Arc<dyn Container>> {
+    if options.raw_dtype.is_some() || options.raw_shape.is_some() {
+        let what = "raw bytes are not read from servers; download the file first".to_owned();
+        return Err(Error::Refused { path: shown(url), what });
+    }
+    let store = crate::store::RemoteStore::open(url, &options.cancellation)?;
+    match zarr::open(Arc::new(store), options) {
+        Err(Error::NotFound { path, hint }) => {
+            let hint =
+                format!("{hint}, and of servers only Zarr is read; download files of other formats first");
+            Err(Error::NotFound { path, hint })
+        }
+        other => other,
+    }
+}
+
+#[cfg(not(feature = "s3"))]
+fn open_url(url: &str, _options: &OpenOptions) -> Result<Arc<dyn Container>> {
+    let what = "reading from servers by this build".to_owned();
+    Err(Error::Unsupported { path: shown(url), what, remedy: "; build it with `--features s3`" })
 }
 
 /// The format of a file by what it begins with. HDF5's signature may also stand at 512, 1024, 2048 …

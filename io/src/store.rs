@@ -7,9 +7,14 @@
 pub mod beneath;
 pub mod file;
 pub mod folder;
+#[cfg(feature = "s3")]
+pub mod remote;
+pub mod url;
 
 pub use file::RegularFile;
 pub use folder::Root;
+#[cfg(feature = "s3")]
+pub use remote::RemoteStore;
 
 use crate::error::{Error, Result};
 use blockwise_kernels::{Buffer, BufferPool};

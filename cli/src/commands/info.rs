@@ -44,8 +44,9 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
 
 fn about_array(opened: &Opened, array: &ArrayInfo, as_json: bool) -> Result<String> {
     let stored = opened.array(&array.path)?;
-    let (present, total) = stored.stored_chunks()?;
-    let stored_bytes = stored.stored_bytes()?;
+    let found = if_listed(stored.stored_chunks())?;
+    let (present, total) = (found.map(|(present, _)| present), found.map(|(_, total)| total));
+    let stored_bytes = if_listed(stored.stored_bytes())?;
     if as_json {
         let mut object = json::array(array);
         if let Value::Object(fields) = &mut object {
@@ -58,16 +59,22 @@ fn about_array(opened: &Opened, array: &ArrayInfo, as_json: bool) -> Result<Stri
         return Ok(object.to_string());
     }
     let mut rows = rows_of(array, &*stored);
-    let ratio = logical_bytes(array).filter(|_| stored_bytes > 0).map(|logical| {
+    let ratio = logical_bytes(array).zip(stored_bytes.filter(|bytes| *bytes > 0)).map(|(logical, stored)| {
         #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
-        let ratio = logical as f64 / stored_bytes as f64;
+        let ratio = logical as f64 / stored as f64;
         format!(", ratio {ratio:.2}")
     });
     let logical = logical_bytes(array).map_or_else(|| "unknown".to_owned(), human_bytes);
-    rows.push(("chunks stored".into(), format!("{present} of {total}")));
+    let unknown = || "unknown".to_owned();
+    let present = found.map_or_else(unknown, |(present, total)| format!("{present} of {total}"));
+    rows.push(("chunks stored".into(), present));
     rows.push((
         "bytes".into(),
-        format!("{} stored of {logical}{}", human_bytes(stored_bytes), ratio.unwrap_or_default()),
+        format!(
+            "{} stored of {logical}{}",
+            stored_bytes.map_or_else(unknown, human_bytes),
+            ratio.unwrap_or_default()
+        ),
     ));
     let mut lines = vec![text::printable(&opened.label(&array.path)), text::columns(&rows, 2)];
     if !array.attributes.is_empty() {
@@ -75,6 +82,14 @@ fn about_array(opened: &Opened, array: &ArrayInfo, as_json: bool) -> Result<Stri
         lines.push(text::columns(&text::attribute_rows(&array.attributes), 4));
     }
     Ok(lines.join("\n"))
+}
+
+/// What counting stored objects found; `None` on a server that lists nothing.
+fn if_listed<T>(counted: Result<T, blockwise::io::Error>) -> Result<Option<T>> {
+    match counted {
+        Err(blockwise::io::Error::Unsupported { .. }) => Ok(None),
+        other => Ok(Some(other?)),
+    }
 }
 
 fn rows_of(array: &ArrayInfo, stored: &dyn StoredArray) -> Vec<(String, String)> {

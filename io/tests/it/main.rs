@@ -7,6 +7,8 @@ mod hdf5_write;
 mod hdf_fuzz;
 mod hdf_oracle;
 mod oracle;
+#[cfg(feature = "s3")]
+mod remote;
 mod zarr_corpus;
 mod zarr_foreign;
 mod zarr_write;

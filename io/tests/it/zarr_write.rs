@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// An array to write, and what it holds.
 #[derive(Debug)]
-struct Made {
+pub(crate) struct Made {
     spec: ArraySpec,
     bytes: Vec<u8>,
 }
@@ -223,7 +223,7 @@ proptest! {
 }
 
 /// A small climate-like store: groups, coordinates, attributes of all kinds, texts, packed and sharded arrays.
-fn sample(out: &Path, format: Format) -> Vec<Made> {
+pub(crate) fn sample(out: &Path, format: Format) -> Vec<Made> {
     let mut attributes = Attributes::new();
     attributes.set("title", AttributeValue::Text("sample".to_owned()));
     attributes
