@@ -12,8 +12,12 @@ pub mod buffer;
 pub mod byteswap;
 pub mod cast;
 pub mod dtype;
+pub mod function;
+pub mod program;
+pub mod promote;
 pub mod scalar;
 pub mod shuffle;
+pub mod simd;
 pub mod strided;
 
 pub use buffer::{Buffer, BufferPool};

@@ -3,5 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside of test functions")]
 
 mod cast;
+mod oracle;
+mod program;
+mod promote;
 mod shuffle;
 mod strided;

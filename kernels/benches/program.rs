@@ -1,0 +1,104 @@
+//! A chain of ten operations on 64 MB arrays beside `memcpy` of the same inputs and outputs, for every instruction set.
+//!
+//! `cargo bench -p blockwise-kernels --bench program` prints the table: medians of repeated runs on one thread.
+
+use blockwise_kernels::program::{Builder, Input, Program, ProgramError, Scratch};
+use blockwise_kernels::simd::InstructionSet;
+use blockwise_kernels::{Buffer, DType, cast};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+const ARRAY_BYTES: usize = 64 << 20;
+
+fn median_secs(mut body: impl FnMut()) -> f64 {
+    body();
+    let mut times = Vec::new();
+    let begun = Instant::now();
+    while times.len() < 7 || begun.elapsed() < Duration::from_millis(800) {
+        let start = Instant::now();
+        body();
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Ten operations of two inputs: `+ * - * abs max min where sqrt +`.
+fn chain(dtype: DType) -> Result<Program, ProgramError> {
+    let mut b = Builder::new();
+    let (x, y) = (b.input(dtype), b.input(dtype));
+    let mut value = b.call_named("add", &[x.into(), y.into()])?;
+    value = b.call_named("multiply", &[value.into(), 0.5.into()])?;
+    value = b.call_named("subtract", &[value.into(), x.into()])?;
+    value = b.call_named("multiply", &[value.into(), y.into()])?;
+    value = b.call_named("absolute", &[value.into()])?;
+    value = b.call_named("maximum", &[value.into(), 0.25.into()])?;
+    value = b.call_named("minimum", &[value.into(), 1e6.into()])?;
+    let test = b.call_named("greater", &[value.into(), x.into()])?;
+    value = b.call_named("where", &[test.into(), value.into(), x.into()])?;
+    value = b.call_named("add", &[value.into(), 1.0.into()])?;
+    b.finish(&[value])
+}
+
+fn sum(dtype: DType) -> Result<Program, ProgramError> {
+    let mut b = Builder::new();
+    let (x, y) = (b.input(dtype), b.input(dtype));
+    let value = b.call_named("add", &[x.into(), y.into()])?;
+    b.finish(&[value])
+}
+
+fn one(dtype: DType, name: &str) -> Result<Program, ProgramError> {
+    let mut b = Builder::new();
+    let (x, _) = (b.input(dtype), b.input(dtype));
+    let value = b.call_named(name, &[x.into()])?;
+    b.finish(&[value])
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    for dtype in [DType::F32, DType::F64, DType::I16, DType::F16] {
+        let count = ARRAY_BYTES / dtype.size();
+        let mut inputs = [Buffer::zeroed(ARRAY_BYTES), Buffer::zeroed(ARRAY_BYTES)];
+        for (number, input) in inputs.iter_mut().enumerate() {
+            let values: Vec<f32> = (0..count).map(|i| ((i * (7 + number)) % 1000) as f32 / 8.0).collect();
+            cast(input, dtype, bytemuck::cast_slice(&values), DType::F32)?;
+        }
+        let mut out = Buffer::zeroed(ARRAY_BYTES);
+        let mut copies = [Buffer::zeroed(ARRAY_BYTES), Buffer::zeroed(ARRAY_BYTES)];
+        // Both inputs are read and copied: what moving the data once costs.
+        let floor = median_secs(|| {
+            for (copy, input) in copies.iter_mut().zip(&inputs) {
+                black_box(&mut **copy).copy_from_slice(black_box(input));
+            }
+        });
+        println!("{dtype}: memcpy of both inputs {:>6.1} ms", floor * 1e3);
+        let mut rows = vec![("x + y", sum(dtype)?)];
+        if dtype.kind() == 'f' {
+            rows.push(("ten operations", chain(dtype)?));
+        }
+        if dtype == DType::F32 || dtype == DType::F64 {
+            rows.push(("sqrt", one(dtype, "sqrt")?));
+            rows.push(("exp", one(dtype, "exp")?));
+            rows.push(("sin", one(dtype, "sin")?));
+        }
+        for (name, program) in rows {
+            for set in InstructionSet::available() {
+                let program = program.clone().with_instruction_set(set);
+                let mut scratch = Scratch::default();
+                let operands: Vec<Input<'_>> =
+                    inputs.iter().map(|bytes| Input::contiguous(bytes, dtype)).collect();
+                let mut result = Ok(());
+                let secs = median_secs(|| {
+                    result = program.evaluate(black_box(&operands), &[count], &mut [&mut out], &mut scratch);
+                });
+                result?;
+                println!(
+                    "  {name:<16} {:<8} {:>7.1} ms {:>6.2} x memcpy",
+                    set.name(),
+                    secs * 1e3,
+                    secs / floor
+                );
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! Evaluation of compiled programs, tile by tile.
+//!
+//! Invariants: everything is checked before the first tile, so a program fails without writing or completes; nothing
+//! is allocated once a [`Scratch`] has served a program. Called by core's tasks, one thread each.
+
+use super::compile::{Action, Place, Step};
+use super::feed::{Feed, ensure};
+use super::{Input, Program, ProgramError, TILE_ELEMENTS};
+use crate::function::loops::Kernel;
+use crate::simd::InstructionSet;
+use crate::{Buffer, DType, cast};
+use smallvec::SmallVec;
+
+/// The registers of evaluations: one per thread, kept between them.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    registers: Vec<Buffer>,
+    constants: Vec<Buffer>,
+    inputs: Vec<Buffer>,
+    outputs: Vec<Buffer>,
+}
+
+impl Scratch {
+    /// Bytes held; at most [`Program::scratch_bytes`] of the programs it served, added up.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        let all = [&self.registers, &self.constants, &self.inputs, &self.outputs];
+        all.into_iter().flatten().map(|buffer| buffer.len()).sum()
+    }
+}
+
+/// Buffers, at least one of each of the sizes.
+fn reserve(buffers: &mut Vec<Buffer>, sizes: impl ExactSizeIterator<Item = usize>) {
+    if buffers.len() < sizes.len() {
+        buffers.resize_with(sizes.len(), || Buffer::zeroed(0));
+    }
+    for (buffer, size) in buffers.iter_mut().zip(sizes) {
+        ensure(buffer, size);
+    }
+}
+
+type Tiles<'a> = SmallVec<[&'a [u8]; 8]>;
+
+impl Program {
+    /// Computes every output for every index of `shape`, in C order.
+    ///
+    /// Inputs of any layout; contiguous ones are read in place. Reading a strided operand costs a copy into a register
+    /// per tile: where the innermost axis has a large stride, transpose a chunk first.
+    ///
+    /// # Errors
+    /// [`ProgramError`] if inputs or outputs are not what the program and the shape ask for. Nothing was written.
+    pub fn evaluate(
+        &self,
+        inputs: &[Input<'_>],
+        shape: &[usize],
+        outputs: &mut [&mut [u8]],
+        scratch: &mut Scratch,
+    ) -> Result<(), ProgramError> {
+        let total = self.check(inputs, shape)?;
+        if outputs.len() != self.outputs().len() {
+            let (expected, given) = (self.outputs().len(), outputs.len());
+            return Err(ProgramError::Count { what: "outputs", expected, given });
+        }
+        for (number, (output, dtype)) in outputs.iter().zip(self.output_dtypes()).enumerate() {
+            let expected_bytes = overflowing(total.checked_mul(dtype.size()), shape)?;
+            if output.len() != expected_bytes {
+                let given_bytes = output.len();
+                return Err(ProgramError::OutputLength { output: number, expected_bytes, given_bytes });
+            }
+            if !output.as_ptr().addr().is_multiple_of(dtype.size().min(8)) {
+                return Err(ProgramError::OutputAlignment { output: number, dtype });
+            }
+        }
+        let (feeds, machine) = self.prepare(inputs, shape, total, scratch)?;
+        let mut rest: SmallVec<[&mut [u8]; 4]> = outputs.iter_mut().map(|output| &mut **output).collect();
+        for first in (0..total).step_by(TILE_ELEMENTS) {
+            let count = TILE_ELEMENTS.min(total - first);
+            let mut tiles: SmallVec<[&mut [u8]; 4]> = SmallVec::new();
+            for (rest, dtype) in rest.iter_mut().zip(self.output_dtypes()) {
+                let (tile, after) = std::mem::take(rest).split_at_mut(count * dtype.size());
+                tiles.push(tile);
+                *rest = after;
+            }
+            let inputs = load(&feeds, first, count, &mut *machine.inputs);
+            run(&self.code.steps, self.set, machine.registers, machine.constants, &inputs, &mut tiles, count);
+            for (number, (place, dtype)) in self.code.copies.iter().zip(self.output_dtypes()).enumerate() {
+                let bytes = count * dtype.size();
+                let Some((before, after)) = tiles.split_at_mut_checked(number) else { continue };
+                let source: Option<&[u8]> = match *place {
+                    Some(Place::Input(input)) => inputs.get(input).copied(),
+                    Some(Place::Constant(constant)) => {
+                        machine.constants.get(constant).map(|buffer| &**buffer)
+                    }
+                    Some(Place::Output(earlier)) => before.get(earlier).map(|tile| &**tile),
+                    Some(Place::Register(_)) | None => None,
+                };
+                if let (Some(source), Some(tile)) = (source.and_then(|s| s.get(..bytes)), after.first_mut()) {
+                    tile.copy_from_slice(source);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Computes the outputs tile by tile and hands each to `consume` with the flat C-order index of its first element:
+    /// one slice per output, aligned for its dtype, valid for the call. Nothing goes through memory.
+    ///
+    /// # Errors
+    /// [`ProgramError`] if the inputs are not what the program and the shape ask for.
+    pub fn for_each_tile(
+        &self,
+        inputs: &[Input<'_>],
+        shape: &[usize],
+        scratch: &mut Scratch,
+        mut consume: impl FnMut(usize, &[&[u8]]),
+    ) -> Result<(), ProgramError> {
+        let total = self.check(inputs, shape)?;
+        let (feeds, machine) = self.prepare(inputs, shape, total, scratch)?;
+        reserve(machine.outputs, self.output_dtypes().map(|dtype| dtype.size() * TILE_ELEMENTS));
+        for first in (0..total).step_by(TILE_ELEMENTS) {
+            let count = TILE_ELEMENTS.min(total - first);
+            let inputs = load(&feeds, first, count, &mut *machine.inputs);
+            {
+                let mut tiles: SmallVec<[&mut [u8]; 4]> = SmallVec::new();
+                tiles.extend(machine.outputs.iter_mut().map(|buffer| &mut **buffer));
+                run(
+                    &self.code.steps,
+                    self.set,
+                    machine.registers,
+                    machine.constants,
+                    &inputs,
+                    &mut tiles,
+                    count,
+                );
+            }
+            let mut results: Tiles<'_> = SmallVec::new();
+            for (number, (place, dtype)) in self.code.copies.iter().zip(self.output_dtypes()).enumerate() {
+                let source: Option<&[u8]> = match *place {
+                    Some(Place::Input(input)) => inputs.get(input).copied(),
+                    Some(Place::Constant(constant)) => {
+                        machine.constants.get(constant).map(|buffer| &**buffer)
+                    }
+                    Some(Place::Output(earlier)) => machine.outputs.get(earlier).map(|buffer| &**buffer),
+                    Some(Place::Register(_)) | None => machine.outputs.get(number).map(|buffer| &**buffer),
+                };
+                results.push(source.and_then(|bytes| bytes.get(..count * dtype.size())).unwrap_or_default());
+            }
+            consume(first, &results);
+        }
+        Ok(())
+    }
+
+    /// Checks the inputs' number and dtypes; the number of elements.
+    fn check(&self, inputs: &[Input<'_>], shape: &[usize]) -> Result<usize, ProgramError> {
+        let (expected, given) = (self.inputs().len(), inputs.len());
+        if expected != given {
+            return Err(ProgramError::Count { what: "inputs", expected, given });
+        }
+        for (input, (given, &expected)) in inputs.iter().zip(self.inputs()).enumerate() {
+            if given.dtype != expected {
+                return Err(ProgramError::InputType { input, expected, given: given.dtype });
+            }
+        }
+        let total = shape.iter().try_fold(1_usize, |total, &len| total.checked_mul(len));
+        overflowing(total, shape)
+    }
+
+    /// Feeds, registers and constants.
+    fn prepare<'a, 's>(
+        &self,
+        inputs: &[Input<'a>],
+        shape: &[usize],
+        total: usize,
+        scratch: &'s mut Scratch,
+    ) -> Result<(Vec<Feed<'a>>, Machine<'s>), ProgramError> {
+        reserve(&mut scratch.registers, self.code.registers.iter().map(|size| size * TILE_ELEMENTS));
+        let sizes = self.code.constants.iter().map(|scalar| scalar.dtype().size() * TILE_ELEMENTS);
+        reserve(&mut scratch.constants, sizes);
+        for (buffer, scalar) in scratch.constants.iter_mut().zip(&self.code.constants) {
+            let count = TILE_ELEMENTS.min(total);
+            for item in buffer.chunks_exact_mut(scalar.dtype().size()).take(count) {
+                item.copy_from_slice(scalar.bytes());
+            }
+        }
+        reserve(&mut scratch.inputs, inputs.iter().map(|_| 0));
+        let mut feeds = Vec::with_capacity(inputs.len());
+        for (number, (input, register)) in inputs.iter().zip(&mut scratch.inputs).enumerate() {
+            feeds.push(Feed::new(number, input, shape, total, register)?);
+        }
+        let Scratch { registers, constants, inputs, outputs } = scratch;
+        Ok((feeds, Machine { registers, constants, inputs, outputs }))
+    }
+}
+
+/// A scratch ready for a program.
+struct Machine<'s> {
+    registers: &'s mut Vec<Buffer>,
+    constants: &'s [Buffer],
+    inputs: &'s mut [Buffer],
+    outputs: &'s mut Vec<Buffer>,
+}
+
+fn overflowing(total: Option<usize>, shape: &[usize]) -> Result<usize, ProgramError> {
+    total.ok_or_else(|| ProgramError::Overflow { shape: shape.to_vec() })
+}
+
+/// The tiles of the inputs.
+fn load<'a: 'b, 'b>(
+    feeds: &[Feed<'a>],
+    first: usize,
+    count: usize,
+    registers: &'b mut [Buffer],
+) -> Tiles<'b> {
+    for (feed, register) in feeds.iter().zip(registers.iter_mut()) {
+        feed.load(first, count, register);
+    }
+    let registers: &'b [Buffer] = registers;
+    feeds.iter().zip(registers).map(|(feed, register)| feed.tile(first, count, register)).collect()
+}
+
+/// Runs the steps on one tile of `count` elements.
+fn run(
+    steps: &[Step],
+    set: InstructionSet,
+    registers: &mut [Buffer],
+    constants: &[Buffer],
+    inputs: &[&[u8]],
+    outputs: &mut [&mut [u8]],
+    count: usize,
+) {
+    for step in steps {
+        // The result is taken out, so that it is apart from the arguments.
+        let result_bytes = count * step.result_size;
+        match step.result {
+            Place::Output(number) => {
+                let Some(slot) = outputs.get_mut(number) else { continue };
+                let whole = std::mem::take(slot);
+                if let Some(result) = whole.get_mut(..result_bytes) {
+                    one(step, set, result, registers, constants, inputs, outputs, count);
+                }
+                if let Some(slot) = outputs.get_mut(number) {
+                    *slot = whole;
+                }
+            }
+            Place::Register(number) => {
+                let Some(slot) = registers.get_mut(number) else { continue };
+                let mut whole = std::mem::replace(slot, Buffer::zeroed(0));
+                if let Some(result) = whole.get_mut(..result_bytes) {
+                    one(step, set, result, registers, constants, inputs, outputs, count);
+                }
+                if let Some(slot) = registers.get_mut(number) {
+                    *slot = whole;
+                }
+            }
+            Place::Input(_) | Place::Constant(_) => {}
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the places a value may be in")]
+#[inline]
+fn one(
+    step: &Step,
+    set: InstructionSet,
+    result: &mut [u8],
+    registers: &[Buffer],
+    constants: &[Buffer],
+    inputs: &[&[u8]],
+    outputs: &[&mut [u8]],
+    count: usize,
+) {
+    let mut arguments: [&[u8]; 3] = [&[]; 3];
+    for (argument, (place, size)) in arguments.iter_mut().zip(&step.arguments) {
+        let bytes: Option<&[u8]> = match *place {
+            Place::Input(number) => inputs.get(number).copied(),
+            Place::Constant(number) => constants.get(number).map(|buffer| &**buffer),
+            Place::Register(number) => registers.get(number).map(|buffer| &**buffer),
+            Place::Output(number) => outputs.get(number).map(|tile| &**tile),
+        };
+        *argument = bytes.and_then(|bytes| bytes.get(..count * size)).unwrap_or_default();
+    }
+    match step.action {
+        Action::Loop(kernel) => call(kernel, set, result, arguments),
+        Action::Cast { from, to } => general(result, to, arguments, from),
+    }
+}
+
+#[inline]
+fn call(kernel: Kernel, set: InstructionSet, result: &mut [u8], arguments: [&[u8]; 3]) {
+    kernel(set, result, arguments);
+}
+
+fn general(result: &mut [u8], to: DType, [argument, ..]: [&[u8]; 3], from: DType) {
+    // Both sides were cut to the same number of elements.
+    let done = cast(result, to, argument, from);
+    debug_assert!(done.is_ok(), "{done:?}");
+}
