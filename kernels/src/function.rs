@@ -87,9 +87,12 @@ pub struct Function {
     /// Rough floating-point operations per element.
     pub flops: u32,
     rule: Rule,
-    kernel: Option<fn(&[DType]) -> Option<Kernel>>,
+    kernel: Option<Choose>,
     expand: Option<Expansion>,
 }
+
+/// Chooses the loop for arguments of the given dtypes.
+type Choose = fn(&[DType]) -> Option<Kernel>;
 
 /// Builds the function from others, for arguments that already have the signature's dtypes; `None` to use the loop.
 type Expansion = fn(&mut Builder, &[Value]) -> Result<Option<Value>, ProgramError>;

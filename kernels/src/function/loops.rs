@@ -62,9 +62,35 @@ fn binary_loop<O: Binary>(out: &mut [O::Out], a: &[O::A], b: &[O::B]) {
     }
 }
 
+/// Bits that can be chosen without a branch.
+pub(crate) trait Blend: Pod {
+    /// `a` if `condition` is 1, `b` if it is 0.
+    fn blend(condition: u8, a: Self, b: Self) -> Self;
+}
+
+macro_rules! blend {
+    ($($t:ty)*) => {$(
+        impl Blend for $t {
+            #[inline(always)]
+            fn blend(condition: u8, a: Self, b: Self) -> Self {
+                let mask = Self::from(condition != 0).wrapping_neg();
+                b ^ ((a ^ b) & mask)
+            }
+        }
+    )*};
+}
+blend!(u8 u16 u32 u64);
+
+impl<T: Blend> Blend for [T; 2] {
+    #[inline(always)]
+    fn blend(condition: u8, a: Self, b: Self) -> Self {
+        [T::blend(condition, a[0], b[0]), T::blend(condition, a[1], b[1])]
+    }
+}
+
 struct SelectLoop<'a, T>(&'a mut [T], &'a [u8], &'a [T], &'a [T]);
 
-impl<T: Copy> NullaryFnOnce for SelectLoop<'_, T> {
+impl<T: Blend> NullaryFnOnce for SelectLoop<'_, T> {
     type Output = ();
     #[inline(always)]
     fn call(self) {
@@ -73,9 +99,9 @@ impl<T: Copy> NullaryFnOnce for SelectLoop<'_, T> {
 }
 
 #[inline(always)]
-fn select_loop<T: Copy>(out: &mut [T], condition: &[u8], a: &[T], b: &[T]) {
+fn select_loop<T: Blend>(out: &mut [T], condition: &[u8], a: &[T], b: &[T]) {
     for (out, (condition, (a, b))) in out.iter_mut().zip(condition.iter().zip(a.iter().zip(b))) {
-        *out = if *condition != 0 { *a } else { *b };
+        *out = T::blend(*condition, *a, *b);
     }
 }
 
@@ -101,7 +127,7 @@ pub(crate) fn plain_binary<O: Binary>(_: InstructionSet, out: &mut [u8], [a, b, 
 }
 
 /// Chooses between two slices of `T` by a third of bools.
-pub(crate) fn select<T: Pod>(set: InstructionSet, out: &mut [u8], [condition, a, b]: [&[u8]; 3]) {
+pub(crate) fn select<T: Blend>(set: InstructionSet, out: &mut [u8], [condition, a, b]: [&[u8]; 3]) {
     let (a, b) = (bytemuck::cast_slice::<_, T>(a), bytemuck::cast_slice(b));
     set.run(SelectLoop(bytemuck::cast_slice_mut(out), condition, a, b));
 }

@@ -1,9 +1,7 @@
 //! The rows of the function table, by family. Called through [`super::Function::named`] and listed by documentation.
 
 use super::rule::{Bools, Inputs, Output, Rule};
-use super::{Expansion, Family, Function, arithmetic, class, compare, elementary, expand};
-use crate::DType;
-use crate::function::loops::Kernel;
+use super::{Choose, Expansion, Family, Function, arithmetic, class, compare, elementary, expand};
 
 /// Rough cost of a division or root, and of a transcendental function, in simple operations.
 const DIVISION: u32 = 4;
@@ -28,8 +26,6 @@ const COMPARED: Rule = rule(Inputs::Compared, true, Output::Bool);
 const TRUTH: Rule = rule(Inputs::Truth, true, Output::Bool);
 const BITS: Rule = rule(Inputs::Whole(Bools::Kept), false, Output::Same);
 const SHIFT: Rule = rule(Inputs::Whole(Bools::AsInt8), false, Output::Same);
-
-type Choose = fn(&[DType]) -> Option<Kernel>;
 
 #[expect(clippy::too_many_arguments, reason = "the columns of the table")]
 const fn row(

@@ -39,7 +39,7 @@ fn to_float64(from: DType) -> Option<Kernel> {
     kernels!(from;
         integers => (wide (a: T) -> f64 { a as f64 });
         bools => (wide (a: T) -> f64 { f64::from(u8::from(a != 0)) });
-        floats => (wide (a: T) -> f64 { f64::from(a) });
+        floats => (wide (a: T) -> f64 { a as f64 });
     )
 }
 

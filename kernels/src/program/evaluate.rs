@@ -6,9 +6,8 @@
 use super::compile::{Action, Place, Step};
 use super::feed::{Feed, ensure};
 use super::{Input, Program, ProgramError, TILE_ELEMENTS};
-use crate::function::loops::Kernel;
 use crate::simd::InstructionSet;
-use crate::{Buffer, DType, cast};
+use crate::{Buffer, cast};
 use smallvec::SmallVec;
 
 /// The registers of evaluations: one per thread, kept between them.
@@ -229,69 +228,69 @@ fn run(
     count: usize,
 ) {
     for step in steps {
-        // The result is taken out, so that it is apart from the arguments.
-        let result_bytes = count * step.result_size;
-        match step.result {
-            Place::Output(number) => {
-                let Some(slot) = outputs.get_mut(number) else { continue };
-                let whole = std::mem::take(slot);
-                if let Some(result) = whole.get_mut(..result_bytes) {
-                    one(step, set, result, registers, constants, inputs, outputs, count);
-                }
-                if let Some(slot) = outputs.get_mut(number) {
-                    *slot = whole;
-                }
-            }
+        // The result's place is split off, so that it is apart from the arguments.
+        let (registers, outputs, result) = match step.result {
             Place::Register(number) => {
-                let Some(slot) = registers.get_mut(number) else { continue };
-                let mut whole = std::mem::replace(slot, Buffer::zeroed(0));
-                if let Some(result) = whole.get_mut(..result_bytes) {
-                    one(step, set, result, registers, constants, inputs, outputs, count);
-                }
-                if let Some(slot) = registers.get_mut(number) {
-                    *slot = whole;
-                }
+                let (registers, result) = Around::split(registers, number);
+                (registers, Around::whole(outputs), result.map(|buffer| &mut **buffer))
             }
-            Place::Input(_) | Place::Constant(_) => {}
+            Place::Output(number) => {
+                let (outputs, result) = Around::split(outputs, number);
+                (Around::whole(registers), outputs, result.map(|tile| &mut **tile))
+            }
+            Place::Input(_) | Place::Constant(_) => continue,
+        };
+        let Some(result) = result.and_then(|bytes| bytes.get_mut(..count * step.result_size)) else {
+            continue;
+        };
+        let mut arguments: [&[u8]; 3] = [&[]; 3];
+        for (argument, (place, size)) in arguments.iter_mut().zip(&step.arguments) {
+            let bytes: Option<&[u8]> = match *place {
+                Place::Input(number) => inputs.get(number).copied(),
+                Place::Constant(number) => constants.get(number).map(|buffer| &**buffer),
+                Place::Register(number) => registers.get(number).map(|buffer| &**buffer),
+                Place::Output(number) => outputs.get(number).map(|tile| &**tile),
+            };
+            *argument = bytes.and_then(|bytes| bytes.get(..count * size)).unwrap_or_default();
+        }
+        match step.action {
+            Action::Loop(kernel) => kernel(set, result, arguments),
+            Action::Cast { from, to } => {
+                let [argument, ..] = arguments;
+                // Both sides were cut to the same number of elements.
+                let done = cast(result, to, argument, from);
+                debug_assert!(done.is_ok(), "{done:?}");
+            }
         }
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the places a value may be in")]
-#[inline]
-fn one(
-    step: &Step,
-    set: InstructionSet,
-    result: &mut [u8],
-    registers: &[Buffer],
-    constants: &[Buffer],
-    inputs: &[&[u8]],
-    outputs: &[&mut [u8]],
-    count: usize,
-) {
-    let mut arguments: [&[u8]; 3] = [&[]; 3];
-    for (argument, (place, size)) in arguments.iter_mut().zip(&step.arguments) {
-        let bytes: Option<&[u8]> = match *place {
-            Place::Input(number) => inputs.get(number).copied(),
-            Place::Constant(number) => constants.get(number).map(|buffer| &**buffer),
-            Place::Register(number) => registers.get(number).map(|buffer| &**buffer),
-            Place::Output(number) => outputs.get(number).map(|tile| &**tile),
-        };
-        *argument = bytes.and_then(|bytes| bytes.get(..count * size)).unwrap_or_default();
-    }
-    match step.action {
-        Action::Loop(kernel) => call(kernel, set, result, arguments),
-        Action::Cast { from, to } => general(result, to, arguments, from),
-    }
+/// A slice without one of its items.
+struct Around<'a, T> {
+    before: &'a [T],
+    after: &'a [T],
 }
 
-#[inline]
-fn call(kernel: Kernel, set: InstructionSet, result: &mut [u8], arguments: [&[u8]; 3]) {
-    kernel(set, result, arguments);
-}
+impl<'a, T> Around<'a, T> {
+    fn whole(items: &'a [T]) -> Self {
+        Self { before: items, after: &[] }
+    }
 
-fn general(result: &mut [u8], to: DType, [argument, ..]: [&[u8]; 3], from: DType) {
-    // Both sides were cut to the same number of elements.
-    let done = cast(result, to, argument, from);
-    debug_assert!(done.is_ok(), "{done:?}");
+    /// The item `number`, and what is around it.
+    fn split(items: &'a mut [T], number: usize) -> (Self, Option<&'a mut T>) {
+        match items.split_at_mut_checked(number) {
+            Some((before, [item, after @ ..])) => (Self { before, after }, Some(item)),
+            Some((before, [])) => (Self { before, after: &[] }, None),
+            None => (Self { before: &[], after: &[] }, None),
+        }
+    }
+
+    /// The item of this number, unless it is the one left out.
+    fn get(&self, number: usize) -> Option<&'a T> {
+        if number < self.before.len() {
+            self.before.get(number)
+        } else {
+            self.after.get((number - self.before.len()).checked_sub(1)?)
+        }
+    }
 }
