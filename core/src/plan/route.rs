@@ -13,6 +13,7 @@ use crate::error::{Error, Result, human_bytes};
 use crate::grid::ChunkGrid;
 use crate::region::{byte_count, element_count};
 use crate::source::Source;
+use crate::spill;
 use std::sync::Arc;
 
 /// Pieces below this are written and read too slowly by most disks; another pass is then worth its price.
@@ -155,8 +156,8 @@ fn route_through(ends: &Ends, between: Vec<ChunkGrid>) -> Result<Route> {
         let (sweep, held_elements) = Sweep::cheapest(input, output, commit);
         let bytes = |grid: &ChunkGrid| chunk_bytes(grid, ends.item_bytes);
         let sizes = TaskSizes {
-            read_scratch: if n == 0 { ends.read_scratch } else { 0 },
-            write_scratch: if last { ends.write_scratch } else { 0 },
+            read_scratch: if n == 0 { ends.read_scratch } else { spill::scratch_bytes(bytes(input)?) },
+            write_scratch: if last { ends.write_scratch } else { spill::scratch_bytes(bytes(output)?) },
             input: bytes(input)?,
             output: if input == output { 0 } else { bytes(output)? },
             held: held_elements.saturating_mul(ends.item_bytes as u64),
