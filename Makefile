@@ -51,7 +51,7 @@ bench: ## blockwise beside its peers, one same-run table into benches/RESULTS.md
 
 doc: ## API documentation, warnings are errors
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps
 
 fmt: ## format the Rust code
 	$(CARGO) fmt --all

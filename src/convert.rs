@@ -1,7 +1,7 @@
 //! Whole containers, groups or arrays into another format, chunking, codec or dtype.
 //!
 //! Groups, arrays, coordinates, attributes, dimension names, fill values, unlimited dimensions and CF packing are
-//! kept. Invariants: what cannot be kept is refused by name before anything runs; [`crate::transfer`]'s hold. Called
+//! kept. Invariants: what cannot be kept is refused by name before anything runs; `transfer`'s hold. Called
 //! by the command line's `convert`, `rechunk` and `demo`.
 
 pub use crate::spec::ArrayOptions;

@@ -3,6 +3,8 @@
 //! Thin commands over the `blockwise` library, one file a subcommand. Invariants: results go to standard output,
 //! everything else to standard error; every failure is one paragraph and an exit code of the contract in
 //! [`exit`]; no command leaves half an output. The entry of the program: nothing calls it.
+// Doc comments of arguments are their help texts, where brackets mean "optional".
+#![cfg_attr(doc, allow(rustdoc::broken_intra_doc_links))]
 
 mod args;
 mod commands;

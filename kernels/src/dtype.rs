@@ -1,6 +1,6 @@
 //! The table of element types: [`DType`] at run time, [`Element`] at compile time, and the one visitor between them.
 //!
-//! Invariant: [`for_each_dtype!`] is the only list of element types in the workspace; all else is derived from it.
+//! Invariant: [`for_each_dtype!`](crate::for_each_dtype!) is the only list of element types in the workspace; all else is derived from it.
 //! Called by everything that must know how wide an element is or which typed loop to run.
 
 use crate::cast::Convert;
@@ -38,7 +38,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A type whose values arrays hold. Sealed: exactly the types of [`for_each_dtype!`].
+/// A type whose values arrays hold. Sealed: exactly the types of [`for_each_dtype!`](crate::for_each_dtype!).
 ///
 /// ```
 /// use blockwise_kernels::{DType, Element};
