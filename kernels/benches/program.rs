@@ -1,9 +1,11 @@
-//! A chain of ten operations on 64 MB arrays beside `memcpy` of the same inputs and outputs, for every instruction set.
+//! A chain of ten operations on 64 MB arrays beside `memcpy` of the same inputs and outputs, for every instruction set,
+//! and reductions of one array beside one `memcpy` of it.
 //!
 //! `cargo bench -p blockwise-kernels --bench program` prints the table: medians of repeated runs on one thread; words
 //! after `--` choose rows whose text contains all of them.
 
 use blockwise_kernels::program::{Builder, Input, Program, ProgramError, Scratch};
+use blockwise_kernels::reduce::{Geometry, Reducer, Reduction};
 use blockwise_kernels::simd::InstructionSet;
 use blockwise_kernels::{Buffer, DType, cast};
 use std::hint::black_box;
@@ -55,6 +57,61 @@ fn one(dtype: DType, name: &str) -> Result<Program, ProgramError> {
     b.finish(&[value])
 }
 
+/// Reductions of 64 MB over all, the first and the last axis.
+fn reductions(words: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+    for dtype in [DType::F32, DType::F64] {
+        let shape = [64, 512, ARRAY_BYTES / dtype.size() / (64 * 512)];
+        let mut input = Buffer::zeroed(ARRAY_BYTES);
+        let values: Vec<f32> =
+            (0..ARRAY_BYTES / dtype.size()).map(|i| ((i * 7) % 1000) as f32 / 8.0).collect();
+        cast(&mut input, dtype, bytemuck::cast_slice(&values), DType::F32)?;
+        let mut copy = Buffer::zeroed(ARRAY_BYTES);
+        let floor = median_secs(|| black_box(&mut *copy).copy_from_slice(black_box(&input)));
+        println!("{dtype}: memcpy of the input {:>6.1} ms", floor * 1e3);
+        for (name, reducer) in [
+            ("mean", Reducer::Mean),
+            ("max", Reducer::Max),
+            ("variance", Reducer::Variance),
+            ("argmax", Reducer::ArgMax),
+        ] {
+            for (which, axes) in [("all", &[0, 1, 2][..]), ("first axis", &[0]), ("last axis", &[2])] {
+                for set in InstructionSet::available() {
+                    let row = format!("{dtype} {name} over {which:<10} {set:<8}");
+                    if !words.iter().all(|word| row.contains(word.as_str())) {
+                        continue;
+                    }
+                    let reduction = Reduction::new(reducer, dtype, false)?.with_instruction_set(set);
+                    let mut b = Builder::new();
+                    let x = b.input(dtype);
+                    let tile = b.cast(x, reduction.tile_dtype())?;
+                    let program = b.finish(&[tile])?.with_instruction_set(set);
+                    let geometry = Geometry::new(&shape, axes)?;
+                    let mut state = Buffer::zeroed(reduction.state_bytes(geometry.cells())?);
+                    let mut scratch = Scratch::default();
+                    let mut once = || -> Result<(), Box<dyn std::error::Error>> {
+                        let mut pass = reduction.begin(&geometry, &mut state)?;
+                        let operand = [Input::contiguous(black_box(&input), dtype)];
+                        let ranges = geometry.ranges();
+                        program.for_each_tile(&operand, &shape, ranges, &mut scratch, |first, tiles| {
+                            if let [items] = tiles {
+                                pass.tile(first, items);
+                            }
+                        })?;
+                        pass.end();
+                        Ok(())
+                    };
+                    once()?;
+                    let mut result = Ok(());
+                    let secs = median_secs(|| result = once());
+                    result?;
+                    println!("  {row} {:>7.1} ms {:>6.2} x memcpy", secs * 1e3, secs / floor);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     for dtype in [DType::F32, DType::F64, DType::I16, DType::F16] {
@@ -102,5 +159,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     }
-    Ok(())
+    reductions(&words)
 }

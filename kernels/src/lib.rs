@@ -15,6 +15,7 @@ pub mod dtype;
 pub mod function;
 pub mod program;
 pub mod promote;
+pub mod reduce;
 pub mod scalar;
 pub mod shuffle;
 pub mod simd;

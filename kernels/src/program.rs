@@ -5,8 +5,8 @@
 //! needs and compiles the rest to steps over registers of one tile each.
 //!
 //! Invariants: an instruction's arguments come before it; the value of every instruction depends on its inputs alone;
-//! tiles hold [`TILE_ELEMENTS`] elements (the last one fewer) in C order whatever the program, so what consumes tiles
-//! sees the same ones always. Called by core for every elementwise node and before every reduction, and by gpu, which
+//! tiles hold at most [`TILE_ELEMENTS`] elements and do not depend on the program, so what consumes tiles sees the
+//! same ones always. Called by core for every elementwise node and before every reduction, and by gpu, which
 //! prints the instructions.
 
 mod builder;
@@ -28,6 +28,11 @@ use std::fmt;
 /// Elements of a tile: small enough that the registers of an ordinary program stay in the first-level cache, large
 /// enough that a step's dispatch does not count.
 pub const TILE_ELEMENTS: usize = 1024;
+
+/// The tiles of a shape of `total` elements, in order: their flat first indices and counts.
+pub fn whole_tiles(total: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
+    (0..total).step_by(TILE_ELEMENTS).map(move |first| (first, TILE_ELEMENTS.min(total - first)))
+}
 
 /// One value of a program: the result of the instruction of this number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -104,20 +104,27 @@ impl Program {
     /// Computes the outputs tile by tile and hands each to `consume` with the flat C-order index of its first element:
     /// one slice per output, aligned for its dtype, valid for the call. Nothing goes through memory.
     ///
+    /// `ranges` are flat first indices and counts; what lies beyond the shape is left out, and longer ones than
+    /// [`TILE_ELEMENTS`] come in pieces. [`super::whole_tiles`] are those of the shape in order.
+    ///
     /// # Errors
     /// [`ProgramError`] if the inputs are not what the program and the shape ask for.
     pub fn for_each_tile(
         &self,
         inputs: &[Input<'_>],
         shape: &[usize],
+        ranges: impl IntoIterator<Item = (usize, usize)>,
         scratch: &mut Scratch,
         mut consume: impl FnMut(usize, &[&[u8]]),
     ) -> Result<(), ProgramError> {
         let total = self.check(inputs, shape)?;
         let (feeds, machine) = self.prepare(inputs, shape, total, scratch)?;
         reserve(machine.outputs, self.output_dtypes().map(|dtype| dtype.size() * TILE_ELEMENTS));
-        for first in (0..total).step_by(TILE_ELEMENTS) {
-            let count = TILE_ELEMENTS.min(total - first);
+        let pieces = ranges.into_iter().flat_map(|(first, count)| {
+            let end = first.saturating_add(count).min(total);
+            (first..end).step_by(TILE_ELEMENTS).map(move |first| (first, TILE_ELEMENTS.min(end - first)))
+        });
+        for (first, count) in pieces {
             let inputs = load(&feeds, first, count, &mut *machine.inputs);
             {
                 let mut tiles: SmallVec<[&mut [u8]; 4]> = SmallVec::new();

@@ -6,5 +6,6 @@ mod cast;
 mod oracle;
 mod program;
 mod promote;
+mod reduce;
 mod shuffle;
 mod strided;

@@ -19,9 +19,38 @@ const ELEMENTS: usize = 37;
 const POWER_ULPS: u64 = 20;
 
 /// SplitMix64, so that cases are the same everywhere.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number from 0 up to 1.
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// `count` elements; finite ones if `finite`.
+    pub(crate) fn numbers(&mut self, dtype: DType, count: usize, finite: bool) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while bytes.len() < count * dtype.size() {
+            let more = self.elements(dtype);
+            for item in more.chunks_exact(dtype.size()) {
+                let scalar = Scalar::from_bytes(dtype, item).unwrap();
+                let mut wide = [0; 16];
+                cast(&mut wide, DType::C128, scalar.bytes(), dtype).unwrap();
+                let whole =
+                    wide.chunks_exact(8).all(|b| f64::from_le_bytes(b.try_into().unwrap()).is_finite());
+                if whole || !finite {
+                    bytes.extend_from_slice(item);
+                }
+            }
+        }
+        bytes.truncate(count * dtype.size());
+        bytes
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -60,7 +89,7 @@ impl Dice {
     }
 
     fn float(&mut self) -> f64 {
-        let unit = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
+        let unit = self.unit();
         match self.below(12) {
             0 => *self.pick(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0]),
             1 => self.below(9) as f64 - 4.0,
@@ -73,11 +102,11 @@ impl Dice {
 }
 
 /// One case: what is sent to NumPy, and what we make of it.
-struct Case {
-    text: String,
-    ours: Result<(DType, Vec<u8>), ProgramError>,
+pub(crate) struct Case {
+    pub(crate) text: String,
+    pub(crate) ours: Result<(DType, Vec<u8>), String>,
     /// Ulps, and whether they are of a complex number's modulus.
-    ulps: u64,
+    pub(crate) ulps: u64,
 }
 
 enum Line {
@@ -129,6 +158,7 @@ impl Case {
             program.evaluate(&operands, &[ELEMENTS], &mut [&mut out], &mut Scratch::default()).unwrap();
             (dtype, out.to_vec())
         });
+        let ours = ours.map_err(|error| error.to_string());
         Self { text, ours, ulps }
     }
 }
@@ -207,7 +237,7 @@ fn ask(cases: &[Case]) -> Option<Vec<String>> {
     Some(answers)
 }
 
-fn compare(cases: &[Case]) {
+pub(crate) fn compare(cases: &[Case]) {
     let Some(answers) = ask(cases) else { return };
     let mut faults = BTreeMap::<String, Vec<String>>::new();
     let mut compared = 0;

@@ -1,7 +1,9 @@
 //! Programs: their text, shared and folded instructions, and evaluation of any layout beside a naive one.
 
 use blockwise_kernels::function::TABLE;
-use blockwise_kernels::program::{Argument, Builder, Input, Program, ProgramError, Scratch, TILE_ELEMENTS};
+use blockwise_kernels::program::{
+    Argument, Builder, Input, Program, ProgramError, Scratch, TILE_ELEMENTS, whole_tiles,
+};
 use blockwise_kernels::promote::Operand;
 use blockwise_kernels::simd::InstructionSet;
 use blockwise_kernels::strided::Layout;
@@ -232,7 +234,7 @@ proptest! {
 
             // Tiles are the same values, in order, whole but for the last.
             let mut tiled = vec![Vec::new(); outputs.len()];
-            program.for_each_tile(&inputs, &shape, &mut scratch, |start, tiles| {
+            program.for_each_tile(&inputs, &shape, whole_tiles(total), &mut scratch, |start, tiles| {
                 assert_eq!(start % TILE_ELEMENTS, 0);
                 for (all, tile) in tiled.iter_mut().zip(tiles) {
                     all.extend_from_slice(tile);

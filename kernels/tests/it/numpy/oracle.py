@@ -2,10 +2,12 @@
 
 Reads lines from standard input and answers every `end` with one line: the dtype and the bytes of the last value in
 hexadecimal, or `refused` where NumPy raises (`value` if only the values are the reason). Lines: `input DTYPE HEX`, `cast %I DTYPE`, `call NAME ARG...` with arguments
-`%I` (a value), `i:N`, `f:X`, `c:X` (plain numbers). bfloat16 comes from ml_dtypes; without it those cases say `unknown`.
+`%I` (a value), `i:N`, `f:X`, `c:X` (plain numbers), `reduce NAME %I SHAPE AXES [DDOF]` (the dtype is NumPy's, the values are
+those of the input as float64 or complex128). bfloat16 comes from ml_dtypes; without it those cases say `unknown`.
 """
 
 import sys
+import warnings
 
 import numpy as np
 
@@ -25,7 +27,21 @@ def argument(text, values):
             "c": lambda: complex(0.0, float.fromhex(rest))}[kind]()
 
 
+def reduced(name, x, shape, axes, ddof=None):
+    numbers = lambda text: tuple(int(part) for part in text.split(",") if part)
+    x = x.reshape(numbers(shape))
+    options = {"axis": numbers(axes)} if not name.removeprefix("nan").startswith("arg") else {"axis": numbers(axes)[0]}
+    if ddof is not None:
+        options["ddof"] = float(ddof)
+    result = np.asarray(getattr(np, name)(x, **options))
+    if x.dtype.kind in "fc" and result.dtype.kind in "fc":
+        wide = x.astype("complex128" if x.dtype.kind == "c" else "float64")
+        result = np.asarray(getattr(np, name)(wide, **options)).astype(result.dtype)
+    return result
+
+
 def main():
+    warnings.simplefilter("ignore")
     values, failed = [], None
     out = []
     with np.errstate(all="ignore"):
@@ -44,6 +60,8 @@ def main():
                         values.append(np.frombuffer(bytes.fromhex(rest[1]), dtype_of(rest[0])))
                     elif word == "cast":
                         values.append(argument(rest[0], values).astype(dtype_of(rest[1])))
+                    elif word == "reduce":
+                        values.append(reduced(rest[0], argument(rest[1], values), *rest[2:]))
                     else:
                         values.append(getattr(np, rest[0])(*(argument(text, values) for text in rest[1:])))
                 except ValueError:

@@ -1,0 +1,492 @@
+//! Reductions that take their tiles straight from a program: partial states, how they combine, and what they finish as.
+//!
+//! A chunk is reduced over any set of its axes into a state: plain columns of one cell per kept index. States of
+//! several chunks combine in the order the caller fixes, and one finishes as a statistic. NumPy 2's meaning, but float
+//! sums, products, means and moments accumulate in float64 (NumPy: in the type of the array), sums moreover with the
+//! rounding errors carried along, so that the order of the elements hardly matters.
+//!
+//! Invariants, for bit-identical results whatever the threads and the instruction set:
+//! * a chunk is walked in the ranges of [`Geometry::ranges`]; elements of one cell meet in C order of the reduced axes;
+//! * a stretch of a cell's consecutive elements goes through [`LANES`] lanes, the `i`-th taking every element whose
+//!   place in the stretch is `i` modulo the lanes, which fold pairwise, halves onto halves;
+//! * elements that stand beside one another for different cells are added to them one by one.
+//!
+//! Sources: D. Knuth's two-sum; B. Welford (1962) and P. Pébay, "Formulas for robust, one-pass parallel computation of
+//! covariances and arbitrary-order statistical moments" (2008) for moments. Called by core's reduction tasks.
+
+mod extremes;
+mod fold;
+mod geometry;
+mod moments;
+mod sums;
+
+use crate::simd::InstructionSet;
+use crate::{DType, cast};
+use fold::tile;
+pub use geometry::Geometry;
+
+/// Lanes of a stretch, whatever the width of a register.
+pub const LANES: usize = 8;
+
+/// What is reduced. With `skip_nan` of [`Reduction::new`] it is the `nan` variant of NumPy's function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reducer {
+    /// Sums; of integers as `int64` or `uint64`, wrapping.
+    Sum,
+    /// Products; of integers as `int64` or `uint64`, wrapping.
+    Product,
+    /// The smallest; NaN if any is NaN, unless skipped. Of no elements: the largest value of the type.
+    Min,
+    /// The largest; NaN if any is NaN, unless skipped. Of no elements: the smallest value of the type.
+    Max,
+    /// Whether any is non-zero.
+    Any,
+    /// Whether all are non-zero.
+    All,
+    /// How many are non-zero.
+    CountNonzero,
+    /// Means.
+    Mean,
+    /// Means and variances.
+    Variance,
+    /// Means, variances, skewness and kurtosis.
+    Moments,
+    /// Where the first smallest is: the C-order index in the reduced axes. NaN is smaller than all, unless skipped.
+    ArgMin,
+    /// Where the first largest is. NaN is larger than all, unless skipped.
+    ArgMax,
+}
+
+/// What a state finishes as.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Statistic {
+    /// The sum, product, extreme, truth, count, mean or index that the reducer is named for.
+    Value,
+    /// How many elements counted, as `int64`: of means and moments.
+    Count,
+    /// The variance: squared distances from the mean over the count less `ddof`; NaN or infinite if that is not
+    /// positive.
+    Variance {
+        /// Delta degrees of freedom.
+        ddof: f64,
+    },
+    /// The square root of the variance.
+    StandardDeviation {
+        /// Delta degrees of freedom.
+        ddof: f64,
+    },
+    /// The third standardised moment, biased as SciPy's default.
+    Skewness,
+    /// The fourth standardised moment less 3, biased as SciPy's default.
+    Kurtosis,
+}
+
+/// Why a reduction was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReduceError {
+    /// The reducer has no meaning for the dtype.
+    #[error("{reducer:?} is not defined for {dtype}; reduce the real and the imaginary part on their own")]
+    Refused {
+        /// The reducer.
+        reducer: Reducer,
+        /// The dtype.
+        dtype: DType,
+    },
+    /// The statistic is not kept by the reducer.
+    #[error("a state of {reducer:?} does not hold {statistic}; use Reducer::Variance or Reducer::Moments")]
+    Statistic {
+        /// The reducer.
+        reducer: Reducer,
+        /// The statistic, as text.
+        statistic: String,
+    },
+    /// An axis is not one of the shape's, or stands twice.
+    #[error("axis {axis} is no axis of rank {rank}, or is given twice")]
+    Axis {
+        /// The axis.
+        axis: usize,
+        /// The rank.
+        rank: usize,
+    },
+    /// A chunk does not lie in the array.
+    #[error("the chunk of {shape:?} at {origin:?} does not lie in an array of {full:?}")]
+    Origin {
+        /// The chunk's shape.
+        shape: Vec<usize>,
+        /// Its first index.
+        origin: Vec<usize>,
+        /// The array's shape.
+        full: Vec<usize>,
+    },
+    /// A state or an output does not have the bytes of its cells, or is not aligned to 8 bytes.
+    #[error("{what} of {given_bytes} bytes does not hold {cells} cells of {cell_bytes} bytes, aligned to 8")]
+    Length {
+        /// What is of the wrong length.
+        what: &'static str,
+        /// Bytes given.
+        given_bytes: usize,
+        /// Cells wanted.
+        cells: usize,
+        /// Bytes of one.
+        cell_bytes: usize,
+    },
+    /// The position of an extreme among nothing but NaN.
+    #[error("all elements of cell {cell} are NaN, so none is the smallest or largest; fill them first")]
+    AllNan {
+        /// The cell.
+        cell: usize,
+    },
+    /// A size does not fit the machine's integers.
+    #[error("the shape overflows the address space; reduce smaller chunks")]
+    Overflow,
+}
+
+/// One reduction of elements of one dtype.
+///
+/// ```
+/// use blockwise_kernels::program::{Builder, Input, Scratch};
+/// use blockwise_kernels::reduce::{Geometry, Reducer, Reduction, Statistic};
+/// use blockwise_kernels::{Buffer, DType, Element};
+/// let mean = Reduction::new(Reducer::Mean, DType::F32, false)?;
+/// let mut builder = Builder::new();
+/// let x = builder.input(DType::F32);
+/// let tile = builder.cast(x, mean.tile_dtype())?;
+/// let program = builder.finish(&[tile])?;
+///
+/// let x = [1.0_f32, 2.0, 3.0, 4.0, 5.0, 9.0]; // 2 x 3, reduced over the rows
+/// let geometry = Geometry::new(&[2, 3], &[0])?;
+/// let mut state = Buffer::zeroed(mean.state_bytes(geometry.cells())?);
+/// let mut pass = mean.begin(&geometry, &mut state)?;
+/// let input = Input::contiguous(f32::as_bytes(&x), DType::F32);
+/// program.for_each_tile(&[input], &[2, 3], geometry.ranges(), &mut Scratch::default(), |first, tiles| {
+///     pass.tile(first, tiles[0]);
+/// })?;
+/// pass.end();
+/// let mut out = Buffer::zeroed(3 * 4);
+/// mean.finish(&state, Statistic::Value, &mut out)?;
+/// assert_eq!(f32::cast_slice(&out), Some(&[2.5, 3.5, 6.0][..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reduction {
+    reducer: Reducer,
+    dtype: DType,
+    skip_nan: bool,
+    set: InstructionSet,
+}
+
+impl Reduction {
+    /// A reduction of elements of `dtype`, leaving out NaN if `skip_nan`.
+    ///
+    /// # Errors
+    /// [`ReduceError::Refused`] for moments and positions of complex numbers.
+    pub fn new(reducer: Reducer, dtype: DType, skip_nan: bool) -> Result<Self, ReduceError> {
+        let real =
+            matches!(reducer, Reducer::Variance | Reducer::Moments | Reducer::ArgMin | Reducer::ArgMax);
+        if real && dtype.kind() == 'c' {
+            return Err(ReduceError::Refused { reducer, dtype });
+        }
+        Ok(Self { reducer, dtype, skip_nan, set: InstructionSet::best() })
+    }
+
+    /// The dtype that tiles must have: cast the program's output to it.
+    #[must_use]
+    pub const fn tile_dtype(&self) -> DType {
+        let widest = match self.dtype.kind() {
+            'b' | 'i' => DType::I64,
+            'u' => DType::U64,
+            'c' => DType::C128,
+            _ => DType::F64,
+        };
+        match self.reducer {
+            Reducer::Sum | Reducer::Product | Reducer::ArgMin | Reducer::ArgMax => widest,
+            Reducer::Mean if matches!(self.dtype.kind(), 'c') => DType::C128,
+            Reducer::Mean | Reducer::Variance | Reducer::Moments => DType::F64,
+            Reducer::Any | Reducer::All | Reducer::CountNonzero => DType::Bool,
+            Reducer::Min | Reducer::Max => match self.dtype {
+                DType::F16 | DType::BF16 => DType::F32,
+                dtype => dtype,
+            },
+        }
+    }
+
+    /// The dtype of a statistic.
+    #[must_use]
+    pub const fn output_dtype(&self, statistic: Statistic) -> DType {
+        let float = match self.dtype.kind() {
+            'f' | 'c' => self.dtype,
+            _ => DType::F64,
+        };
+        match (statistic, self.reducer) {
+            (Statistic::Count, _) => DType::I64,
+            (Statistic::Value, Reducer::Sum | Reducer::Product) => match self.dtype.kind() {
+                'f' | 'c' => self.dtype,
+                _ => self.tile_dtype(),
+            },
+            (Statistic::Value, Reducer::Min | Reducer::Max) => self.dtype,
+            (Statistic::Value, Reducer::Any | Reducer::All) => DType::Bool,
+            (Statistic::Value, Reducer::CountNonzero | Reducer::ArgMin | Reducer::ArgMax) => DType::I64,
+            _ => float,
+        }
+    }
+
+    /// Bytes of the state of `cells` kept indices: memory of one task, and what is kept or sent of a chunk.
+    ///
+    /// # Errors
+    /// [`ReduceError::Overflow`].
+    pub fn state_bytes(&self, cells: usize) -> Result<usize, ReduceError> {
+        cells.checked_mul(self.cell_bytes()).ok_or(ReduceError::Overflow)
+    }
+
+    /// Starts a chunk: `state`, aligned to 8 bytes, becomes that of no elements and then of those in the tiles.
+    ///
+    /// # Errors
+    /// [`ReduceError::Length`] if `state` is not of the geometry's cells.
+    pub fn begin<'a>(&self, geometry: &Geometry, state: &'a mut [u8]) -> Result<Pass<'a>, ReduceError> {
+        self.check("a state", state, geometry.cells(), self.cell_bytes())?;
+        let paired = self.tile_dtype() == DType::C128
+            && matches!(self.reducer, Reducer::Sum | Reducer::Mean)
+            && !self.skip_nan;
+        let mut pass = Pass {
+            reduction: *self,
+            geometry: if paired { geometry.paired() } else { geometry.clone() },
+            state,
+            paired,
+        };
+        pass.start();
+        Ok(pass)
+    }
+
+    /// Adds the elements behind `from` to those behind `into`. Neither associative nor commutative to the last bit: the
+    /// caller fixes the order.
+    ///
+    /// # Errors
+    /// [`ReduceError::Length`] if the states are not of one number of cells.
+    pub fn combine(&self, into: &mut [u8], from: &[u8]) -> Result<(), ReduceError> {
+        let cells = into.len() / self.cell_bytes();
+        self.check("a state", into, cells, self.cell_bytes())?;
+        self.check("a state", from, cells, self.cell_bytes())?;
+        if cells == 0 {
+            return Ok(());
+        }
+        match self.reducer {
+            Reducer::Sum if self.is_whole() => sums::combine_whole(into, from),
+            Reducer::Sum => sums::combine(into, from, 0),
+            Reducer::Mean => sums::combine(into, from, cells),
+            Reducer::Product => sums::combine_products(into, from, self.tile_dtype()),
+            Reducer::CountNonzero => sums::combine_whole(into, from),
+            Reducer::Any | Reducer::All => extremes::combine_truth(into, from, self.reducer == Reducer::All),
+            Reducer::Min | Reducer::Max => extremes::combine(into, from, self.choice(), self.tile_dtype()),
+            Reducer::ArgMin | Reducer::ArgMax => {
+                extremes::combine_places(into, from, cells, self.choice(), self.tile_dtype());
+            }
+            Reducer::Variance => moments::combine::<2>(into, from, cells),
+            Reducer::Moments => moments::combine::<4>(into, from, cells),
+        }
+        Ok(())
+    }
+
+    /// Writes a statistic of every cell, in C order, as [`Reduction::output_dtype`].
+    ///
+    /// # Errors
+    /// [`ReduceError::Statistic`] if the state does not hold it, [`ReduceError::AllNan`], or [`ReduceError::Length`].
+    pub fn finish(&self, state: &[u8], statistic: Statistic, out: &mut [u8]) -> Result<(), ReduceError> {
+        let cells = state.len() / self.cell_bytes();
+        let dtype = self.output_dtype(statistic);
+        self.check("a state", state, cells, self.cell_bytes())?;
+        if out.len() != cells * dtype.size() {
+            let cell_bytes = dtype.size();
+            return Err(ReduceError::Length { what: "an output", given_bytes: out.len(), cells, cell_bytes });
+        }
+        if cells == 0 {
+            return Ok(());
+        }
+        let moments = matches!(self.reducer, Reducer::Variance | Reducer::Moments);
+        let (values, wide): (Vec<u8>, DType) = match (statistic, self.reducer) {
+            (Statistic::Count, Reducer::Mean) => (sums::counts(state, cells), DType::F64),
+            (Statistic::Count, _) if moments => (moments::finish(state, cells, statistic), DType::F64),
+            (Statistic::Value, Reducer::Sum | Reducer::Mean) if !self.is_whole() => {
+                let complex = self.tile_dtype() == DType::C128;
+                let mean = self.reducer == Reducer::Mean;
+                (sums::finish(state, cells, complex, mean), self.tile_dtype())
+            }
+            (Statistic::Value, Reducer::ArgMin | Reducer::ArgMax) => {
+                (extremes::places(state, cells)?, DType::I64)
+            }
+            (Statistic::Value, Reducer::CountNonzero) => (state.to_vec(), DType::I64),
+            (Statistic::Value, _) if !moments => (state.to_vec(), self.tile_dtype()),
+            (Statistic::Skewness | Statistic::Kurtosis, Reducer::Moments) => {
+                (moments::finish(state, cells, statistic), DType::F64)
+            }
+            (Statistic::Skewness | Statistic::Kurtosis, _) => return Err(self.absent(statistic)),
+            _ if moments => (moments::finish(state, cells, statistic), DType::F64),
+            _ => return Err(self.absent(statistic)),
+        };
+        // Lengths were checked; a cast has no other way to fail.
+        cast(out, dtype, &values, wide).map_err(|_| self.absent(statistic))
+    }
+
+    /// The same reduction with `set` and not the widest instruction set: for measurements and tests.
+    #[must_use]
+    pub const fn with_instruction_set(mut self, set: InstructionSet) -> Self {
+        self.set = set;
+        self
+    }
+
+    fn absent(&self, statistic: Statistic) -> ReduceError {
+        ReduceError::Statistic { reducer: self.reducer, statistic: format!("{statistic:?}") }
+    }
+
+    /// Whether sums are of integers.
+    const fn is_whole(&self) -> bool {
+        matches!(self.tile_dtype(), DType::I64 | DType::U64)
+    }
+
+    const fn choice(&self) -> extremes::Choice {
+        let smallest = matches!(self.reducer, Reducer::Min | Reducer::ArgMin);
+        extremes::Choice { smallest, skip_nan: self.skip_nan }
+    }
+
+    /// Bytes of one cell: columns of 8 bytes, or one of the tile's dtype.
+    const fn cell_bytes(&self) -> usize {
+        let complex = matches!(self.tile_dtype(), DType::C128);
+        match self.reducer {
+            Reducer::Sum if self.is_whole() => 8,
+            Reducer::Sum => {
+                if complex {
+                    32
+                } else {
+                    16
+                }
+            }
+            Reducer::Mean => {
+                if complex {
+                    40
+                } else {
+                    24
+                }
+            }
+            Reducer::Product | Reducer::Min | Reducer::Max => self.tile_dtype().size(),
+            Reducer::Any | Reducer::All => 1,
+            Reducer::CountNonzero => 8,
+            Reducer::ArgMin | Reducer::ArgMax => 16,
+            Reducer::Variance => 24,
+            Reducer::Moments => 40,
+        }
+    }
+
+    fn check(
+        &self,
+        what: &'static str,
+        bytes: &[u8],
+        cells: usize,
+        cell_bytes: usize,
+    ) -> Result<(), ReduceError> {
+        let aligned = bytes.as_ptr().addr().is_multiple_of(8) || cells == 0;
+        if Some(bytes.len()) != cells.checked_mul(cell_bytes) || !aligned {
+            return Err(ReduceError::Length { what, given_bytes: bytes.len(), cells, cell_bytes });
+        }
+        Ok(())
+    }
+}
+
+/// The reduction of one chunk under way.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    reduction: Reduction,
+    geometry: Geometry,
+    state: &'a mut [u8],
+    /// Whether complex numbers are walked as two cells each, of their parts.
+    paired: bool,
+}
+
+impl Pass<'_> {
+    /// The state of no elements.
+    fn start(&mut self) {
+        let reduction = self.reduction;
+        match reduction.reducer {
+            Reducer::Product => sums::start_products(self.state, reduction.tile_dtype()),
+            Reducer::Min | Reducer::Max => {
+                extremes::start(self.state, reduction.choice(), reduction.tile_dtype());
+            }
+            Reducer::All => self.state.fill(1),
+            Reducer::ArgMin | Reducer::ArgMax => {
+                let places = self.state.len() / 2;
+                self.state.fill(0);
+                // An index of -1: nothing yet.
+                self.state.get_mut(..places).unwrap_or_default().fill(0xff);
+            }
+            _ => self.state.fill(0),
+        }
+    }
+
+    /// Takes one tile: elements from the flat C-order index `first` of the chunk on, of [`Reduction::tile_dtype`].
+    /// Tiles must come in the order of [`Geometry::ranges`].
+    pub fn tile(&mut self, first: usize, items: &[u8]) {
+        let Reduction { reducer, skip_nan, set, .. } = self.reduction;
+        let first = if self.paired { 2 * first } else { first };
+        let (geometry, state) = (&self.geometry, &mut *self.state);
+        let cells = geometry.cells();
+        if cells == 0 || items.is_empty() {
+            return;
+        }
+        let dtype = self.reduction.tile_dtype();
+        match reducer {
+            Reducer::Sum if self.reduction.is_whole() => {
+                tile(set, sums::Whole::new(state), geometry, first, items);
+            }
+            Reducer::Sum | Reducer::Mean if dtype == DType::C128 && skip_nan => {
+                tile(set, sums::ComplexSkipping::new(state, cells), geometry, first, items);
+            }
+            Reducer::Sum | Reducer::Mean if skip_nan => {
+                tile(set, sums::Floats::<true>::new(state, cells), geometry, first, items);
+            }
+            Reducer::Sum | Reducer::Mean => {
+                tile(set, sums::Floats::<false>::new(state, cells), geometry, first, items);
+            }
+            Reducer::Product => sums::tile_products(set, state, geometry, first, items, dtype, skip_nan),
+            Reducer::CountNonzero => tile(set, sums::Nonzero::new(state), geometry, first, items),
+            Reducer::Any => tile(set, extremes::Truth::<false>(state), geometry, first, items),
+            Reducer::All => tile(set, extremes::Truth::<true>(state), geometry, first, items),
+            Reducer::Min | Reducer::Max => {
+                extremes::tile_extremes(set, state, geometry, first, items, self.reduction.choice(), dtype);
+            }
+            Reducer::ArgMin | Reducer::ArgMax => {
+                extremes::tile_places(set, state, geometry, first, items, self.reduction.choice(), dtype);
+            }
+            Reducer::Variance if skip_nan => {
+                tile(set, moments::Moments::<2, true>::new(state, cells), geometry, first, items);
+            }
+            Reducer::Variance => {
+                tile(set, moments::Moments::<2, false>::new(state, cells), geometry, first, items);
+            }
+            Reducer::Moments if skip_nan => {
+                tile(set, moments::Moments::<4, true>::new(state, cells), geometry, first, items);
+            }
+            Reducer::Moments => {
+                tile(set, moments::Moments::<4, false>::new(state, cells), geometry, first, items);
+            }
+        }
+    }
+
+    /// Ends the chunk: the state is complete.
+    pub fn end(self) {
+        let counted = matches!(self.reduction.reducer, Reducer::Mean | Reducer::Variance | Reducer::Moments);
+        if !counted || self.reduction.skip_nan {
+            return;
+        }
+        // Every cell saw the same number of elements.
+        let words = self.state.len() / 8;
+        let column = self.state.len() / self.reduction.cell_bytes();
+        let state: &mut [f64] = bytemuck::cast_slice_mut(self.state);
+        let counts = if self.reduction.reducer == Reducer::Mean {
+            state.get_mut(words - column..)
+        } else {
+            state.get_mut(..column)
+        };
+        counts.unwrap_or_default().fill(self.geometry.reduced() as f64);
+    }
+}

@@ -1,0 +1,60 @@
+//! What every reduction does with a tile: walk its pieces and add stretches and rows, for any instruction set.
+//!
+//! Invariant: see [`super`] for the order. Called by [`super::Pass::tile`].
+
+use super::geometry::{Geometry, Piece};
+use crate::simd::InstructionSet;
+use bytemuck::Pod;
+use pulp::NullaryFnOnce;
+
+/// A state that takes elements. Methods are inlined into loops for each instruction set.
+pub(super) trait Fold {
+    /// What tiles hold.
+    type Item: Pod;
+    /// Takes elements of one cell; `element` is the place of the first among the reduced ones.
+    fn stretch(&mut self, cell: usize, items: &[Self::Item], element: usize, geometry: &Geometry);
+    /// Takes one element for each of the cells from `cell` on.
+    fn row(&mut self, cell: usize, items: &[Self::Item], element: usize, geometry: &Geometry);
+}
+
+struct Walk<'a, F: Fold> {
+    fold: F,
+    geometry: &'a Geometry,
+    first: usize,
+    items: &'a [F::Item],
+}
+
+impl<F: Fold> NullaryFnOnce for Walk<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn call(self) {
+        let Self { mut fold, geometry, first, items } = self;
+        geometry.pieces(first, items.len(), |piece| {
+            let Piece { offset, count, cell, element, reduced } = piece;
+            let items = items.get(offset..offset + count).unwrap_or_default();
+            if reduced {
+                fold.stretch(cell, items, element, geometry);
+            } else {
+                fold.row(cell, items, element, geometry);
+            }
+        });
+    }
+}
+
+/// Folds one tile, whose first element has the flat index `first`.
+pub(super) fn tile<F: Fold>(set: InstructionSet, fold: F, geometry: &Geometry, first: usize, items: &[u8]) {
+    set.run(Walk { fold, geometry, first, items: bytemuck::cast_slice(items) });
+}
+
+/// Folds lanes pairwise, halves onto halves.
+#[inline(always)]
+pub(super) fn fold_lanes<T: Copy>(mut lanes: [T; super::LANES], merge: impl Fn(T, T) -> T) -> T {
+    let mut half = super::LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = merge(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
