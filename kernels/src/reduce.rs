@@ -22,8 +22,10 @@ mod sums;
 
 use crate::simd::InstructionSet;
 use crate::{DType, cast};
+pub(crate) use extremes::{Ordered, choose};
 use fold::tile;
 pub use geometry::Geometry;
+pub(crate) use sums::{add, merge};
 
 /// Lanes of a stretch, whatever the width of a register.
 pub const LANES: usize = 8;

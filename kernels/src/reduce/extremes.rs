@@ -1,7 +1,7 @@
 //! Smallest and largest values, where they are, and whether any or all are true.
 //!
 //! NaN is the extreme unless it is skipped; a skipped one never is, and a cell of nothing but NaN has NaN as its value
-//! and no position. Complex numbers are ordered by real part, then imaginary part. Called by [`super::Reduction`].
+//! and no position. Complex numbers are ordered by real part, then imaginary part. Called by [`super::Reduction`] and [`crate::scan`].
 
 use super::fold::{Fold, fold_lanes, tile};
 use super::geometry::Geometry;
@@ -19,7 +19,7 @@ pub(super) struct Choice {
 }
 
 /// A type whose values are ordered.
-trait Ordered: Pod {
+pub(crate) trait Ordered: Pod {
     /// The values that any other is smaller, and larger, than.
     const BOUNDS: (Self, Self);
     /// NaN, where there is one.
@@ -79,7 +79,7 @@ ordered_floats!(f32 f64);
 
 /// The wanted one of two values; the first if they are alike.
 #[inline(always)]
-fn choose<T: Ordered, const SMALLEST: bool, const SKIP: bool>(a: T, b: T) -> T {
+pub(crate) fn choose<T: Ordered, const SMALLEST: bool, const SKIP: bool>(a: T, b: T) -> T {
     let better = if SMALLEST { b.before(a) } else { a.before(b) };
     let take = if SKIP { better || a.is_missing() } else { (better || b.is_missing()) && !a.is_missing() };
     if take { b } else { a }

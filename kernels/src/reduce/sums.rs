@@ -13,14 +13,15 @@ use num_complex::Complex;
 
 /// A sum and the errors of its additions.
 #[inline(always)]
-fn add((sum, error): (f64, f64), item: f64) -> (f64, f64) {
+pub(crate) fn add((sum, error): (f64, f64), item: f64) -> (f64, f64) {
     let total = sum + item;
     let part = total - sum;
     (total, error + ((sum - (total - part)) + (item - part)))
 }
 
+/// Both sums together.
 #[inline(always)]
-fn merge(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
+pub(crate) fn merge(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
     let (sum, error) = add(a, b.0);
     (sum, error + b.1)
 }

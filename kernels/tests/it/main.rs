@@ -7,5 +7,6 @@ mod oracle;
 mod program;
 mod promote;
 mod reduce;
+mod scan;
 mod shuffle;
 mod strided;

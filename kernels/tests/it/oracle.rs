@@ -115,6 +115,21 @@ enum Line {
 }
 
 impl Case {
+    /// A function along one axis of one array, with its parameters as text.
+    pub(crate) fn along(
+        name: &str,
+        (dtype, bytes): (DType, &[u8]),
+        (shape, axis): (&[usize], usize),
+        parameters: &str,
+        ours: (DType, Vec<u8>),
+        ulps: u64,
+    ) -> Self {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let shape = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        let text = format!("input {dtype} {hex}\nalong {name} %0 {shape} {axis} {parameters}\nend\n");
+        Self { text, ours: Ok(ours), ulps }
+    }
+
     fn new(inputs: &[(DType, Vec<u8>)], lines: &[Line]) -> Self {
         let mut text = String::new();
         for (dtype, bytes) in inputs {
@@ -260,7 +275,7 @@ pub(crate) fn compare(cases: &[Case]) {
         };
         if let Some(fault) = fault {
             let lines: Vec<String> = case.text.lines().map(|line| format!("{line:.60}")).collect();
-            let call = lines.iter().rev().nth(1).cloned().unwrap_or_default();
+            let call = case.text.lines().rev().nth(1).unwrap_or_default().to_owned();
             let list = faults.entry(call.split(' ').nth(1).unwrap_or_default().to_owned()).or_default();
             list.push(format!("{}\n  => {fault}", lines.join("\n  ")));
         }

@@ -3,7 +3,7 @@
 Reads lines from standard input and answers every `end` with one line: the dtype and the bytes of the last value in
 hexadecimal, or `refused` where NumPy raises (`value` if only the values are the reason). Lines: `input DTYPE HEX`, `cast %I DTYPE`, `call NAME ARG...` with arguments
 `%I` (a value), `i:N`, `f:X`, `c:X` (plain numbers), `reduce NAME %I SHAPE AXES [DDOF]` (the dtype is NumPy's, the values are
-those of the input as float64 or complex128). bfloat16 comes from ml_dtypes; without it those cases say `unknown`.
+those of the input as float64 or complex128), `along NAME %I SHAPE AXIS [PARAMETER...]`. bfloat16 comes from ml_dtypes; without it those cases say `unknown`.
 """
 
 import sys
@@ -40,6 +40,36 @@ def reduced(name, x, shape, axes, ddof=None):
     return result
 
 
+def cumulative(name, x, axis):
+    if name in ("minimum", "maximum", "fmin", "fmax"):
+        return getattr(np, name).accumulate(x, axis=axis)
+    result = getattr(np, name)(x, axis=axis)
+    if x.dtype.kind in "fc":
+        wide = x.astype("clongdouble" if x.dtype.kind == "c" else "longdouble")
+        result = getattr(np, name)(wide, axis=axis).astype(result.dtype)
+    return result
+
+
+def along(name, x, shape, axis, *parameters):
+    x, axis = x.reshape([int(part) for part in shape.split(",")]), int(axis)
+    if name == "sort":
+        return np.sort(x, axis=axis)
+    if name == "argsort":
+        return np.argsort(x, axis=axis, stable=True)
+    if name in ("median", "nanmedian"):
+        return getattr(np, name)(x, axis=axis)
+    if name in ("quantile", "nanquantile"):
+        method, *q = parameters
+        return getattr(np, name)(x, [float(part) for part in q], axis=axis, method=method)
+    if name == "pad":
+        mode, before, after = parameters
+        return np.pad(x, [(int(before), int(after)) if at == axis else (0, 0) for at in range(x.ndim)], mode)
+    if name == "histogram":
+        bins, low, high = parameters
+        return np.histogram(x, int(bins), (float.fromhex(low), float.fromhex(high)))[0]
+    return cumulative(name, x, axis)
+
+
 def main():
     warnings.simplefilter("ignore")
     values, failed = [], None
@@ -57,9 +87,11 @@ def main():
             elif failed is None:
                 try:
                     if word == "input":
-                        values.append(np.frombuffer(bytes.fromhex(rest[1]), dtype_of(rest[0])))
+                        values.append(np.frombuffer(bytes.fromhex(rest[1]), dtype_of(rest[0])) if len(rest) > 1 else np.array([], dtype_of(rest[0])))
                     elif word == "cast":
                         values.append(argument(rest[0], values).astype(dtype_of(rest[1])))
+                    elif word == "along":
+                        values.append(along(rest[0], argument(rest[1], values), *rest[2:]))
                     elif word == "reduce":
                         values.append(reduced(rest[0], argument(rest[1], values), *rest[2:]))
                     else:
