@@ -71,6 +71,20 @@ pub enum KernelError {
     },
 }
 
+/// `bytes` as elements of `T`; an error that says what they are if they do not hold `count` of them.
+pub(crate) fn typed<'a, T: bytemuck::Pod>(
+    what: &'static str,
+    bytes: &'a [u8],
+    count: usize,
+) -> Result<&'a [T], KernelError> {
+    let (given_bytes, expected_bytes) = (bytes.len(), count.saturating_mul(size_of::<T>()));
+    match bytemuck::try_cast_slice(bytes) {
+        Ok(items) if given_bytes == expected_bytes => Ok(items),
+        _ if given_bytes == 0 && expected_bytes == 0 => Ok(&[]),
+        _ => Err(KernelError::Length { what, given_bytes, expected_bytes }),
+    }
+}
+
 /// Fails unless `bytes` has the length of `count` items of `item_bytes`.
 pub(crate) fn check_len(
     what: &'static str,

@@ -15,6 +15,7 @@ pub mod dtype;
 pub mod error;
 pub mod function;
 pub mod lines;
+pub mod order;
 pub mod program;
 pub mod promote;
 pub mod reduce;

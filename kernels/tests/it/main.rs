@@ -4,6 +4,7 @@
 
 mod cast;
 mod oracle;
+mod order;
 mod program;
 mod promote;
 mod reduce;

@@ -60,7 +60,11 @@ def along(name, x, shape, axis, *parameters):
         return getattr(np, name)(x, axis=axis)
     if name in ("quantile", "nanquantile"):
         method, *q = parameters
-        return getattr(np, name)(x, [float(part) for part in q], axis=axis, method=method)
+        single = lambda x, q: np.asarray(getattr(np, name)(x, float(q), axis=axis, method=method))
+        if x.dtype.kind != "f":
+            return np.stack([single(x, part) for part in q])
+        # Quantiles of float64, of the dtype that those of the input have.
+        return np.stack([single(x.astype("float64"), part) for part in q]).astype(single(x, q[0]).dtype)
     if name == "pad":
         mode, before, after = parameters
         return np.pad(x, [(int(before), int(after)) if at == axis else (0, 0) for at in range(x.ndim)], mode)
