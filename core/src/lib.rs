@@ -6,6 +6,7 @@
 //! Called by every crate above; imports only `blockwise-kernels`.
 
 pub mod adapt;
+pub mod array;
 pub mod budget;
 pub mod chunk;
 pub mod context;
@@ -20,7 +21,9 @@ pub mod source;
 pub mod spill;
 pub mod view;
 
+pub use array::Array;
 pub use blockwise_kernels as kernels;
+pub use blockwise_kernels::{DType, Scalar};
 pub use chunk::Chunk;
 pub use context::{Cancellation, Event, Observer, TaskContext, Unobserved};
 pub use error::{Error, Fault, Result, StoreFault};
