@@ -212,7 +212,8 @@ mod tests {
     #[test]
     fn slices_are_pythons() {
         // What `list(range(10))[s]` gives.
-        let cases: [(Option<i64>, Option<i64>, i64, &[u64]); 6] = [
+        type Case = (Option<i64>, Option<i64>, i64, &'static [u64]);
+        let cases: [Case; 6] = [
             (None, None, -3, &[9, 6, 3, 0]),
             (Some(-3), None, 1, &[7, 8, 9]),
             (Some(8), Some(-20), -4, &[8, 4, 0]),
