@@ -55,7 +55,7 @@ pub mod convert;
 mod error;
 mod fingerprint;
 mod location;
-pub mod machine;
+
 pub mod rechunk;
 mod select;
 pub mod size;
@@ -66,6 +66,7 @@ pub mod verify;
 mod watch;
 
 pub use blockwise_core as core;
+pub use blockwise_core::machine;
 pub use blockwise_io as io;
 pub use blockwise_kernels as kernels;
 pub use error::{Error, Result};

@@ -13,8 +13,8 @@ use crate::spec::Adaptation;
 use crate::target::{check_apart, format_of};
 use crate::watch::Watcher;
 use blockwise_core::Cancellation;
-use blockwise_core::exec::{RunReport, run_copy};
-use blockwise_core::plan::{CopyOptions, CopyPlan, PlanSummary, Resources, plan_copy};
+use blockwise_core::exec::{RunReport, run};
+use blockwise_core::plan::{CopyOptions, Plan, PlanSummary, Resources, plan_copy};
 use blockwise_core::region::element_count;
 use blockwise_io::publish::{Publication, PublishOptions};
 use blockwise_io::{ArraySpec, ContainerWriter, ElementType, Format, GroupInfo, NodePath, TextArray};
@@ -64,7 +64,7 @@ struct Item {
 }
 
 enum Content {
-    Chunks(Box<CopyPlan>),
+    Chunks(Box<Plan>),
     Texts(TextArray),
 }
 
@@ -356,7 +356,7 @@ fn run_item(
     let run = match content {
         Content::Chunks(plan) => {
             watcher.array_started(position, count, &label, plan.summary());
-            run_copy(&plan, resources, watcher, cancellation)?
+            run(&plan, resources, watcher, cancellation)?
         }
         Content::Texts(texts) => {
             writer.create_texts(&spec, &texts)?;

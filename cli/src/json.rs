@@ -93,11 +93,17 @@ pub(crate) fn plan(summary: &PlanSummary) -> Value {
             })
         })
         .collect();
+    let sources: Vec<Value> = summary
+        .sources
+        .iter()
+        .map(|source| {
+            json!({ "label": source.label, "passes": source.passes, "stored_bytes": source.stored_bytes })
+        })
+        .collect();
     json!({
         "label": summary.label,
         "stages": stages,
-        "passes_over_source": summary.passes_over_source,
-        "source_stored_bytes": summary.source_stored_bytes,
+        "sources": sources,
         "bytes_read": summary.bytes_read,
         "bytes_written": summary.bytes_written,
         "temporary_bytes": summary.temporary_bytes,

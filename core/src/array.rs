@@ -7,18 +7,27 @@
 //! Called by programs; lowered to stages by the planner.
 
 mod axes;
+mod block;
 mod chunks;
+mod elementwise;
 mod index;
+mod reduce;
 mod shape;
 
 pub use axes::{Axes, Axis};
+pub(crate) use block::BlockCall;
+pub use block::BlockInput;
 pub use chunks::{AxisChunks, Chunks};
+pub(crate) use elementwise::Call;
+pub use elementwise::Operand;
 pub use index::Index;
+pub use reduce::Reduce;
+pub(crate) use reduce::Reduced;
 
 use crate::error::{Error, Result};
-use crate::grid::ChunkGrid;
+use crate::grid::{AxisGrid, ChunkGrid};
 use crate::source::Source;
-use crate::view::View;
+use crate::view::{AxisView, View};
 use blockwise_kernels::{DType, Scalar};
 use std::fmt;
 use std::sync::Arc;
@@ -55,6 +64,14 @@ pub(crate) enum Kind {
     View { input: Array, view: View },
     /// Another array, cut otherwise.
     Rechunk { input: Array },
+    /// Another array, of this dtype.
+    Cast { input: Array },
+    /// An elementwise function.
+    Call(Call),
+    /// A reduction.
+    Reduce(Reduced),
+    /// One of the results of a function of whole blocks.
+    Block { call: Arc<BlockCall>, output: usize },
 }
 
 impl Array {
@@ -98,6 +115,28 @@ impl Array {
             _ => Kind::View { input: self.clone(), view },
         };
         Self { node: Arc::new(Node { dtype: self.dtype(), grid, names, kind }) }
+    }
+
+    /// The same array with other dimension names.
+    pub(crate) fn renamed(&self, names: Vec<Option<String>>) -> Self {
+        self.view(View::identity(self.rank()), self.grid().clone(), names)
+    }
+
+    /// This array through `view`, as the array `outer` (whose shape that is) shows it, cut as its chunks are seen.
+    pub(crate) fn seen_through(&self, view: &View, outer: &Self) -> Result<Self> {
+        let mut axes: Vec<AxisGrid> = outer
+            .shape()
+            .iter()
+            .map(|extent| AxisGrid::regular(*extent, (*extent).max(1)))
+            .collect::<Result<_>>()?;
+        for (below, cuts) in view.axes().iter().zip(self.grid().axes()) {
+            if let AxisView::Along { axis, start, step } = *below
+                && let Some(seen) = axes.get_mut(axis)
+            {
+                *seen = View::seen_cuts(cuts, start, step, seen.extent());
+            }
+        }
+        Ok(self.view(view.clone(), ChunkGrid::from_axes(axes)?, vec![None; outer.rank()]))
     }
 
     pub(crate) fn node(&self) -> &Node {
@@ -147,8 +186,7 @@ impl Array {
         {
             return Err(Error::Usage { message: format!("the dimension name '{twice}' is given twice") });
         }
-        let names = names.iter().map(|name| Some((*name).to_owned())).collect();
-        Ok(self.view(View::identity(self.rank()), self.grid().clone(), names))
+        Ok(self.renamed(names.iter().map(|name| Some((*name).to_owned())).collect()))
     }
 
     /// The same array cut otherwise. Chunk arguments are dask's: see [`Chunks`].
@@ -168,6 +206,13 @@ impl Array {
             node: Arc::new(Node { dtype: self.dtype(), grid, names: self.names().to_vec(), kind: node }),
         })
     }
+}
+
+/// A number converted as by `astype`.
+pub(crate) fn scalar_as(value: Scalar, dtype: DType) -> Option<Scalar> {
+    let mut bytes = vec![0; dtype.size()];
+    blockwise_kernels::cast(&mut bytes, dtype, value.bytes(), value.dtype()).ok()?;
+    Scalar::from_bytes(dtype, &bytes)
 }
 
 impl fmt::Debug for Array {

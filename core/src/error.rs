@@ -170,6 +170,12 @@ pub enum Error {
         /// What is wrong and what to give instead.
         message: String,
     },
+    /// An expression that makes no sense, or an operand that its program does not fit.
+    #[error(transparent)]
+    Program(#[from] blockwise_kernels::program::ProgramError),
+    /// A reduction that makes no sense.
+    #[error(transparent)]
+    Reduce(#[from] blockwise_kernels::reduce::ReduceError),
     /// A layout fault in a kernel: a bug, never bad input.
     #[error("internal: {message}; please report this")]
     Internal {
@@ -201,9 +207,12 @@ impl Error {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Rank { .. } | Self::Shape { .. } | Self::ChunkOfZero { .. } | Self::Usage { .. } => {
-                Fault::Usage
-            }
+            Self::Rank { .. }
+            | Self::Shape { .. }
+            | Self::ChunkOfZero { .. }
+            | Self::Usage { .. }
+            | Self::Program(_)
+            | Self::Reduce(_) => Fault::Usage,
             Self::TooLarge { .. } | Self::TooManyChunks { .. } | Self::OverBudget { .. } => Fault::Refused,
             Self::NoSuchChunk { .. }
             | Self::ChunkBytes { .. }

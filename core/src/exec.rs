@@ -1,26 +1,32 @@
-//! The local engine: runs the stages of a copy on this machine's threads.
+//! The local engine: runs the stages of a plan on this machine's threads.
 //!
 //! Each stage is a dataflow over chunks, kept by the queue (plain state under one lock, see `exec/queue.rs`); every
 //! thread asks the queue for its next step, carries it out unlocked, and reports back. Invariants: the first error
 //! ends the run, with its task in the message; a panic in a task is such an error; when a run returns, no thread of
 //! it works on and no temporary file is left. Called by the facade with a plan of [`crate::plan`].
 
+mod compute;
+pub(crate) mod fold;
 mod queue;
 mod task;
+mod view;
 
 use crate::context::{Cancellation, Event, Observer, TaskContext};
 use crate::error::{Error, Result};
-use crate::plan::{CopyPlan, End, Resources, Stage, StageWork};
+use crate::plan::{Plan, Resources, Stage, StageWork};
 use crate::region::byte_count;
 use crate::source::Source;
-use crate::spill::{SpillArray, free_bytes};
+use crate::spill::free_bytes;
 use blockwise_kernels::BufferPool;
+use blockwise_kernels::program::Scratch;
+use compute::ComputeRun;
 use queue::{Done, Queue, Step};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use task::{StageView, Work};
+use task::Work;
+use view::StageView;
 
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,13 +45,13 @@ pub struct RunReport {
     pub chunks_skipped: u64,
 }
 
-/// Runs `plan` with `resources`, which must be those it was planned for, and finishes its sink.
+/// Runs `plan` with `resources`, which must be those it was planned for, and finishes its sinks.
 ///
 /// # Errors
 /// The first error of a task, with the task named; [`Error::NoSpace`] before anything runs if temporary files would
 /// not fit; [`Error::Cancelled`] if `cancellation` was set.
-pub fn run_copy(
-    plan: &CopyPlan,
+pub fn run(
+    plan: &Plan,
     resources: &Resources,
     observer: &dyn Observer,
     cancellation: &Cancellation,
@@ -58,48 +64,56 @@ pub fn run_copy(
         .build()
         .map_err(|error| Error::Internal { message: format!("no threads: {error}") })?;
     let pool = BufferPool::new(usize::try_from(resources.budget_bytes).unwrap_or(usize::MAX));
-    let done = Done::of(&*plan.sink);
-    let mut report = RunReport { chunks_skipped: done.chunks(), ..RunReport::default() };
-    let mut spilled: Vec<Option<Arc<SpillArray>>> = vec![None; plan.spills.len()];
+    // Only a plan for one result can know what an earlier run left undone.
+    let stored = match plan.sinks.as_slice() {
+        [sink] => Some(Done::of(&**sink)),
+        _ => None,
+    };
+    let mut report =
+        RunReport { chunks_skipped: stored.as_ref().map_or(0, Done::chunks), ..RunReport::default() };
     for (number, stage) in plan.stages.iter().enumerate() {
-        let sources = stage
-            .inputs
-            .iter()
-            .map(|input| match &input.end {
-                End::Outer(source) => Ok(Arc::clone(source)),
-                // Taken out: a temporary array has one reader, and its disk space is free when that is done.
-                End::Spill(n) => match spilled.get_mut(*n).and_then(Option::take) {
-                    Some(array) => Ok(array as Arc<dyn Source>),
-                    None => Err(Error::Internal { message: format!("no temporary array {n}") }),
-                },
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let sources: Vec<Arc<dyn Source>> =
+            stage.inputs.iter().map(|input| Arc::clone(&input.source)).collect();
         let work = match &stage.work {
             StageWork::Pass { source, sink, checked } => {
-                Work::Pass { source: Arc::clone(source), sink: Arc::clone(sink), checked: *checked }
+                Work::Pass { source: &**source, sink: &**sink, checked: *checked }
             }
-            StageWork::Copy(End::Outer(sink)) => Work::Copy { sink: Arc::clone(sink) },
-            StageWork::Copy(End::Spill(n)) => {
-                let (grid, dtype) = (plan.spills[*n].grid.clone(), plan.sink.dtype());
-                let array = Arc::new(SpillArray::create(&resources.spill_folder, dtype, grid)?);
-                spilled[*n] = Some(Arc::clone(&array));
-                Work::Copy { sink: array }
+            StageWork::Copy(sink) => Work::Copy(&**sink),
+            StageWork::Compute(compute) => Work::Compute(ComputeRun::new(compute, &stage.tasks)),
+        };
+        let whole = match &stage.work {
+            StageWork::Compute(compute) if compute.resumable().is_none() => {
+                Some(Done::nothing(&stage.commit))
+            }
+            _ => None,
+        };
+        let nothing = Done::nothing(&stage.commit);
+        let done = whole.as_ref().or(stored.as_ref()).unwrap_or(&nothing);
+        let opened = stage.opens.iter().try_for_each(|array| array.open());
+        let run = StageRun { number, stage, sources: &sources, work, observer, cancellation, pool: &pool };
+        let outcome = opened.and_then(|()| run.run(&workers, done, resources.budget_bytes));
+        stage.discards.iter().for_each(|array| array.discard());
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                plan.stages.iter().flat_map(|stage| &stage.opens).for_each(|array| array.discard());
+                return Err(error);
             }
         };
-        let run = StageRun { number, stage, sources: &sources, work, observer, cancellation, pool: &pool };
-        let outcome = run.run(&workers, &done, resources.budget_bytes)?;
         report.bytes_read += outcome.bytes_read;
         report.bytes_written += outcome.bytes_written;
         report.stored_bytes = outcome.stored_bytes;
         report.peak_reserved_bytes = report.peak_reserved_bytes.max(outcome.peak_reserved_bytes);
     }
-    plan.sink.finish()?;
+    for sink in &plan.sinks {
+        sink.finish()?;
+    }
     report.secs = started.elapsed().as_secs_f64();
     Ok(report)
 }
 
 /// Refuses a run whose temporary files would pass the limit or fill the disk.
-fn check_space(plan: &CopyPlan, resources: &Resources) -> Result<()> {
+fn check_space(plan: &Plan, resources: &Resources) -> Result<()> {
     let needed_bytes = plan.summary().temporary_bytes;
     if needed_bytes == 0 {
         return Ok(());
@@ -130,7 +144,7 @@ struct StageRun<'a> {
     number: usize,
     stage: &'a Stage,
     sources: &'a [Arc<dyn Source>],
-    work: Work,
+    work: Work<'a>,
     observer: &'a dyn Observer,
     cancellation: &'a Cancellation,
     pool: &'a BufferPool,
@@ -150,7 +164,7 @@ impl<'a> Shared<'a> {
 
 impl StageRun<'_> {
     fn run(&self, workers: &rayon::ThreadPool, done: &Done, budget_bytes: u64) -> Result<RunReport> {
-        let item_bytes = self.work.sink().dtype().size();
+        let item_bytes = self.item_bytes();
         let queue = Queue::new(
             self.stage,
             self.sources,
@@ -171,15 +185,27 @@ impl StageRun<'_> {
         let queue = shared.queue.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut report = queue.into_outcome()?;
         report.stored_bytes = stored.into_inner();
+        if let Work::Compute(compute) = &self.work
+            && !compute.is_complete()
+        {
+            let message = format!("stage '{}' left a reduction unfinished", self.stage.name);
+            return Err(Error::Internal { message });
+        }
         self.observer.observe(&Event::StageFinished { stage: self.number });
         Ok(report)
+    }
+
+    /// Bytes of an element of the task array, for accounts: of the widest array written.
+    fn item_bytes(&self) -> usize {
+        self.stage.work.sinks().iter().map(|sink| sink.dtype().size()).max().unwrap_or(1)
     }
 
     /// What every thread does until the stage is over.
     fn work(&self, shared: &Shared<'_>, stored: &AtomicU64) {
         let cx = TaskContext::new(self.pool, self.cancellation);
         let view = StageView { leaves: &self.stage.leaves, sources: self.sources };
-        let item_bytes = self.work.sink().dtype().size() as u64;
+        let item_bytes = self.item_bytes() as u64;
+        let mut scratch = Scratch::default();
         let mut queue = shared.lock();
         loop {
             if self.cancellation.is_cancelled() {
@@ -218,7 +244,7 @@ impl StageRun<'_> {
                     drop(queue);
                     self.observer.observe(&Event::Memory { reserved_bytes });
                     let started = Instant::now();
-                    let outcome = self.work.run(&task, &view, &cx);
+                    let outcome = self.work.run(&self.stage.name, &task, &view, &mut scratch, &cx);
                     if let Ok(stored_bytes) = &outcome {
                         stored.fetch_add(*stored_bytes, Ordering::Relaxed);
                         self.observer.observe(&Event::ChunkWritten {

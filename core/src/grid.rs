@@ -25,6 +25,11 @@ enum Cuts {
 }
 
 impl AxisGrid {
+    /// An axis without elements.
+    pub(crate) const fn empty() -> Self {
+        Self { extent: 0, cuts: Cuts::Regular(1) }
+    }
+
     /// Chunks of `chunk` elements over `extent`; the last is clipped.
     ///
     /// # Errors

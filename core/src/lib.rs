@@ -7,18 +7,23 @@
 
 pub mod adapt;
 pub mod array;
+pub mod block;
 pub mod budget;
 pub mod chunk;
 pub mod context;
 pub mod error;
 pub mod exec;
 pub mod grid;
+mod lower;
+pub mod machine;
 pub mod memory;
 pub mod plan;
 pub mod region;
+pub mod session;
 pub mod sink;
 pub mod source;
 pub mod spill;
+mod temporary;
 pub mod view;
 
 pub use array::Array;
@@ -29,5 +34,6 @@ pub use context::{Cancellation, Event, Observer, TaskContext, Unobserved};
 pub use error::{Error, Fault, Result, StoreFault};
 pub use grid::{AxisGrid, ChunkGrid};
 pub use region::Region;
+pub use session::Session;
 pub use sink::Sink;
 pub use source::Source;

@@ -28,6 +28,15 @@ pub struct Region {
 }
 
 impl Region {
+    /// The box of these ranges, one an axis.
+    ///
+    /// # Errors
+    /// As [`Region::new`].
+    pub(crate) fn from_ranges(ranges: &[Range<u64>]) -> Result<Self> {
+        let shape = ranges.iter().map(|range| range.end.saturating_sub(range.start)).collect();
+        Self::new(ranges.iter().map(|range| range.start).collect(), shape)
+    }
+
     /// The box that starts at `origin` and has `shape`, in elements.
     ///
     /// # Errors
@@ -141,4 +150,10 @@ pub fn element_count(shape: &[u64]) -> Option<u64> {
 #[must_use]
 pub fn byte_count(shape: &[u64], item_bytes: usize) -> Option<u64> {
     element_count(shape)?.checked_mul(u64::try_from(item_bytes).ok()?)
+}
+
+/// Extents of something that is in memory, and so fits `usize`.
+pub(crate) fn small(extents: &[u64]) -> Result<Vec<usize>> {
+    let too_large = |_| Error::TooLarge { what: "chunk", shape: extents.to_vec() };
+    extents.iter().map(|&n| usize::try_from(n).map_err(too_large)).collect()
 }

@@ -6,10 +6,11 @@
 //! that once). Views compose, so a chain of them costs what one costs. Called by arrays (who make and compose
 //! them), the planner (which inputs a task needs) and the executor (what to copy).
 
+use crate::grid::AxisGrid;
 use std::ops::Range;
 
 /// What one axis of the array below does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AxisView {
     /// It follows an output axis: output position `i` is its position `start + i * step`.
     Along {
@@ -98,6 +99,28 @@ impl View {
     #[must_use]
     pub fn is_identity(&self) -> bool {
         *self == Self::identity(self.axes.len())
+    }
+
+    /// Whether every element of a box below that is between two shown ones is shown too: no step is beyond 1.
+    pub(crate) fn is_dense(&self) -> bool {
+        self.axes.iter().all(|axis| axis.step().is_none_or(|step| step.abs() == 1))
+    }
+
+    /// Where the cuts of an axis fall when it is seen from `start` on, `step` apart, `extent` times.
+    pub(crate) fn seen_cuts(cuts: &AxisGrid, start: u64, step: i64, extent: u64) -> AxisGrid {
+        let mut lengths = Vec::new();
+        let mut done = 0;
+        let axis = AxisView::Along { axis: 0, start, step };
+        while done < extent {
+            let at = axis.position(done);
+            let Some(chunk) = cuts.chunk_of(at) else { break };
+            // How many shown elements are in the chunk of `at`, in the direction of the step.
+            let room = if step > 0 { cuts.start(chunk + 1) - at } else { at - cuts.start(chunk) + 1 };
+            let here = room.div_ceil(step.unsigned_abs().max(1)).min(extent - done);
+            lengths.push(here);
+            done += here;
+        }
+        AxisGrid::rectilinear(&lengths).unwrap_or_else(|_| AxisGrid::empty())
     }
 
     /// This view of an array, seen through `outer`: `outer` maps the final output to what this view shows.

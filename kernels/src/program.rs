@@ -289,6 +289,14 @@ impl Program {
         self.outputs.iter().map(|value| self.dtype(*value))
     }
 
+    /// Whether the only output is the only input, unchanged.
+    #[must_use]
+    pub fn is_identity(&self) -> bool {
+        matches!(self.instructions.as_slice(), [Instruction::Input { .. }])
+            && self.inputs.len() == 1
+            && self.outputs.len() == 1
+    }
+
     /// Rough floating-point operations for one element of the shape.
     #[must_use]
     pub fn flops(&self) -> u64 {

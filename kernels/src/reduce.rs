@@ -194,6 +194,12 @@ impl Reduction {
         Ok(Self { reducer, dtype, skip_nan, set: InstructionSet::best() })
     }
 
+    /// What is reduced.
+    #[must_use]
+    pub const fn reducer(&self) -> Reducer {
+        self.reducer
+    }
+
     /// The dtype that tiles must have: cast the program's output to it.
     #[must_use]
     pub const fn tile_dtype(&self) -> DType {

@@ -177,7 +177,7 @@ impl Demo<'_> {
         let publication = publication.ok_or_else(|| internal("a new folder was published already"))?;
         let mut writer = blockwise::io::open::create(publication.partial(), Format::Zarr3)?;
         let plan = plan_copy(field, writer.create_array(&spec)?, &self.resources, &CopyOptions::default())?;
-        exec::run_copy(&plan, &self.resources, &Unobserved, &self.cancellation)?;
+        exec::run(&plan, &self.resources, &Unobserved, &self.cancellation)?;
         drop(plan);
         writer.finish()?;
         drop(writer);

@@ -15,8 +15,9 @@ use crate::budget::MemoryBudget;
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
-use crate::plan::sweep::{Sweep, Visit};
-use crate::plan::{Leaf, Stage};
+use crate::plan::Stage;
+use crate::plan::leaf::c_order;
+use crate::plan::sweep::Visit;
 use crate::region::Region;
 use crate::sink::Sink;
 use crate::source::Source;
@@ -78,6 +79,11 @@ pub(super) struct Done {
 }
 
 impl Done {
+    /// Nothing is done.
+    pub(super) fn nothing(grid: &ChunkGrid) -> Self {
+        Self { grid: grid.clone(), bits: Vec::new(), chunks: 0 }
+    }
+
     /// Asks `sink` about each of its commit boxes, once.
     pub(super) fn of(sink: &dyn Sink) -> Self {
         let grid = sink.commit_grid().clone();
@@ -114,10 +120,6 @@ impl Done {
                 self.bits.get(linear / 64).is_some_and(|word| word >> (linear % 64) & 1 == 1)
             })
     }
-}
-
-fn c_order(ranges: Vec<Range<u64>>) -> Visit {
-    Sweep::new((0..ranges.len()).collect()).visit(ranges)
 }
 
 struct Slot {
@@ -171,7 +173,7 @@ pub(super) struct Queue<'a> {
 }
 
 impl<'a> Queue<'a> {
-    /// The queue of `stage`, whose inputs are `sources` and whose results have elements of `item_bytes`.
+    /// The queue of `stage`, whose inputs are `sources` and whose task array has elements of `item_bytes`.
     pub(super) fn new(
         stage: &'a Stage,
         sources: &'a [Arc<dyn Source>],
@@ -181,11 +183,16 @@ impl<'a> Queue<'a> {
         threads: usize,
     ) -> Result<Self> {
         let whole = Region::whole(&stage.tasks.shape())?;
+        let mut budget = MemoryBudget::new(budget_bytes);
+        if !budget.try_reserve(stage.fixed_bytes) {
+            let message = format!("stage '{}' was planned for a larger budget", stage.name);
+            return Err(Error::Internal { message });
+        }
         Ok(Self {
             sources,
             stage,
             done,
-            budget: MemoryBudget::new(budget_bytes),
+            budget,
             most_waiting: threads.saturating_mul(2),
             item_bytes: item_bytes as u64,
             boxes: stage.sweep.visit(stage.commit.chunks_in(&whole)),
@@ -277,40 +284,16 @@ impl<'a> Queue<'a> {
                 continue;
             };
             let region = self.stage.tasks.region(&index)?;
-            let needed =
-                self.stage.leaves.iter().map(|leaf| self.chunks_of(leaf, &region)).collect::<Result<_>>()?;
+            let shape = self.stage.tasks.shape();
+            let needed = self
+                .stage
+                .leaves
+                .iter()
+                .map(|leaf| leaf.needs(&region, &shape, self.sources[leaf.input].grid()))
+                .collect();
             self.next = Some(Next { index, region, needed, at: (0, 0) });
             return Ok(None);
         }
-    }
-
-    /// The chunks that `leaf` needs for `region`: those of which the region shows something.
-    fn chunks_of(&self, leaf: &Leaf, region: &Region) -> Result<Vec<Vec<u64>>> {
-        let grid = self.sources[leaf.input].grid();
-        let ranges: Vec<Range<u64>> = region.ranges().collect();
-        let below = leaf.view.source_ranges(&ranges);
-        let touched =
-            below.iter().zip(grid.axes()).map(|(range, axis)| axis.chunks_in(range.clone())).collect();
-        let all = c_order(touched);
-        if leaf.view.is_identity() {
-            return Ok(all.collect());
-        }
-        // A step may stride over a whole chunk.
-        let mut shown = Vec::new();
-        for index in all {
-            let tasks = self.shown_in(leaf, &grid.region(&index)?);
-            let meets = |(t, r): (&Range<u64>, &Range<u64>)| t.start.max(r.start) < t.end.min(r.end);
-            if tasks.iter().zip(&ranges).all(meets) {
-                shown.push(index);
-            }
-        }
-        Ok(shown)
-    }
-
-    /// The positions of the task grid's array at which `leaf` shows something of the input box `region`.
-    fn shown_in(&self, leaf: &Leaf, region: &Region) -> Vec<Range<u64>> {
-        let ranges: Vec<Range<u64>> = region.ranges().collect();
-        leaf.view.output_ranges(&ranges, &self.stage.tasks.shape())
     }
 
     /// Admits the inputs of the next task, then the task. `Some` if a thread has something to read; `None` if the
@@ -370,12 +353,7 @@ impl<'a> Queue<'a> {
     fn uses(&self, input: usize, region: &Region) -> Result<u64> {
         let mut uses = 0;
         for leaf in self.stage.leaves.iter().filter(|leaf| leaf.input == input) {
-            let shown = self.shown_in(leaf, region);
-            let touched: Vec<Range<u64>> = shown
-                .iter()
-                .zip(self.stage.tasks.axes())
-                .map(|(range, axis)| axis.chunks_in(range.clone()))
-                .collect();
+            let touched: Vec<Range<u64>> = leaf.tasks_that_need(region, &self.stage.tasks);
             if self.done.is_none() {
                 uses += touched.iter().map(|r| r.end - r.start).product::<u64>();
                 continue;
@@ -456,7 +434,8 @@ impl<'a> Queue<'a> {
         if let Some(error) = self.failure {
             return Err(error);
         }
-        debug_assert!(self.slots.is_empty() && self.budget.reserved_bytes() == 0, "memory left reserved");
+        debug_assert!(self.slots.is_empty(), "inputs left");
+        debug_assert!(self.budget.reserved_bytes() == self.stage.fixed_bytes, "memory left reserved");
         Ok(RunReport {
             bytes_read: self.bytes_read,
             bytes_written: self.bytes_written,

@@ -8,7 +8,8 @@
 //!
 //! Invariant: what [`choose`] returns fits the budget at one thread at least. Called by `plan_copy`.
 
-use super::{Ends, Resources, TaskSizes, sweep::Sweep};
+use super::copy::{Ends, TaskSizes};
+use super::{Resources, sweep::Sweep};
 use crate::error::{Error, Result, human_bytes};
 use crate::grid::ChunkGrid;
 use crate::region::{byte_count, element_count};

@@ -3,13 +3,13 @@
 //! Invariant: every number is an upper bound or exact, never a guess that may be too low. Called by the facade and
 //! the command line.
 
-use super::{End, Resources, SpillSpec, Stage};
+use super::{Resources, Stage, StageWork};
 use crate::error::human_bytes;
 use crate::region::byte_count;
 use crate::sink::Sink;
 use crate::source::Source;
-use crate::spill;
 use std::fmt;
+use std::sync::Arc;
 
 /// What one stage does and needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct StageSummary {
     pub chunks_read: u64,
     /// Output chunks, each written once.
     pub chunks_written: u64,
+    /// Tasks that it consists of.
+    pub tasks: u64,
     /// Bytes read, decoded.
     pub bytes_read: u64,
     /// Bytes written, before encoding.
@@ -28,17 +30,26 @@ pub struct StageSummary {
     pub peak_bytes: u64,
 }
 
+/// How a plan reads one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceSummary {
+    /// The source.
+    pub label: String,
+    /// How often each of its chunks is read and decoded, at most.
+    pub passes: u64,
+    /// Its bytes in storage, if known.
+    pub stored_bytes: Option<u64>,
+}
+
 /// What a plan does and needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanSummary {
-    /// Source and sink.
+    /// What it is for: source and sink, or the results.
     pub label: String,
     /// The stages in order.
     pub stages: Vec<StageSummary>,
-    /// How often each source chunk is read and decoded.
-    pub passes_over_source: u64,
-    /// Bytes of the source in storage, if known.
-    pub source_stored_bytes: Option<u64>,
+    /// The sources, and how often each is read.
+    pub sources: Vec<SourceSummary>,
     /// Decoded bytes read in all stages.
     pub bytes_read: u64,
     /// Bytes written in all stages, before encoding.
@@ -47,7 +58,7 @@ pub struct PlanSummary {
     pub temporary_bytes: u64,
     /// Most bytes of memory in use at once.
     pub peak_bytes: u64,
-    /// Output chunks of all stages.
+    /// Tasks of all stages.
     pub tasks: u64,
     /// The smallest budget with which the copy can run at all.
     pub smallest_budget_bytes: u64,
@@ -57,49 +68,93 @@ pub struct PlanSummary {
 
 impl PlanSummary {
     pub(super) fn new(
+        label: String,
         stages: &[Stage],
-        spills: &[SpillSpec],
-        source: &dyn Source,
-        sink: &dyn Sink,
         resources: &Resources,
         smallest_budget_bytes: u64,
     ) -> Self {
-        let dtype = source.dtype();
-        let array_bytes = byte_count(&source.grid().shape(), dtype.size()).unwrap_or(u64::MAX);
-        let stages: Vec<StageSummary> = stages
-            .iter()
-            .map(|stage| StageSummary {
-                name: stage.name.clone(),
-                chunks_read: match stage.inputs.first().map(|input| &input.end) {
-                    Some(End::Spill(n)) => spills.get(*n).map_or(0, |spec| spec.grid.chunk_count()),
-                    Some(End::Outer(_)) | None => source.grid().chunk_count(),
-                },
-                chunks_written: stage.tasks.chunk_count(),
-                bytes_read: array_bytes,
-                bytes_written: array_bytes,
-                peak_bytes: stage.peak_bytes.min(resources.budget_bytes),
-            })
-            .collect();
+        let temporary_bytes = most_disk_bytes(stages);
+        let sources = summarize_sources(stages);
+        let stages: Vec<StageSummary> =
+            stages.iter().map(|stage| StageSummary::new(stage, resources.budget_bytes)).collect();
         let sum = |f: &dyn Fn(&StageSummary) -> u64| stages.iter().map(f).fold(0_u64, u64::saturating_add);
-        let spill_bytes = |n: usize| spills.get(n).map_or(0, |spec| spill::file_bytes(&spec.grid, dtype));
         Self {
-            label: format!("{} to {}", source.label(), sink.label()),
-            passes_over_source: 1,
-            source_stored_bytes: source.stored_bytes(),
+            label,
+            sources,
             bytes_read: sum(&|s| s.bytes_read),
             bytes_written: sum(&|s| s.bytes_written),
-            // A stage between two temporary arrays has both on disk.
-            temporary_bytes: (0..spills.len())
-                .map(|n| spill_bytes(n).saturating_add(spill_bytes(n + 1)))
-                .max()
-                .unwrap_or(0),
+            temporary_bytes,
             peak_bytes: stages.iter().map(|s| s.peak_bytes).max().unwrap_or(0),
-            tasks: sum(&|s| s.chunks_written),
+            tasks: sum(&|s| s.tasks),
             smallest_budget_bytes,
             budget_bytes: resources.budget_bytes,
             stages,
         }
     }
+}
+
+impl StageSummary {
+    fn new(stage: &Stage, budget_bytes: u64) -> Self {
+        let whole = |source: &dyn Source| byte_count(&source.grid().shape(), source.dtype().size());
+        let inputs: Vec<&Arc<dyn Source>> = match &stage.work {
+            StageWork::Pass { source, .. } => vec![source],
+            _ => stage.inputs.iter().map(|input| &input.source).collect(),
+        };
+        let sinks = stage.work.sinks();
+        let written =
+            |sink: &&Arc<dyn Sink>| byte_count(&sink.grid().shape(), sink.dtype().size()).unwrap_or(u64::MAX);
+        let chunks = |sink: &&Arc<dyn Sink>| sink.grid().chunk_count();
+        Self {
+            name: stage.name.clone(),
+            chunks_read: inputs.iter().map(|source| source.grid().chunk_count()).sum(),
+            chunks_written: sinks.iter().map(chunks).sum(),
+            tasks: stage.tasks.chunk_count(),
+            bytes_read: inputs
+                .iter()
+                .map(|source| whole(&***source).unwrap_or(u64::MAX))
+                .fold(0, u64::saturating_add),
+            bytes_written: sinks.iter().map(written).fold(0, u64::saturating_add),
+            peak_bytes: stage.peak_bytes.min(budget_bytes),
+        }
+    }
+}
+
+/// The most bytes of temporary disk that are taken at once.
+fn most_disk_bytes(stages: &[Stage]) -> u64 {
+    let (mut taken, mut most) = (0_u64, 0);
+    for stage in stages {
+        taken = stage.opens.iter().fold(taken, |sum, array| sum.saturating_add(array.disk_bytes()));
+        most = most.max(taken);
+        taken = stage.discards.iter().fold(taken, |sum, array| sum.saturating_sub(array.disk_bytes()));
+    }
+    most
+}
+
+/// The sources that are no temporary arrays, in order of first use.
+fn summarize_sources(stages: &[Stage]) -> Vec<SourceSummary> {
+    let address = |source: &Arc<dyn Source>| Arc::as_ptr(source).cast::<()>();
+    let temporary: Vec<*const ()> =
+        stages.iter().flat_map(|stage| &stage.opens).map(|array| Arc::as_ptr(array).cast::<()>()).collect();
+    let mut found: Vec<(*const (), SourceSummary)> = Vec::new();
+    for stage in stages {
+        let passed = match &stage.work {
+            StageWork::Pass { source, .. } => Some(source),
+            _ => None,
+        };
+        for source in stage.inputs.iter().map(|input| &input.source).chain(passed) {
+            if temporary.contains(&address(source)) {
+                continue;
+            }
+            match found.iter_mut().find(|(known, _)| *known == address(source)) {
+                Some((_, summary)) => summary.passes += 1,
+                None => {
+                    let (label, stored_bytes) = (source.label().to_owned(), source.stored_bytes());
+                    found.push((address(source), SourceSummary { label, passes: 1, stored_bytes }));
+                }
+            }
+        }
+    }
+    found.into_iter().map(|(_, summary)| summary).collect()
 }
 
 impl fmt::Display for PlanSummary {
@@ -117,10 +172,13 @@ impl fmt::Display for PlanSummary {
                 human_bytes(stage.peak_bytes)
             )?;
         }
-        if let Some(stored) = self.source_stored_bytes {
-            writeln!(f, "  source in storage   {}", human_bytes(stored))?;
+        for source in &self.sources {
+            write!(f, "  passes over source  {} of {}", source.passes, source.label)?;
+            match source.stored_bytes {
+                Some(stored) => writeln!(f, ", {} in storage", human_bytes(stored))?,
+                None => writeln!(f)?,
+            }
         }
-        writeln!(f, "  passes over source  {}", self.passes_over_source)?;
         writeln!(f, "  read, decoded       {}", human_bytes(self.bytes_read))?;
         writeln!(f, "  written, decoded    {}", human_bytes(self.bytes_written))?;
         writeln!(f, "  temporary disk      {}", human_bytes(self.temporary_bytes))?;

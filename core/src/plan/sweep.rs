@@ -34,13 +34,26 @@ impl Sweep {
     }
 
     /// The order that holds the fewest input elements, and how many those are. Among equals, the one nearest to C
-    /// order. All orders are tried up to rank 6; above that the axes are chosen one after another.
+    /// order.
     pub(crate) fn cheapest(input: &ChunkGrid, output: &ChunkGrid, commit: &ChunkGrid) -> (Self, u64) {
-        let crossings = Crossings::new(input, output, commit);
-        let rank = input.rank();
+        let seen: Vec<SeenAxis> = input.axes().iter().cloned().map(SeenAxis::exact).collect();
+        let holding = Holding::new(&seen, output, commit);
+        Self::least(input.rank(), |_| true, |axes| holding.held_elements(axes))
+    }
+
+    /// The order of least cost among those that `allowed` lets through (C order must be), and its cost. Among equals,
+    /// the one nearest to C order. All orders are tried up to rank 6; above that the axes are chosen one by one.
+    pub(crate) fn least(
+        rank: usize,
+        allowed: impl Fn(&[usize]) -> bool,
+        cost: impl Fn(&[usize]) -> u64,
+    ) -> (Self, u64) {
         let mut best: Option<(u64, Vec<usize>)> = None;
         let mut consider = |axes: &[usize]| {
-            let held = crossings.held_elements(axes);
+            if !allowed(axes) {
+                return;
+            }
+            let held = cost(axes);
             if best.as_ref().is_none_or(|(least, _)| held < *least) {
                 best = Some((held, axes.to_vec()));
             }
@@ -49,12 +62,13 @@ impl Sweep {
             permutations(&mut (0..rank).collect::<Vec<_>>(), 0, &mut consider);
         } else {
             let mut axes: Vec<usize> = (0..rank).collect();
+            consider(&axes);
             for slot in 0..rank {
                 let pick = (slot..rank).min_by_key(|&from| {
                     let mut trial = axes.clone();
                     let axis = trial.remove(from);
                     trial.insert(slot, axis);
-                    crossings.held_elements(&trial)
+                    if allowed(&trial) { cost(&trial) } else { u64::MAX }
                 });
                 let axis = axes.remove(pick.unwrap_or(slot));
                 axes.insert(slot, axis);
@@ -68,7 +82,13 @@ impl Sweep {
     /// Upper bound of the input elements held at once in this order.
     #[cfg(test)]
     fn held_elements(&self, input: &ChunkGrid, output: &ChunkGrid, commit: &ChunkGrid) -> u64 {
-        Crossings::new(input, output, commit).held_elements(&self.axes)
+        let seen: Vec<SeenAxis> = input.axes().iter().cloned().map(SeenAxis::exact).collect();
+        Holding::new(&seen, output, commit).held_elements(&self.axes)
+    }
+
+    /// The axes, slowest first.
+    pub(crate) fn axes(&self) -> &[usize] {
+        &self.axes
     }
 
     /// The chunks of `ranges` (index ranges per axis) in this order.
@@ -105,29 +125,68 @@ impl Iterator for Visit {
     }
 }
 
-struct Crossings {
+/// How an input's chunks lie along one axis of the outputs.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenAxis {
+    /// Where the chunks are cut, in positions of the outputs.
+    pub(crate) cuts: AxisGrid,
+    /// Elements that a chunk has along the axis, at most; `None`: as many as it shows.
+    pub(crate) unit: Option<u64>,
+    /// Elements that an output sees before and after its own.
+    pub(crate) reach: (u64, u64),
+}
+
+impl SeenAxis {
+    /// An axis of the outputs that is the input's own.
+    pub(crate) const fn exact(cuts: AxisGrid) -> Self {
+        Self { cuts, unit: None, reach: (0, 0) }
+    }
+
+    /// Elements of these chunks.
+    fn weight(&self, chunks: &Range<u64>) -> u64 {
+        match self.unit {
+            Some(unit) => (chunks.end.saturating_sub(chunks.start)).saturating_mul(unit),
+            None if chunks.is_empty() => 0,
+            None => self.cuts.start(chunks.end) - self.cuts.start(chunks.start),
+        }
+    }
+
+    /// The chunks that outputs on `range` see.
+    fn touched(&self, range: &Range<u64>) -> Range<u64> {
+        let (before, after) = self.reach;
+        let end = range.end.saturating_add(after).min(self.cuts.extent());
+        self.cuts.chunks_in(range.start.saturating_sub(before)..end)
+    }
+}
+
+/// What holding an input costs in any order of the outputs.
+pub(crate) struct Holding {
     extents: Vec<u64>,
     /// Per axis: between commit boxes, and between the chunks inside one.
     levels: [Vec<Crossing>; 2],
     two_levels: bool,
 }
 
-impl Crossings {
-    fn new(input: &ChunkGrid, output: &ChunkGrid, commit: &ChunkGrid) -> Self {
+impl Holding {
+    /// The costs for an input that outputs see so along their axes.
+    pub(crate) fn new(seen: &[SeenAxis], output: &ChunkGrid, commit: &ChunkGrid) -> Self {
         let two_levels = output != commit;
-        let over = |f: &dyn Fn(usize) -> Crossing| (0..input.rank()).map(f).collect::<Vec<_>>();
-        let outer = over(&|k| crossing(&input.axes()[k], &commit.axes()[k], None));
-        let inner = if two_levels {
-            over(&|k| crossing(&input.axes()[k], &output.axes()[k], Some(&commit.axes()[k])))
-        } else {
-            Vec::new()
-        };
-        Self { extents: input.shape(), levels: [outer, inner], two_levels }
+        let outer = seen.iter().zip(commit.axes()).map(|(seen, commit)| crossing(seen, commit, None));
+        let inner = seen
+            .iter()
+            .zip(output.axes())
+            .zip(commit.axes())
+            .map(|((seen, output), commit)| crossing(seen, output, Some(commit)));
+        Self {
+            extents: seen.iter().map(|axis| axis.weight(&(0..axis.cuts.count()))).collect(),
+            levels: [outer.collect(), if two_levels { inner.collect() } else { Vec::new() }],
+            two_levels,
+        }
     }
 
     /// Sums what is carried at each step of the lexicographic order: an input carried across axis `k` may be any
     /// along the faster axes, and is single along the slower ones. Saturates, so that a hopeless order stays so.
-    fn held_elements(&self, axes: &[usize]) -> u64 {
+    pub(crate) fn held_elements(&self, axes: &[usize]) -> u64 {
         let mut reach: Vec<u64> = self.extents.clone();
         let mut held = 0_u64;
         let levels = if self.two_levels { 2 } else { 1 };
@@ -149,32 +208,30 @@ fn product(mut factors: impl Iterator<Item = u64>) -> u64 {
 
 /// Scans the outputs of an axis. With `within`, inputs that reach beyond the commit box are left out: they count at
 /// the outer level.
-fn crossing(input: &AxisGrid, output: &AxisGrid, within: Option<&AxisGrid>) -> Crossing {
+fn crossing(seen: &SeenAxis, output: &AxisGrid, within: Option<&AxisGrid>) -> Crossing {
     let mut most = Crossing { carried: 0, single: 0 };
+    let extent = output.extent();
     for index in 0..output.count() {
         let range = output.start(index)..output.start(index + 1);
         let bounds = match within.and_then(|commit| Some((commit, commit.chunk_of(range.start)?))) {
             Some((commit, at)) => commit.start(at)..commit.start(at + 1),
-            None => 0..input.extent(),
+            None => 0..extent,
         };
-        let touched = input.chunks_in(range.clone());
-        let (mut carried, mut left_out) = (0, 0);
-        // Only the first and the last input can reach beyond the output.
-        let ends = [touched.start, touched.end.saturating_sub(1)];
-        for (n, &at) in ends.iter().enumerate() {
-            if touched.is_empty() || (n == 1 && ends[0] == ends[1]) {
-                continue;
-            }
-            let (start, end) = (input.start(at), input.start(at + 1));
-            if start < bounds.start || end > bounds.end {
-                left_out += end - start;
-            } else if start < range.start || end > range.end {
-                carried += end - start;
-            }
-        }
-        let total = input.start(touched.end) - input.start(touched.start);
+        let touched = seen.touched(&range);
+        // What the outputs before and after see as well; beyond the commit box, and within it.
+        let ahead = |start: u64| if start > 0 { seen.touched(&(0..start)).end } else { touched.start };
+        let behind = |end: u64| if end < extent { seen.touched(&(end..extent)).start } else { touched.end };
+        let (inner_start, inner_end) = if within.is_some() {
+            (ahead(bounds.start).max(touched.start), behind(bounds.end).min(touched.end))
+        } else {
+            (touched.start, touched.end)
+        };
+        let inside = inner_start..inner_end.max(inner_start);
+        let before = ahead(range.start).clamp(inside.start, inside.end);
+        let after = behind(range.end).clamp(before, inside.end);
+        let carried = seen.weight(&(inside.start..before)).saturating_add(seen.weight(&(after..inside.end)));
         most.carried = most.carried.max(carried);
-        most.single = most.single.max(total - carried - left_out);
+        most.single = most.single.max(seen.weight(&(before..after)));
     }
     most
 }

@@ -1,7 +1,7 @@
 //! Copies between random grids under random budgets equal their input and stay within the budget.
 
 use crate::support::{Resumed, Stubborn, plan_within, resources};
-use blockwise_core::exec::run_copy;
+use blockwise_core::exec::run;
 use blockwise_core::memory::MemoryArray;
 use blockwise_core::plan::{CopyOptions, plan_copy};
 use blockwise_core::{AxisGrid, Cancellation, ChunkGrid, Error, Sink, Source, Unobserved};
@@ -51,7 +51,7 @@ proptest! {
         let array = Arc::new(array);
         let sink: Arc<dyn Sink> = Arc::clone(&array) as Arc<dyn Sink>;
         let (plan, resources) = plan_within(&source, &sink, budget_bytes, threads);
-        let report = run_copy(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap();
+        let report = run(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap();
         prop_assert_eq!(array.to_elements::<u32>().unwrap(), elements);
         prop_assert!(report.peak_reserved_bytes <= resources.budget_bytes);
         prop_assert_eq!(stubborn.reads.load(Ordering::Relaxed), source.grid().chunk_count(), "each input is read once");
@@ -76,7 +76,7 @@ proptest! {
         let resumed = Arc::new(Resumed { inner: array, committed, writes: AtomicU64::new(0) });
         let sink: Arc<dyn Sink> = Arc::clone(&resumed) as Arc<dyn Sink>;
         let (plan, resources) = plan_within(&source, &sink, budget_bytes, 2);
-        run_copy(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap();
+        run(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap();
         // What was committed is untouched (zero here), all else equals the input.
         let found = resumed.inner.to_elements::<u32>().unwrap();
         let mut todo = 0;
@@ -105,7 +105,7 @@ fn a_contiguous_source_is_read_along_the_output() {
         plan_copy(Arc::new(source), Arc::clone(&sink) as Arc<dyn Sink>, &resources, &CopyOptions::default())
             .unwrap();
     assert_eq!(plan.summary().temporary_bytes, 0);
-    run_copy(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap();
+    run(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap();
     assert_eq!(sink.to_elements::<u32>().unwrap(), elements);
 }
 

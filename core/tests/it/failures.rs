@@ -2,7 +2,7 @@
 
 use crate::support::{ReadFault, Stubborn, plan_within, resources};
 use blockwise_core::context::Observer;
-use blockwise_core::exec::run_copy;
+use blockwise_core::exec;
 use blockwise_core::memory::MemoryArray;
 use blockwise_core::plan::{CopyOptions, plan_copy};
 use blockwise_core::{Cancellation, ChunkGrid, Error, Event, Fault, Sink, Source, Unobserved};
@@ -26,7 +26,7 @@ impl Stubborn {
 fn run(fault: ReadFault, budget_bytes: u64) -> Error {
     let (source, sink) = ends(Some(fault));
     let (plan, resources) = plan_within(&source, &sink, budget_bytes, 3);
-    run_copy(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap_err()
+    exec::run(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap_err()
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn temporary_files_respect_the_limit() {
     let resources = blockwise_core::plan::Resources { spill_limit_bytes: Some(1000), ..resources(2_000, 1) };
     let plan = plan_copy(source, sink, &resources, &CopyOptions::default()).unwrap();
     assert!(plan.summary().temporary_bytes > 6_400);
-    let error = run_copy(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap_err();
+    let error = exec::run(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap_err();
     assert!(matches!(error, Error::NoSpace { free_bytes: 1000, .. }), "{error}");
 }
 
@@ -84,6 +84,6 @@ fn cancellation_stops_the_run() {
     let (source, sink) = ends(None);
     let (plan, resources) = plan_within(&source, &sink, 1 << 20, 2);
     let cancellation = Cancellation::new();
-    let outcome = run_copy(&plan, &resources, &CancelAtFirstRead(cancellation.clone()), &cancellation);
+    let outcome = exec::run(&plan, &resources, &CancelAtFirstRead(cancellation.clone()), &cancellation);
     assert!(matches!(outcome, Err(Error::Cancelled)));
 }

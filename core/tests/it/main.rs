@@ -6,6 +6,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod arrays;
 mod copies;
 mod failures;
 mod scale;

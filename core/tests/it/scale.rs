@@ -1,6 +1,6 @@
 //! A million chunks are planned and dispatched without effort.
 
-use blockwise_core::exec::run_copy;
+use blockwise_core::exec::run;
 use blockwise_core::plan::{CopyOptions, Resources, plan_copy};
 use blockwise_core::{Cancellation, Chunk, ChunkGrid, Result, Sink, Source, TaskContext, Unobserved};
 use blockwise_kernels::DType;
@@ -67,7 +67,7 @@ fn a_million_chunks() {
     )
     .unwrap();
     let plan_secs = started.elapsed().as_secs_f64();
-    let report = run_copy(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap();
+    let report = run(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap();
     let micros = report.secs; // a million chunks: seconds are microseconds each
     println!("planned in {plan_secs:.3} s, {micros:.2} us a chunk (read and write)");
     assert!(plan_secs < 1.0, "planning took {plan_secs} s");

@@ -1,7 +1,7 @@
 //! Arrays that misbehave or are slow on purpose, and small helpers.
 
 use blockwise_core::memory::MemoryArray;
-use blockwise_core::plan::{CopyOptions, CopyPlan, Resources, plan_copy};
+use blockwise_core::plan::{CopyOptions, Plan, Resources, plan_copy};
 use blockwise_core::{Chunk, ChunkGrid, Error, Result, Sink, Source, TaskContext};
 use blockwise_kernels::DType;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ pub(crate) fn plan_within(
     sink: &Arc<dyn Sink>,
     budget_bytes: u64,
     threads: usize,
-) -> (CopyPlan, Resources) {
+) -> (Plan, Resources) {
     let options = CopyOptions::default();
     let asked = resources(budget_bytes, threads);
     match plan_copy(Arc::clone(source), Arc::clone(sink), &asked, &options) {

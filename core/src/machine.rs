@@ -4,7 +4,7 @@
 //! that choose a budget: the command line's defaults, `doctor` and `demo`. Linux only; elsewhere memory is unknown
 //! and [`default_budget_bytes`] is a fixed 1 GiB.
 
-use blockwise_core::plan::Resources;
+use crate::plan::Resources;
 use std::fs;
 use std::path::Path;
 
@@ -71,7 +71,7 @@ pub fn peak_resident_bytes() -> Option<u64> {
 /// Bytes that an unprivileged program may still write on the disk that holds `folder`.
 #[must_use]
 pub fn free_bytes(folder: &Path) -> Option<u64> {
-    blockwise_io::publish::free_bytes(folder).ok()
+    crate::spill::free_bytes(folder).ok()
 }
 
 /// The widest vector instructions that the kernels can use here.

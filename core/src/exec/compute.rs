@@ -1,0 +1,248 @@
+//! A task of a computing stage: gather what it sees, evaluate programs over it, write, reduce or hand on.
+//!
+//! Invariants: operands that lie in one chunk are read where they lie; everything else that a task holds was counted
+//! by the planner. Called by the worker loop of [`crate::exec`] through [`super::task::Work`].
+
+use super::fold::Tree;
+use super::queue::Task;
+use super::view::StageView;
+use crate::block::{Block, BlockInfo};
+use crate::chunk::Chunk;
+use crate::context::TaskContext;
+use crate::error::{Error, Result};
+use crate::grid::ChunkGrid;
+use crate::plan::{Applied, Compute, Output, Reduced};
+use crate::region::{Region, small};
+use crate::sink::Sink;
+use blockwise_kernels::program::{Input, Program, Scratch};
+use blockwise_kernels::reduce::Geometry;
+use blockwise_kernels::strided::Layout;
+use std::sync::Arc;
+
+/// A computing stage under way.
+pub(super) struct ComputeRun<'a> {
+    compute: &'a Compute,
+    tasks: &'a ChunkGrid,
+    /// One tree for each fold of each reduced output, in order.
+    trees: Vec<Vec<Tree>>,
+}
+
+/// An operand as one task has it.
+enum Gathered<'t> {
+    /// In an input chunk.
+    There(&'t Chunk, Layout),
+    /// Brought together.
+    Own(Chunk),
+}
+
+impl Gathered<'_> {
+    fn input(&self) -> Input<'_> {
+        match self {
+            Self::There(chunk, layout) => Input::strided(chunk.bytes(), chunk.dtype(), layout.clone()),
+            Self::Own(chunk) => Input::contiguous(chunk.bytes(), chunk.dtype()),
+        }
+    }
+}
+
+/// The operands of one task; each is gathered when it is first asked for.
+struct Operands<'t> {
+    gathered: Vec<(Gathered<'t>, Region)>,
+}
+
+impl<'t> Operands<'t> {
+    fn inputs(&self, wanted: &[usize]) -> Vec<Input<'_>> {
+        wanted.iter().filter_map(|n| self.gathered.get(*n)).map(|(operand, _)| operand.input()).collect()
+    }
+
+    /// The box that the operands show; `own` if there are none.
+    fn region<'r>(&'r self, wanted: &[usize], own: &'r Region) -> &'r Region {
+        wanted.first().and_then(|n| self.gathered.get(*n)).map_or(own, |(_, region)| region)
+    }
+}
+
+impl<'a> ComputeRun<'a> {
+    pub(super) fn new(compute: &'a Compute, tasks: &'a ChunkGrid) -> Self {
+        let trees = compute.outputs.iter().map(|output| match output {
+            Output::Reduced(reduced) => reduced.folds.iter().map(|_| Tree::default()).collect(),
+            Output::Written { .. } | Output::Applied(_) => Vec::new(),
+        });
+        Self { compute, tasks, trees: trees.collect() }
+    }
+
+    /// Carries out `task`; the bytes its results took in storage.
+    pub(super) fn run(
+        &self,
+        task: &Task,
+        view: &StageView<'_>,
+        scratch: &mut Scratch,
+        cx: &TaskContext<'_>,
+    ) -> Result<u64> {
+        let operands = self.gather(task, view, cx)?;
+        let mut stored_bytes = 0;
+        for (output, trees) in self.compute.outputs.iter().zip(&self.trees) {
+            cx.check_cancelled()?;
+            stored_bytes += match output {
+                Output::Written { program, operands: wanted, sinks } => {
+                    let inputs = operands.inputs(wanted);
+                    let shape = small(task.region.shape())?;
+                    let dtypes: Vec<_> = program.output_dtypes().collect();
+                    let mut chunks = dtypes
+                        .iter()
+                        .map(|dtype| Chunk::uninit(*dtype, task.region.shape(), cx.pool()))
+                        .collect::<Result<Vec<_>>>()?;
+                    let mut outs: Vec<&mut [u8]> = chunks.iter_mut().map(Chunk::bytes_mut).collect();
+                    program.evaluate(&inputs, &shape, &mut outs, scratch)?;
+                    write_all(sinks, &task.index, &chunks, cx)?
+                }
+                Output::Reduced(reduced) => self.reduce(reduced, trees, task, &operands, scratch, cx)?,
+                Output::Applied(applied) => self.apply(applied, task, &operands, scratch, cx)?,
+            };
+        }
+        Ok(stored_bytes)
+    }
+
+    /// Checks after the last task that every reduction has come to its end.
+    pub(super) fn is_complete(&self) -> bool {
+        self.trees.iter().flatten().all(Tree::is_empty)
+    }
+
+    fn gather<'t>(&self, task: &'t Task, view: &StageView<'_>, cx: &TaskContext<'_>) -> Result<Operands<'t>> {
+        let shape = self.tasks.shape();
+        let mut gathered = Vec::with_capacity(self.compute.operands.len());
+        for operand in &self.compute.operands {
+            let seen = view.seen(&operand.leaves, &task.region, &shape)?;
+            let found = match operand.leaves.as_slice() {
+                [leaf] if operand.direct => view.place(*leaf, task, &seen)?,
+                _ => None,
+            };
+            let found = match found {
+                Some((chunk, layout)) => Gathered::There(chunk, layout),
+                None => Gathered::Own(view.gather(&operand.leaves, task, &seen, operand.dtype, cx)?),
+            };
+            gathered.push((found, seen));
+        }
+        Ok(Operands { gathered })
+    }
+
+    fn reduce(
+        &self,
+        reduced: &Reduced,
+        trees: &[Tree],
+        task: &Task,
+        operands: &Operands<'_>,
+        scratch: &mut Scratch,
+        cx: &TaskContext<'_>,
+    ) -> Result<u64> {
+        let shape = small(task.region.shape())?;
+        let (origin, full) = (small(task.region.origin())?, small(&self.tasks.shape())?);
+        let geometry = Geometry::new(&shape, &reduced.axes)?.placed(&shape, &reduced.axes, &origin, &full)?;
+        let mut states = reduced
+            .folds
+            .iter()
+            .map(|fold| Ok(cx.pool().take(fold.reduction.state_bytes(geometry.cells())?)))
+            .collect::<Result<Vec<_>>>()?;
+        let mut passes = reduced
+            .folds
+            .iter()
+            .zip(&mut states)
+            .map(|(fold, state)| fold.reduction.begin(&geometry, state))
+            .collect::<Result<Vec<_>, _>>()?;
+        let inputs = operands.inputs(&reduced.operands);
+        reduced.program.for_each_tile(&inputs, &shape, geometry.ranges(), scratch, |first, tiles| {
+            for (pass, tile) in passes.iter_mut().zip(tiles) {
+                pass.tile(first, tile);
+            }
+        })?;
+        passes.into_iter().for_each(blockwise_kernels::reduce::Pass::end);
+
+        let kept = reduced.kept(&task.index);
+        let (number, count) = reduced.place(&task.index, &self.tasks.counts());
+        let mut stored_bytes = 0;
+        for ((fold, tree), state) in reduced.folds.iter().zip(trees).zip(states) {
+            let Some((_, first)) = fold.results.first() else { continue };
+            let result = first.grid().linear(&kept);
+            let Some(state) = tree.add(&fold.reduction, result, number, count, state)? else { continue };
+            for (statistic, sink) in &fold.results {
+                let region = sink.grid().region(&kept)?;
+                let mut chunk = Chunk::uninit(sink.dtype(), region.shape(), cx.pool())?;
+                fold.reduction.finish(&state, *statistic, chunk.bytes_mut())?;
+                stored_bytes += sink.write(&kept, &chunk, cx)?;
+            }
+        }
+        Ok(stored_bytes)
+    }
+
+    fn apply(
+        &self,
+        applied: &Applied,
+        task: &Task,
+        operands: &Operands<'_>,
+        scratch: &mut Scratch,
+        cx: &TaskContext<'_>,
+    ) -> Result<u64> {
+        let mut own: Vec<Option<Chunk>> = Vec::with_capacity(applied.inputs.len());
+        for (program, wanted) in &applied.inputs {
+            let region = operands.region(wanted, &task.region);
+            own.push(match as_it_is(program, wanted, operands) {
+                Some(_) => None,
+                None => Some(evaluated(program, &operands.inputs(wanted), region, scratch, cx)?),
+            });
+        }
+        let mut blocks = Vec::with_capacity(own.len());
+        for ((program, wanted), own) in applied.inputs.iter().zip(&own) {
+            let region = operands.region(wanted, &task.region);
+            let chunk = own.as_ref().or_else(|| as_it_is(program, wanted, operands));
+            let chunk = chunk.ok_or_else(|| Error::Internal { message: "a block is gone".to_owned() })?;
+            blocks.push(Block { bytes: chunk.bytes(), dtype: chunk.dtype(), region });
+        }
+        let index: Vec<u64> = applied
+            .index_axes
+            .iter()
+            .map(|axis| axis.and_then(|axis| task.index.get(axis)).copied().unwrap_or(0))
+            .collect();
+        let mut outputs = applied
+            .sinks
+            .iter()
+            .map(|sink| Chunk::uninit(sink.dtype(), sink.grid().region(&index)?.shape(), cx.pool()))
+            .collect::<Result<Vec<_>>>()?;
+        let shape = self.tasks.shape();
+        let info = BlockInfo { index: &task.index, region: &task.region, shape: &shape };
+        applied.function.run(&info, &blocks, &mut outputs, cx)?;
+        write_all(&applied.sinks, &index, &outputs, cx)
+    }
+}
+
+/// The operand itself, if that is all the program gives and it is contiguous.
+fn as_it_is<'t>(program: &Program, wanted: &[usize], operands: &'t Operands<'_>) -> Option<&'t Chunk> {
+    let ([only], true) = (wanted, program.is_identity()) else { return None };
+    let (operand, region) = operands.gathered.get(*only)?;
+    match operand {
+        Gathered::Own(chunk) => Some(chunk),
+        Gathered::There(chunk, layout) => {
+            let whole = Layout::c_order(&small(region.shape()).ok()?).ok()?;
+            (chunk.shape() == region.shape() && *layout == whole).then_some(*chunk)
+        }
+    }
+}
+
+fn evaluated(
+    program: &Program,
+    inputs: &[Input<'_>],
+    region: &Region,
+    scratch: &mut Scratch,
+    cx: &TaskContext<'_>,
+) -> Result<Chunk> {
+    let dtype = program.output_dtypes().next();
+    let dtype = dtype.ok_or_else(|| Error::Internal { message: "a program without outputs".to_owned() })?;
+    let mut chunk = Chunk::uninit(dtype, region.shape(), cx.pool())?;
+    program.evaluate(inputs, &small(region.shape())?, &mut [chunk.bytes_mut()], scratch)?;
+    Ok(chunk)
+}
+
+fn write_all(sinks: &[Arc<dyn Sink>], index: &[u64], chunks: &[Chunk], cx: &TaskContext<'_>) -> Result<u64> {
+    let mut stored_bytes = 0;
+    for (sink, chunk) in sinks.iter().zip(chunks) {
+        stored_bytes += sink.write(index, chunk, cx)?;
+    }
+    Ok(stored_bytes)
+}

@@ -1,0 +1,109 @@
+//! Partial states of reductions, combined in a tree that depends on the task grid alone.
+//!
+//! The states of a result's tasks, numbered in C order, combine as neighbours: 0 with 1, 2 with 3, then those pairs,
+//! and so on; a state without a neighbour moves up as it is. So the result has the same bits whatever the threads,
+//! the budget and the order of arrival. Invariant: a state is combined by whoever brings the second of a pair, outside
+//! the lock. Called by the tasks of [`super::compute`].
+
+use crate::error::{Error, Result};
+use blockwise_kernels::Buffer;
+use blockwise_kernels::reduce::Reduction;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Result chunk, level of the tree, position in the level.
+type Place = (u64, u32, u64);
+
+/// The waiting states of one fold.
+#[derive(Default)]
+pub(super) struct Tree {
+    waiting: Mutex<HashMap<Place, Buffer>>,
+}
+
+impl Tree {
+    /// Adds the state of task `number` of `count` of the result chunk `result`. The whole state, if this completes it.
+    pub(super) fn add(
+        &self,
+        reduction: &Reduction,
+        result: u64,
+        number: u64,
+        count: u64,
+        state: Buffer,
+    ) -> Result<Option<Buffer>> {
+        let (mut state, mut at, mut count) = (state, number, count);
+        for level in 0.. {
+            if count <= 1 {
+                break;
+            }
+            let lonely = at == count - 1 && count % 2 == 1;
+            if !lonely {
+                let met = {
+                    let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                    match waiting.remove(&(result, level, at ^ 1)) {
+                        Some(other) => other,
+                        None => {
+                            waiting.insert((result, level, at), state);
+                            return Ok(None);
+                        }
+                    }
+                };
+                state = if at.is_multiple_of(2) {
+                    combined(reduction, state, &met)?
+                } else {
+                    combined(reduction, met, &state)?
+                };
+            }
+            (at, count) = (at / 2, count.div_ceil(2));
+        }
+        Ok(Some(state))
+    }
+
+    /// Whether nothing waits any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+fn combined(reduction: &Reduction, mut first: Buffer, second: &Buffer) -> Result<Buffer> {
+    reduction.combine(&mut first, second).map_err(Error::from)?;
+    Ok(first)
+}
+
+/// Most states of one result that wait at a time when its tasks come in order: one a level, and the one that comes.
+pub(crate) fn waiting_states(count: u64) -> u64 {
+    u64::from(64 - count.saturating_sub(1).leading_zeros()) + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blockwise_kernels::DType;
+    use blockwise_kernels::reduce::{Reducer, Statistic};
+    use proptest::prelude::*;
+
+    fn sum_in_order(order: &[u64]) -> (f64, usize) {
+        let reduction = Reduction::new(Reducer::Sum, DType::F64, false).unwrap();
+        let (tree, mut done, mut most) = (Tree::default(), None, 0);
+        for number in order {
+            let mut state = Buffer::zeroed(16);
+            state[..8].copy_from_slice(&(0.1 * (*number as f64 + 1.0)).to_ne_bytes());
+            let outcome = tree.add(&reduction, 0, *number, order.len() as u64, state).unwrap();
+            most = most.max(tree.waiting.lock().unwrap().len());
+            done = done.or(outcome);
+        }
+        assert!(tree.is_empty());
+        let mut out = Buffer::zeroed(8);
+        reduction.finish(&done.unwrap(), Statistic::Value, &mut out).unwrap();
+        (f64::from_ne_bytes(out[..].try_into().unwrap()), most)
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_arrival_does_not_matter(order in (1_u64..40).prop_flat_map(|n| Just((0..n).collect::<Vec<_>>()).prop_shuffle())) {
+            let sorted: Vec<u64> = (0..order.len() as u64).collect();
+            let (expected, most) = sum_in_order(&sorted);
+            prop_assert_eq!(sum_in_order(&order).0.to_bits(), expected.to_bits());
+            prop_assert!(most as u64 <= waiting_states(order.len() as u64));
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! From arrays to a plan: what is evaluated together, in which stages, and what lies between them.
+//!
+//! The graph is cut at barriers: reductions and functions of whole blocks, whose results are temporary arrays. All
+//! between barriers becomes programs, views folded into what they read. Outputs of one level whose tasks have the same
+//! boxes share a stage, so that a source chunk is read once whatever the number of results. A stage that does not
+//! fit the budget is taken apart: outputs one by one; a written array first on its own grid and then cut as its
+//! sink wants; an input first cut as the tasks want.
+//!
+//! Invariants: a plan depends on the arrays, the budget and the number of threads alone; results depend on the arrays
+//! alone. Called by [`crate::session`].
+
+mod expression;
+mod outputs;
+mod stage;
+
+use crate::array::Array;
+use crate::error::{Error, Result};
+use crate::grid::ChunkGrid;
+use crate::plan::{CopyOptions, Plan, Resources, Stage, plan_copy_stages};
+use crate::sink::Sink;
+use crate::source::Source;
+use crate::temporary::{Place, Temporary};
+use outputs::{Job, Outputs};
+use stage::{Drafted, StageDraft};
+use std::sync::Arc;
+
+/// An array and where its elements go.
+pub(crate) struct Target {
+    pub(crate) array: Array,
+    pub(crate) sink: Arc<dyn Sink>,
+}
+
+/// Plans the evaluation of `targets`. `held_bytes` of the budget are taken by sinks in memory.
+///
+/// # Errors
+/// [`Error::OverBudget`] with what would work, if a stage cannot be made to fit; [`Error::Shape`] or [`Error::Usage`]
+/// if a sink is of another shape or dtype.
+pub(crate) fn plan_arrays(targets: &[Target], held_bytes: u64, resources: &Resources) -> Result<Plan> {
+    for Target { array, sink } in targets {
+        if sink.grid().shape() != array.shape() {
+            return Err(Error::Shape { expected: array.shape(), found: sink.grid().shape() });
+        }
+        if sink.dtype() != array.dtype() {
+            let message = format!("{} takes {}, not {}", sink.label(), sink.dtype(), array.dtype());
+            return Err(Error::Usage { message });
+        }
+    }
+    let outputs = Outputs::of(targets, held_bytes, resources)?;
+    let fixed_bytes = held_bytes.saturating_add(outputs.memory_bytes());
+    let mut lowering =
+        Lowering { resources, outputs: &outputs, fixed_bytes, stages: Vec::new(), smallest: 0 };
+    for group in outputs.groups() {
+        lowering.add_group(&group)?;
+    }
+    let Lowering { mut stages, smallest, .. } = lowering;
+    discard_after_last_use(&mut stages);
+    let sinks = targets.iter().map(|target| Arc::clone(&target.sink)).collect();
+    let label = match targets {
+        [Target { sink, .. }] => format!("computation of {}", sink.label()),
+        _ => format!("computation of {} arrays", targets.len()),
+    };
+    Ok(Plan::new(label, stages, sinks, resources, smallest))
+}
+
+struct Lowering<'a> {
+    resources: &'a Resources,
+    outputs: &'a Outputs,
+    /// Bytes that are taken whatever stage runs.
+    fixed_bytes: u64,
+    stages: Vec<Stage>,
+    smallest: u64,
+}
+
+impl Lowering<'_> {
+    /// Adds the stages of jobs that may share one.
+    fn add_group(&mut self, jobs: &[&Job]) -> Result<()> {
+        let mut draft = StageDraft::new(self.outputs);
+        jobs.iter().try_for_each(|job| draft.add(job))?;
+        let drafted = draft.finish(self.fixed_bytes, self.resources)?;
+        if drafted.needed_bytes <= self.resources.budget_bytes {
+            self.push(drafted);
+            return Ok(());
+        }
+        match jobs {
+            [job] => self.add_apart(job, drafted),
+            jobs => jobs.iter().try_for_each(|job| self.add_group(&[job])),
+        }
+    }
+
+    fn push(&mut self, drafted: Drafted) {
+        self.smallest = self.smallest.max(drafted.needed_bytes);
+        self.stages.push(drafted.stage);
+    }
+
+    /// Adds a job whose single stage does not fit.
+    fn add_apart(&mut self, job: &Job, drafted: Drafted) -> Result<()> {
+        if let Job::Write { array, sink, .. } = job
+            && sink.grid() != array.grid()
+        {
+            // On its own grid first, then as the sink wants it.
+            let pieces = self.on_disk("result on its own grid", array.dtype(), array.grid());
+            let first = Job::Write {
+                array: array.clone(),
+                sink: Arc::clone(&pieces) as Arc<dyn Sink>,
+                opens: vec![Arc::clone(&pieces)],
+            };
+            self.add_group(&[&first])?;
+            return self.copy(pieces, sink);
+        }
+        // The inputs that hold most are cut as the tasks want, one after another, until the stage fits.
+        let mut draft = StageDraft::new(self.outputs);
+        draft.add(job)?;
+        let mut refused = drafted;
+        while let Some((read, widest)) = draft.widest_input(&refused)? {
+            let tasks = refused.stage.tasks.clone();
+            let array = read.seen;
+            let source: Arc<dyn Source> = if read.view.is_identity() {
+                read.source
+            } else {
+                let seen = self.on_disk("input as it is seen", array.dtype(), array.grid());
+                let first = Job::Write {
+                    array: array.clone(),
+                    sink: Arc::clone(&seen) as Arc<dyn Sink>,
+                    opens: vec![Arc::clone(&seen)],
+                };
+                self.add_group(&[&first])?;
+                seen
+            };
+            let cut = self.on_disk("input cut for its tasks", array.dtype(), &tasks);
+            let sink = Arc::clone(&cut) as Arc<dyn Sink>;
+            self.copy_into(source, &sink, Some(&cut))?;
+            draft.replace(widest, cut);
+            refused = draft.finish(self.fixed_bytes, self.resources)?;
+            if refused.needed_bytes <= self.resources.budget_bytes {
+                self.push(refused);
+                return Ok(());
+            }
+        }
+        Err(refused.over_budget(self.resources))
+    }
+
+    fn on_disk(&self, label: &str, dtype: blockwise_kernels::DType, grid: &ChunkGrid) -> Arc<Temporary> {
+        let place = Place::Disk(self.resources.spill_folder.clone());
+        Arc::new(Temporary::new(label, dtype, grid.clone(), place))
+    }
+
+    fn copy(&mut self, from: Arc<Temporary>, sink: &Arc<dyn Sink>) -> Result<()> {
+        self.copy_into(from, sink, None)
+    }
+
+    /// Adds the stages of a copy; `opens` is the temporary array behind `sink`, if it is one.
+    fn copy_into(
+        &mut self,
+        from: Arc<dyn Source>,
+        sink: &Arc<dyn Sink>,
+        opens: Option<&Arc<Temporary>>,
+    ) -> Result<()> {
+        let budget_bytes = self.resources.budget_bytes.saturating_sub(self.fixed_bytes);
+        let resources = Resources { budget_bytes, ..self.resources.clone() };
+        let (mut stages, smallest) = plan_copy_stages(from, sink, &resources, &CopyOptions::default())?;
+        for stage in &mut stages {
+            stage.fixed_bytes = self.fixed_bytes;
+            stage.peak_bytes = stage.peak_bytes.saturating_add(self.fixed_bytes);
+        }
+        if let Some(stage) = stages.last_mut() {
+            stage.opens.extend(opens.cloned());
+        }
+        self.smallest = self.smallest.max(smallest.saturating_add(self.fixed_bytes));
+        self.stages.extend(stages);
+        Ok(())
+    }
+}
+
+/// Lets go of every temporary array after the last stage that reads it (or that wrote it, if none does).
+fn discard_after_last_use(stages: &mut [Stage]) {
+    let opened: Vec<Arc<Temporary>> = stages.iter().flat_map(|stage| stage.opens.iter().cloned()).collect();
+    for array in opened {
+        let address = Arc::as_ptr(&array).cast::<()>();
+        let uses = |stage: &Stage| {
+            stage.inputs.iter().any(|input| Arc::as_ptr(&input.source).cast::<()>() == address)
+                || stage.opens.iter().any(|own| Arc::ptr_eq(own, &array))
+        };
+        if let Some(last) = stages.iter().rposition(uses)
+            && let Some(stage) = stages.get_mut(last)
+            && !stage.discards.iter().any(|own| Arc::ptr_eq(own, &array))
+        {
+            stage.discards.push(array);
+        }
+    }
+}

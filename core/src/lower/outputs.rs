@@ -1,0 +1,241 @@
+//! What a computation must produce: its targets and the barriers on the way, by level.
+//!
+//! Invariant: a job's level is above those of all barriers it reads, so that running levels in order is right. Called
+//! by [`super::plan_arrays`].
+
+use super::Target;
+use crate::array::{Array, BlockCall, Kind, Operand, Reduced};
+use crate::error::Result;
+use crate::grid::ChunkGrid;
+use crate::plan::Resources;
+use crate::region::byte_count;
+use crate::sink::Sink;
+use crate::temporary::{Place, Temporary};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Something that the tasks of a stage produce.
+pub(super) enum Job {
+    /// An array, written.
+    Write { array: Array, sink: Arc<dyn Sink>, opens: Vec<Arc<Temporary>> },
+    /// A reduction.
+    Reduce { array: Array, sinks: Vec<Arc<dyn Sink>>, opens: Vec<Arc<Temporary>> },
+    /// All outputs of a function of whole blocks.
+    Block { call: Arc<BlockCall>, sinks: Vec<Arc<dyn Sink>>, opens: Vec<Arc<Temporary>> },
+}
+
+impl Job {
+    /// The boxes of its tasks, and those that are committed as one.
+    pub(super) fn grids(&self) -> (&ChunkGrid, &ChunkGrid) {
+        match self {
+            Self::Write { sink, .. } => (sink.grid(), sink.commit_grid()),
+            Self::Reduce { array, .. } => match &array.node().kind {
+                Kind::Reduce(reduced) => (reduced.input.grid(), reduced.input.grid()),
+                _ => (array.grid(), array.grid()),
+            },
+            Self::Block { call, .. } => (&call.tasks, &call.tasks),
+        }
+    }
+
+    pub(super) fn opens(&self) -> &[Arc<Temporary>] {
+        match self {
+            Self::Write { opens, .. } | Self::Reduce { opens, .. } | Self::Block { opens, .. } => opens,
+        }
+    }
+}
+
+/// Which barrier an array is; a function of whole blocks is one barrier, whatever its outputs.
+pub(super) type BarrierKey = (*const (), usize);
+
+/// Everything that must be produced.
+pub(super) struct Outputs {
+    /// With their levels, lowest first.
+    jobs: Vec<(usize, Job)>,
+    temporaries: HashMap<BarrierKey, Arc<Temporary>>,
+}
+
+/// The key of a barrier; `None` if the array is none.
+pub(super) fn barrier_key(array: &Array) -> Option<BarrierKey> {
+    match &array.node().kind {
+        Kind::Reduce(_) => Some((std::ptr::from_ref(array.node()).cast(), 0)),
+        Kind::Block { call, output } => Some((Arc::as_ptr(call).cast(), *output)),
+        _ => None,
+    }
+}
+
+impl Outputs {
+    pub(super) fn of(targets: &[Target], held_bytes: u64, resources: &Resources) -> Result<Self> {
+        let mut walk = Walk { levels: HashMap::new(), barriers: Vec::new(), read: HashMap::new() };
+        let mut writes: Vec<(usize, Job)> = Vec::new();
+        let mut direct: HashMap<BarrierKey, Vec<Arc<dyn Sink>>> = HashMap::new();
+        for Target { array, sink } in targets {
+            let level = walk.level(array);
+            match barrier_key(array) {
+                // A barrier whose chunks are the sink's goes there without a stop.
+                Some(key) if sink.grid() == array.grid() && sink.commit_grid() == sink.grid() => {
+                    direct.entry(key).or_default().push(Arc::clone(sink));
+                }
+                key => {
+                    if let Some(key) = key {
+                        walk.read.insert(key, array.clone());
+                    }
+                    let (array, sink) = (array.clone(), Arc::clone(sink));
+                    writes.push((level, Job::Write { array, sink, opens: Vec::new() }));
+                }
+            }
+        }
+        // Temporary arrays may take a quarter of what is free of the budget, the smallest first.
+        let mut room = resources.budget_bytes.saturating_sub(held_bytes) / 4;
+        let mut wanted: Vec<(u64, BarrierKey)> = walk
+            .read
+            .iter()
+            .map(|(key, array)| (byte_count(&array.shape(), array.dtype().size()).unwrap_or(u64::MAX), *key))
+            .collect();
+        wanted.sort_unstable();
+        let mut temporaries = HashMap::new();
+        for (bytes, key) in wanted {
+            let Some(array) = walk.read.get(&key) else { continue };
+            let place = if bytes <= room {
+                room -= bytes;
+                Place::Memory
+            } else {
+                Place::Disk(resources.spill_folder.clone())
+            };
+            let temporary = Temporary::new("intermediate result", array.dtype(), array.grid().clone(), place);
+            temporaries.insert(key, Arc::new(temporary));
+        }
+        let mut jobs = writes;
+        for (level, array) in walk.barriers {
+            jobs.push((level, barrier_job(&array, &temporaries, &mut direct, resources)));
+        }
+        jobs.sort_by_key(|(level, _)| *level);
+        Ok(Self { jobs, temporaries })
+    }
+
+    /// Bytes of memory that all temporary arrays between levels take together.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.temporaries.values().map(|temporary| temporary.held_bytes()).fold(0, u64::saturating_add)
+    }
+
+    /// The temporary array that holds a barrier's result.
+    pub(super) fn temporary(&self, key: BarrierKey) -> Option<&Arc<Temporary>> {
+        self.temporaries.get(&key)
+    }
+
+    /// Jobs that may share a stage, in an order in which what is read was produced before.
+    pub(super) fn groups(&self) -> Vec<Vec<&Job>> {
+        let mut groups: Vec<(usize, Vec<&Job>)> = Vec::new();
+        for (level, job) in &self.jobs {
+            let fits = |(other, members): &&mut (usize, Vec<&Job>)| {
+                other == level && members.first().is_some_and(|first| first.grids() == job.grids())
+            };
+            match groups.iter_mut().find(fits) {
+                Some((_, members)) => members.push(job),
+                None => groups.push((*level, vec![job])),
+            }
+        }
+        groups.into_iter().map(|(_, members)| members).collect()
+    }
+}
+
+fn barrier_job(
+    array: &Array,
+    temporaries: &HashMap<BarrierKey, Arc<Temporary>>,
+    direct: &mut HashMap<BarrierKey, Vec<Arc<dyn Sink>>>,
+    resources: &Resources,
+) -> Job {
+    let mut sinks_of = |key: BarrierKey| {
+        let opens: Vec<Arc<Temporary>> = temporaries.get(&key).cloned().into_iter().collect();
+        let mut sinks: Vec<Arc<dyn Sink>> =
+            opens.iter().map(|temporary| Arc::clone(temporary) as Arc<dyn Sink>).collect();
+        sinks.extend(direct.remove(&key).unwrap_or_default());
+        (sinks, opens)
+    };
+    match &array.node().kind {
+        Kind::Block { call, .. } => {
+            let (mut sinks, mut opens) = (Vec::new(), Vec::new());
+            for (output, (dtype, grid)) in call.outputs.iter().enumerate() {
+                let (mut own, own_opens) = sinks_of((Arc::as_ptr(call).cast(), output));
+                opens.extend(own_opens);
+                // An output that nobody reads is made all the same: it goes nowhere.
+                let sink = own.pop().unwrap_or_else(|| {
+                    let place = Place::Disk(resources.spill_folder.clone());
+                    let unread = Arc::new(Temporary::new("unread result", *dtype, grid.clone(), place));
+                    opens.push(Arc::clone(&unread));
+                    unread
+                });
+                sinks.push(fan_out(sink, own));
+            }
+            Job::Block { call: Arc::clone(call), sinks, opens }
+        }
+        _ => {
+            let (sinks, opens) = barrier_key(array).map_or_else(|| (Vec::new(), Vec::new()), &mut sinks_of);
+            Job::Reduce { array: array.clone(), sinks, opens }
+        }
+    }
+}
+
+/// One sink that hands every chunk to all.
+fn fan_out(first: Arc<dyn Sink>, others: Vec<Arc<dyn Sink>>) -> Arc<dyn Sink> {
+    if others.is_empty() {
+        return first;
+    }
+    Arc::new(crate::adapt::Several::new(first, others))
+}
+
+struct Walk {
+    /// The level at which an array can be evaluated.
+    levels: HashMap<*const (), usize>,
+    /// Barriers with the level of their stage; one entry for all outputs of a function.
+    barriers: Vec<(usize, Array)>,
+    /// Barriers that something reads.
+    read: HashMap<BarrierKey, Array>,
+}
+
+impl Walk {
+    fn level(&mut self, array: &Array) -> usize {
+        let address = std::ptr::from_ref(array.node()).cast::<()>();
+        if let Some(level) = self.levels.get(&address) {
+            return *level;
+        }
+        let level = match &array.node().kind {
+            Kind::Source(_) | Kind::Constant(_) => 0,
+            Kind::View { input, .. } | Kind::Rechunk { input } | Kind::Cast { input } => self.input(input),
+            Kind::Call(call) => call
+                .arguments
+                .iter()
+                .map(|argument| match argument {
+                    Operand::Array(array) => self.input(array),
+                    Operand::Number(_) => 0,
+                })
+                .max()
+                .unwrap_or(0),
+            Kind::Reduce(Reduced { input, .. }) => {
+                let level = self.input(input);
+                self.barriers.push((level, array.clone()));
+                level + 1
+            }
+            Kind::Block { call, .. } => {
+                let known = Arc::as_ptr(call).cast::<()>();
+                if let Some(level) = self.levels.get(&known) {
+                    *level
+                } else {
+                    let level = call.inputs.iter().map(|input| self.input(&input.array)).max().unwrap_or(0);
+                    self.barriers.push((level, array.clone()));
+                    self.levels.insert(known, level + 1);
+                    level + 1
+                }
+            }
+        };
+        self.levels.insert(address, level);
+        level
+    }
+
+    /// The level of something that is read.
+    fn input(&mut self, array: &Array) -> usize {
+        if let Some(key) = barrier_key(array) {
+            self.read.insert(key, array.clone());
+        }
+        self.level(array)
+    }
+}

@@ -1,0 +1,489 @@
+//! One stage in the making: its outputs, what they read, the order of tasks, and the bytes all that takes.
+//!
+//! Invariant: bytes are upper bounds over all tasks, so that what is planned to fit does. Called by
+//! [`super::plan_arrays`].
+
+use super::expression::{Expression, Read, Reads};
+use super::outputs::{Job, Outputs};
+use crate::array::{Array, Kind};
+use crate::error::{Error, Result, human_bytes};
+use crate::exec::fold::waiting_states;
+use crate::grid::{AxisGrid, ChunkGrid};
+use crate::plan::sweep::{Holding, SeenAxis, Sweep};
+use crate::plan::{
+    Applied, Compute, Fold, Leaf, Operand, Output, Reduced, Resources, Stage, StageInput, StageWork,
+};
+use crate::region::byte_count;
+use crate::sink::Sink;
+use crate::source::Source;
+use crate::temporary::Temporary;
+use crate::view::{AxisView, View};
+use blockwise_kernels::program::Program;
+use blockwise_kernels::reduce::{Reduction, Statistic};
+use std::sync::Arc;
+
+/// A stage, and the least bytes it needs.
+pub(super) struct Drafted {
+    pub(super) stage: Stage,
+    pub(super) needed_bytes: u64,
+    held_bytes: u64,
+}
+
+impl Drafted {
+    pub(super) fn over_budget(&self, resources: &Resources) -> Error {
+        Error::OverBudget {
+            operation: self.stage.name.clone(),
+            detail: format!(
+                "its tasks hold {} of inputs and {} besides, and {} are taken throughout",
+                human_bytes(self.held_bytes),
+                human_bytes(self.stage.task_bytes),
+                human_bytes(self.stage.fixed_bytes)
+            ),
+            needed_bytes: self.needed_bytes,
+            budget_bytes: resources.budget_bytes,
+        }
+    }
+}
+
+/// A stage in the making.
+pub(super) struct StageDraft<'a> {
+    outputs: &'a Outputs,
+    jobs: Vec<Member>,
+    grids: Option<(ChunkGrid, ChunkGrid)>,
+    opens: Vec<Arc<Temporary>>,
+    /// Reads that are made anew: their position, and the array cut as the tasks want.
+    replaced: Vec<(usize, Arc<Temporary>)>,
+}
+
+/// Outputs of the stage, before they are programs.
+enum Member {
+    Write { array: Array, sink: Arc<dyn Sink> },
+    Reduce { axes: Vec<usize>, folds: Vec<FoldDraft> },
+    Block { call: Arc<crate::array::BlockCall>, sinks: Vec<Arc<dyn Sink>> },
+}
+
+struct FoldDraft {
+    input: Array,
+    reduction: Reduction,
+    results: Vec<(Statistic, Arc<dyn Sink>)>,
+}
+
+/// An input in the making, with the reads that share it.
+struct InputDraft {
+    source: Arc<dyn Source>,
+    reads: Vec<usize>,
+}
+
+impl<'a> StageDraft<'a> {
+    pub(super) const fn new(outputs: &'a Outputs) -> Self {
+        Self { outputs, jobs: Vec::new(), grids: None, opens: Vec::new(), replaced: Vec::new() }
+    }
+
+    /// Adds a job whose tasks have the boxes of those before.
+    pub(super) fn add(&mut self, job: &Job) -> Result<()> {
+        let (tasks, commit) = job.grids();
+        self.grids.get_or_insert_with(|| (tasks.clone(), commit.clone()));
+        self.opens.extend(job.opens().iter().cloned());
+        match job {
+            Job::Write { array, sink, .. } => {
+                self.jobs.push(Member::Write { array: array.clone(), sink: Arc::clone(sink) });
+            }
+            Job::Block { call, sinks, .. } => {
+                self.jobs.push(Member::Block { call: Arc::clone(call), sinks: sinks.clone() });
+            }
+            Job::Reduce { array, sinks, .. } => {
+                let Kind::Reduce(reduced) = &array.node().kind else {
+                    return Err(Error::Internal { message: format!("{array:?} is no reduction") });
+                };
+                let statistic = reduced.what.statistic;
+                let results: Vec<(Statistic, Arc<dyn Sink>)> =
+                    sinks.iter().map(|sink| (statistic, Arc::clone(sink))).collect();
+                self.add_fold(reduced, results);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_fold(&mut self, reduced: &crate::array::Reduced, results: Vec<(Statistic, Arc<dyn Sink>)>) {
+        let over_same_axes = self.jobs.iter_mut().find_map(|job| match job {
+            Member::Reduce { axes, folds } if *axes == reduced.axes => Some(folds),
+            _ => None,
+        });
+        let fold = FoldDraft { input: reduced.input.clone(), reduction: reduced.reduction, results };
+        match over_same_axes {
+            Some(folds) => {
+                let same = folds.iter_mut().find(|known| {
+                    known.reduction == fold.reduction && std::ptr::eq(known.input.node(), fold.input.node())
+                });
+                match same {
+                    Some(known) => known.results.extend(fold.results),
+                    None => folds.push(fold),
+                }
+            }
+            None => self.jobs.push(Member::Reduce { axes: reduced.axes.clone(), folds: vec![fold] }),
+        }
+    }
+
+    /// Has read number `read` read `array` instead, which is as the tasks see it.
+    pub(super) fn replace(&mut self, read: usize, array: Arc<Temporary>) {
+        self.replaced.push((read, array));
+    }
+
+    /// The stage, with `fixed_bytes` of the budget taken otherwise.
+    pub(super) fn finish(&self, fixed_bytes: u64, resources: &Resources) -> Result<Drafted> {
+        let Some((tasks, commit)) = self.grids.clone() else {
+            return Err(Error::Internal { message: "a stage without outputs".to_owned() });
+        };
+        let (reads, outputs) = self.programs(&tasks)?;
+        let inputs = share_inputs(&reads);
+        let (mut leaves, mut operands) = (Vec::new(), Vec::new());
+        let mut gathered_bytes = 0_u64;
+        for (position, read) in reads.iter().enumerate() {
+            let input = inputs.iter().position(|input| input.reads.contains(&position)).unwrap_or(0);
+            leaves.push(Leaf { reach: read.reach.clone(), ..Leaf::through(input, read.view.clone()) });
+            let direct = is_direct(read, &tasks);
+            let dtype = read.source.dtype();
+            if !direct {
+                gathered_bytes =
+                    gathered_bytes.saturating_add(reached_bytes(&tasks, &read.reach, dtype.size()));
+            }
+            operands.push(Operand { leaves: vec![position], dtype, direct });
+        }
+        let holdings: Vec<(Holding, u64)> =
+            inputs.iter().map(|input| holding(input, &reads, &tasks, &commit)).collect();
+        let held = |axes: &[usize]| {
+            holdings.iter().fold(0_u64, |sum, (holding, item_bytes)| {
+                sum.saturating_add(holding.held_elements(axes).saturating_mul(*item_bytes))
+            })
+        };
+        let folds: Vec<&Reduced> = outputs
+            .iter()
+            .filter_map(|output| match output {
+                Output::Reduced(reduced) => Some(reduced),
+                Output::Written { .. } | Output::Applied(_) => None,
+            })
+            .collect();
+        // Reduced axes stay in order, so that few states of a tree wait at a time.
+        let in_order = |axes: &[usize]| folds.iter().all(|fold| is_in_order(axes, &fold.axes));
+        let states = |axes: &[usize]| {
+            folds.iter().fold(0_u64, |sum, fold| sum.saturating_add(waiting_bytes(fold, axes, &tasks)))
+        };
+        let rank = tasks.rank();
+        let (sweep, _) = Sweep::least(rank, in_order, |axes| held(axes).saturating_add(states(axes)));
+        let (held_bytes, state_bytes) = (held(sweep.axes()), states(sweep.axes()));
+        let task_bytes = outputs
+            .iter()
+            .map(|output| output_bytes(output, &tasks))
+            .max()
+            .unwrap_or(0)
+            .saturating_add(gathered_bytes);
+        let inputs: Vec<StageInput> = inputs.into_iter().map(|input| StageInput::new(input.source)).collect();
+        let read_bytes = |input: &StageInput| {
+            let chunk = byte_count(&input.source.grid().largest_chunk(), input.source.dtype().size());
+            (chunk.unwrap_or(u64::MAX), input.read_scratch)
+        };
+        let largest_input = inputs.iter().map(|input| read_bytes(input).0).max().unwrap_or(0);
+        let largest_scratch = inputs.iter().map(|input| read_bytes(input).1).max().unwrap_or(0);
+        let fixed_bytes = fixed_bytes.saturating_add(state_bytes);
+        let needed = |threads: u64| {
+            fixed_bytes
+                .saturating_add(held_bytes)
+                .saturating_add(task_bytes.max(largest_scratch).saturating_mul(threads))
+                .saturating_add(largest_input.saturating_mul(threads - 1))
+        };
+        let stage = Stage {
+            name: self.name(),
+            inputs,
+            leaves,
+            tasks,
+            commit,
+            sweep,
+            task_bytes,
+            fixed_bytes,
+            peak_bytes: needed(resources.threads.max(1) as u64),
+            work: StageWork::Compute(Compute { operands, outputs }),
+            opens: self.opens.clone(),
+            discards: Vec::new(),
+        };
+        Ok(Drafted { stage, needed_bytes: needed(1), held_bytes })
+    }
+
+    fn name(&self) -> String {
+        let of = |member: &Member| match member {
+            Member::Write { sink, .. } => format!("write {}", sink.label()),
+            Member::Reduce { axes, folds } => {
+                let what: Vec<String> = folds
+                    .iter()
+                    .map(|fold| format!("{:?}", fold.reduction.reducer()).to_lowercase())
+                    .collect();
+                format!("{} over axes {axes:?}", what.join(", "))
+            }
+            Member::Block { call, .. } => call.function.name().to_owned(),
+        };
+        self.jobs.iter().map(of).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The programs of all outputs and what they read.
+    fn programs(&self, tasks: &ChunkGrid) -> Result<(Vec<Read>, Vec<Output>)> {
+        let mut reads = Reads::default();
+        let mut outputs = Vec::with_capacity(self.jobs.len());
+        for job in &self.jobs {
+            outputs.push(match job {
+                Member::Write { array, sink } => {
+                    let (program, operands) = self.program(&mut reads, array, &[])?;
+                    Output::Written { program, operands, sinks: vec![Arc::clone(sink)] }
+                }
+                Member::Reduce { axes, folds } => {
+                    let mut expression = Expression::new(self.outputs, &mut reads, &[]);
+                    let values = folds
+                        .iter()
+                        .map(|fold| expression.add(&fold.input, fold.reduction.tile_dtype()))
+                        .collect::<Result<Vec<_>>>()?;
+                    let (program, operands) = expression.finish(&values)?;
+                    let folds = folds
+                        .iter()
+                        .map(|fold| Fold { reduction: fold.reduction, results: fold.results.clone() })
+                        .collect();
+                    Output::Reduced(Reduced { program, operands, axes: axes.clone(), folds })
+                }
+                Member::Block { call, sinks } => {
+                    let inputs = call
+                        .inputs
+                        .iter()
+                        .map(|input| self.program(&mut reads, &input.array, &input.reach))
+                        .collect::<Result<Vec<_>>>()?;
+                    Output::Applied(Applied {
+                        function: Arc::clone(&call.function),
+                        inputs,
+                        index_axes: call.index_axes.clone(),
+                        sinks: sinks.clone(),
+                    })
+                }
+            });
+        }
+        let mut reads = reads.all;
+        for (position, array) in &self.replaced {
+            if let Some(read) = reads.get_mut(*position) {
+                read.source = Arc::clone(array) as Arc<dyn Source>;
+                read.view = View::identity(tasks.rank());
+            }
+        }
+        Ok((reads, outputs))
+    }
+
+    fn program(
+        &self,
+        reads: &mut Reads,
+        array: &Array,
+        reach: &[(u64, u64)],
+    ) -> Result<(Program, Vec<usize>)> {
+        let mut expression = Expression::new(self.outputs, reads, reach);
+        let value = expression.add(array, array.dtype())?;
+        expression.finish(&[value])
+    }
+
+    /// The read, not replaced yet, whose chunks are held longest, and its position; `None` if all are as the tasks
+    /// want them.
+    pub(super) fn widest_input(&self, drafted: &Drafted) -> Result<Option<(Read, usize)>> {
+        let (tasks, commit) = (&drafted.stage.tasks, &drafted.stage.commit);
+        let (reads, _) = self.programs(tasks)?;
+        let mut widest: Option<(u64, usize)> = None;
+        for (position, read) in reads.iter().enumerate() {
+            let replaced = self.replaced.iter().any(|(known, _)| *known == position);
+            if replaced || read.seen.grid() == tasks {
+                continue;
+            }
+            let input = InputDraft { source: Arc::clone(&read.source), reads: vec![position] };
+            let (holding, item_bytes) = holding(&input, &reads, tasks, commit);
+            let bytes = holding.held_elements(drafted.stage.sweep.axes()).saturating_mul(item_bytes);
+            if widest.is_none_or(|(most, _)| bytes > most) {
+                widest = Some((bytes, position));
+            }
+        }
+        Ok(widest.and_then(|(_, position)| Some((reads.get(position)?.clone(), position))))
+    }
+}
+
+/// Reads of one source through views that differ by less than a chunk share an input, and each chunk is read once.
+/// Others are inputs of their own: holding chunks from one to the other would cost more than reading them again.
+fn share_inputs(reads: &[Read]) -> Vec<InputDraft> {
+    let mut inputs: Vec<InputDraft> = Vec::new();
+    for (position, read) in reads.iter().enumerate() {
+        let near = |input: &&mut InputDraft| {
+            std::ptr::addr_eq(Arc::as_ptr(&input.source), Arc::as_ptr(&read.source))
+                && input.reads.first().and_then(|first| reads.get(*first)).is_some_and(|first| {
+                    are_near(&first.view, &read.view, &read.source.grid().largest_chunk())
+                })
+        };
+        match inputs.iter_mut().find(near) {
+            Some(input) => input.reads.push(position),
+            None => inputs.push(InputDraft { source: Arc::clone(&read.source), reads: vec![position] }),
+        }
+    }
+    inputs
+}
+
+fn are_near(a: &View, b: &View, chunk: &[u64]) -> bool {
+    let axis = |((a, b), chunk): ((&AxisView, &AxisView), &u64)| match (a, b) {
+        (AxisView::Fixed { at: a }, AxisView::Fixed { at: b }) => a == b,
+        (
+            AxisView::Along { axis: a, start: from, step },
+            AxisView::Along { axis: b, start: to, step: other },
+        ) => a == b && step == other && from.abs_diff(*to) <= *chunk,
+        _ => false,
+    };
+    a.axes().iter().zip(b.axes()).zip(chunk).all(axis)
+}
+
+/// What holding an input costs, and the bytes of an element.
+fn holding(input: &InputDraft, reads: &[Read], tasks: &ChunkGrid, commit: &ChunkGrid) -> (Holding, u64) {
+    let members: Vec<&Read> = input.reads.iter().filter_map(|at| reads.get(*at)).collect();
+    let grid = input.source.grid();
+    let seen: Vec<SeenAxis> = tasks
+        .axes()
+        .iter()
+        .enumerate()
+        .map(|(axis, cuts)| seen_axis(grid, &members, axis, cuts.extent()))
+        .collect();
+    // Axes that stand still are as thick as a chunk.
+    let views = members.first().map_or(&[][..], |read| read.view.axes());
+    let thickness = views.iter().zip(grid.axes()).fold(1_u64, |product, (view, cuts)| match view {
+        AxisView::Fixed { .. } => product.saturating_mul(cuts.longest().max(1)),
+        AxisView::Along { .. } => product,
+    });
+    let item_bytes = (input.source.dtype().size() as u64).saturating_mul(thickness);
+    (Holding::new(&seen, tasks, commit), item_bytes)
+}
+
+/// How the chunks of an input lie along a task axis.
+fn seen_axis(grid: &ChunkGrid, members: &[&Read], axis: usize, extent: u64) -> SeenAxis {
+    let follows = |view: &View| {
+        view.axes().iter().zip(grid.axes()).find_map(|(view, cuts)| match *view {
+            AxisView::Along { axis: own, start, step } if own == axis => Some((start, step, cuts.clone())),
+            _ => None,
+        })
+    };
+    let Some((start, step, cuts)) = members.first().and_then(|read| follows(&read.view)) else {
+        let whole = AxisGrid::regular(extent, extent.max(1)).unwrap_or_else(|_| AxisGrid::empty());
+        return SeenAxis { cuts: whole, unit: Some(1), reach: (0, 0) };
+    };
+    // Where one of the reads looks further ahead or behind than the first.
+    let (mut before, mut after) = (0_i128, 0_i128);
+    for read in members {
+        let own = read.reach.get(axis).copied().unwrap_or((0, 0));
+        let from = follows(&read.view).map_or(start, |(from, ..)| from);
+        let shift = i128::from(from) - i128::from(start);
+        let shift = if step > 0 { shift } else { -shift };
+        let stride = i128::from(step.unsigned_abs());
+        let outwards =
+            if shift >= 0 { (shift + stride - 1) / stride } else { -((stride - 1 - shift) / stride) };
+        before = before.max(i128::from(own.0) - outwards);
+        after = after.max(i128::from(own.1) + outwards);
+    }
+    let clamp = |n: i128| u64::try_from(n.max(0)).unwrap_or(u64::MAX);
+    let reach = (clamp(before), clamp(after));
+    if start == 0 && step == 1 && cuts.extent() == extent {
+        return SeenAxis { cuts, unit: None, reach };
+    }
+    SeenAxis { cuts: View::seen_cuts(&cuts, start, step, extent), unit: Some(cuts.longest().max(1)), reach }
+}
+
+/// Whether every task finds the read in one chunk, in rows that are read forwards.
+fn is_direct(read: &Read, tasks: &ChunkGrid) -> bool {
+    if !read.reach.is_empty() {
+        return false;
+    }
+    let one_chunk = tasks.axes().iter().enumerate().all(|(axis, cuts)| {
+        seen_axis(read.source.grid(), &[read], axis, cuts.extent()).cuts.is_coarser_or_equal(cuts)
+    });
+    let Some(last) = tasks.rank().checked_sub(1) else { return true };
+    let following = read.view.axes().iter().enumerate().find_map(|(below, view)| match *view {
+        AxisView::Along { axis, step, .. } if axis == last => Some((below, step)),
+        _ => None,
+    });
+    let rows = following.is_none_or(|(below, step)| below + 1 == read.view.axes().len() && step == 1);
+    one_chunk && rows
+}
+
+/// Bytes of the largest box of a task with what it sees around it.
+fn reached_bytes(tasks: &ChunkGrid, reach: &[(u64, u64)], item_bytes: usize) -> u64 {
+    let mut shape = tasks.largest_chunk();
+    for ((length, (before, after)), cuts) in shape.iter_mut().zip(reach).zip(tasks.axes()) {
+        *length = length.saturating_add(*before).saturating_add(*after).min(cuts.extent());
+    }
+    byte_count(&shape, item_bytes).unwrap_or(u64::MAX)
+}
+
+/// Bytes that producing an output takes in a task, beyond its operands.
+fn output_bytes(output: &Output, tasks: &ChunkGrid) -> u64 {
+    let chunk = |sink: &Arc<dyn Sink>| {
+        byte_count(&sink.grid().largest_chunk(), sink.dtype().size()).unwrap_or(u64::MAX)
+    };
+    let written = |sinks: &[Arc<dyn Sink>]| {
+        let scratch = sinks.iter().map(|sink| sink.write_scratch_bytes()).max().unwrap_or(0);
+        sinks.iter().map(chunk).fold(scratch, u64::saturating_add)
+    };
+    match output {
+        Output::Written { program, sinks, .. } => {
+            written(sinks).saturating_add(program.scratch_bytes() as u64)
+        }
+        Output::Reduced(reduced) => {
+            let cells = cells(reduced, tasks);
+            let states =
+                reduced.folds.iter().map(|fold| state_bytes(fold, cells)).fold(0, u64::saturating_add);
+            // Finishing makes a column of the widest type, then the chunk.
+            let finished = reduced.folds.iter().flat_map(|fold| &fold.results).map(|(_, sink)| {
+                cells.saturating_mul(16).saturating_add(written(std::slice::from_ref(sink)))
+            });
+            let scratch = reduced.program.scratch_bytes() as u64;
+            states.saturating_add(finished.max().unwrap_or(0)).saturating_add(scratch)
+        }
+        Output::Applied(applied) => {
+            let elements = byte_count(&tasks.largest_chunk(), 1).unwrap_or(u64::MAX);
+            let blocks = applied.inputs.iter().map(|(program, _)| {
+                let item_bytes = program.output_dtypes().map(|dtype| dtype.size()).max().unwrap_or(0);
+                let own = elements.saturating_mul(item_bytes as u64);
+                own.saturating_add(program.scratch_bytes() as u64)
+            });
+            blocks
+                .fold(applied.function.scratch_bytes(elements), u64::saturating_add)
+                .saturating_add(written(&applied.sinks))
+        }
+    }
+}
+
+fn cells(reduced: &Reduced, tasks: &ChunkGrid) -> u64 {
+    let chunk = tasks.largest_chunk();
+    let kept = chunk.iter().enumerate().filter(|(axis, _)| !reduced.axes.contains(axis));
+    kept.fold(1, |product, (_, length)| product.saturating_mul(*length))
+}
+
+fn state_bytes(fold: &Fold, cells: u64) -> u64 {
+    let bytes = usize::try_from(cells).ok().and_then(|cells| fold.reduction.state_bytes(cells).ok());
+    bytes.map_or(u64::MAX, |bytes| bytes as u64)
+}
+
+/// Bytes of the states that wait at a time when tasks come in this order.
+fn waiting_bytes(reduced: &Reduced, order: &[usize], tasks: &ChunkGrid) -> u64 {
+    let counts = tasks.counts();
+    let count = |axis: usize| counts.get(axis).copied().unwrap_or(1);
+    let tasks_of_one = reduced.axes.iter().fold(1_u64, |product, axis| product.saturating_mul(count(*axis)));
+    if tasks_of_one <= 1 {
+        return 0;
+    }
+    // Results that are begun while the slowest reduced axis advances.
+    let open = order
+        .iter()
+        .skip_while(|axis| !reduced.axes.contains(axis) || count(**axis) <= 1)
+        .filter(|axis| !reduced.axes.contains(axis))
+        .fold(1_u64, |product, axis| product.saturating_mul(count(*axis)));
+    let cells = cells(reduced, tasks);
+    let states = reduced.folds.iter().map(|fold| state_bytes(fold, cells)).fold(0, u64::saturating_add);
+    states.saturating_mul(open).saturating_mul(waiting_states(tasks_of_one))
+}
+
+/// Whether `some` (ascending) stand in `axes` in that order.
+fn is_in_order(axes: &[usize], some: &[usize]) -> bool {
+    let mut wanted = axes.iter().filter(|axis| some.contains(axis));
+    some.iter().all(|axis| wanted.next() == Some(axis))
+}

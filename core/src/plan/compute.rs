@@ -1,0 +1,105 @@
+//! [`Compute`]: what the tasks of a stage evaluate: programs over operands, written, reduced or handed to functions.
+//!
+//! Invariants: a program's inputs are the operands named beside it, in order; the boxes of a written output are the
+//! tasks' own; those of a reduced output are the tasks' without the reduced axes. Made by [`crate::lower`], carried
+//! out by [`crate::exec`].
+
+use crate::block::BlockFunction;
+use crate::sink::Sink;
+use blockwise_kernels::DType;
+use blockwise_kernels::program::Program;
+use blockwise_kernels::reduce::{Reduction, Statistic};
+use std::sync::Arc;
+
+/// What the tasks of a stage evaluate.
+pub(crate) struct Compute {
+    pub(crate) operands: Vec<Operand>,
+    pub(crate) outputs: Vec<Output>,
+}
+
+/// An array as a program's input: one leaf, or several that fill it together.
+pub(crate) struct Operand {
+    /// Positions in [`super::Stage::leaves`].
+    pub(crate) leaves: Vec<usize>,
+    pub(crate) dtype: DType,
+    /// Whether every task finds it in one chunk whose rows are read forwards: then it is used where it lies.
+    pub(crate) direct: bool,
+}
+
+/// What becomes of programs' results.
+pub(crate) enum Output {
+    /// Each output of the program is written to the sink beside it.
+    Written { program: Program, operands: Vec<usize>, sinks: Vec<Arc<dyn Sink>> },
+    /// The outputs are reduced.
+    Reduced(Reduced),
+    /// The outputs of the programs, one each, are handed to a function as whole blocks.
+    Applied(Applied),
+}
+
+/// Reductions over the same axes of what one program gives.
+pub(crate) struct Reduced {
+    /// One output for each fold, of its tile's dtype.
+    pub(crate) program: Program,
+    pub(crate) operands: Vec<usize>,
+    /// The reduced axes of the task array, ascending.
+    pub(crate) axes: Vec<usize>,
+    pub(crate) folds: Vec<Fold>,
+}
+
+/// One reduction and the statistics that are wanted of it.
+pub(crate) struct Fold {
+    pub(crate) reduction: Reduction,
+    /// Sinks whose chunks are the tasks' boxes without the reduced axes.
+    pub(crate) results: Vec<(Statistic, Arc<dyn Sink>)>,
+}
+
+/// A function of whole blocks.
+pub(crate) struct Applied {
+    pub(crate) function: Arc<dyn BlockFunction>,
+    /// One block each: a program of one output and its operands.
+    pub(crate) inputs: Vec<(Program, Vec<usize>)>,
+    /// For every axis of the sinks, the task axis whose chunk index it shares; `None`: it has one chunk.
+    pub(crate) index_axes: Vec<Option<usize>>,
+    pub(crate) sinks: Vec<Arc<dyn Sink>>,
+}
+
+impl Compute {
+    /// The arrays that the stage writes.
+    pub(crate) fn sinks(&self) -> impl Iterator<Item = &Arc<dyn Sink>> {
+        self.outputs.iter().flat_map(|output| -> Box<dyn Iterator<Item = &Arc<dyn Sink>>> {
+            match output {
+                Output::Written { sinks, .. } | Output::Applied(Applied { sinks, .. }) => {
+                    Box::new(sinks.iter())
+                }
+                Output::Reduced(reduced) => {
+                    Box::new(reduced.folds.iter().flat_map(|fold| fold.results.iter().map(|(_, sink)| sink)))
+                }
+            }
+        })
+    }
+
+    /// The one sink whose boxes are the tasks' own, if the stage writes nothing else: then what an earlier run stored
+    /// can be skipped.
+    pub(crate) fn resumable(&self) -> Option<&Arc<dyn Sink>> {
+        match self.outputs.as_slice() {
+            [Output::Written { sinks, .. }] => match sinks.as_slice() {
+                [sink] => Some(sink),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl Reduced {
+    /// Index of the result's chunk that the task at `index` adds to.
+    pub(crate) fn kept(&self, index: &[u64]) -> Vec<u64> {
+        index.iter().enumerate().filter(|(axis, _)| !self.axes.contains(axis)).map(|(_, at)| *at).collect()
+    }
+
+    /// Number of the task among those of its result chunk, in C order, and how many those are.
+    pub(crate) fn place(&self, index: &[u64], counts: &[u64]) -> (u64, u64) {
+        let of_axis = self.axes.iter().filter_map(|axis| Some((*index.get(*axis)?, *counts.get(*axis)?)));
+        of_axis.fold((0, 1), |(number, total), (at, count)| (number * count + at, total * count))
+    }
+}

@@ -1,0 +1,108 @@
+//! Arrays computed end to end: values against plain loops, whatever the chunks, budget and threads.
+
+use blockwise_core::array::{Axes, Index, Reduce};
+use blockwise_core::memory::MemoryArray;
+use blockwise_core::plan::Resources;
+use blockwise_core::{Array, ChunkGrid, DType, Session};
+use ndarray::{Array2, ArrayD, Axis, IxDyn, s};
+use std::sync::Arc;
+
+fn session(budget_bytes: u64, threads: usize) -> Session {
+    Session::new(Resources {
+        budget_bytes,
+        threads,
+        spill_folder: std::env::temp_dir(),
+        spill_limit_bytes: None,
+    })
+}
+
+fn field(shape: (usize, usize), chunk: [u64; 2]) -> (Array2<f64>, Array) {
+    let values = Array2::from_shape_fn(shape, |(i, j)| ((i * 31 + j * 17) % 101) as f64 * 0.37 - 3.0);
+    let grid = ChunkGrid::regular(&[shape.0 as u64, shape.1 as u64], &chunk).unwrap();
+    let source = MemoryArray::from_elements("x", grid, values.as_slice().unwrap()).unwrap();
+    (values, Array::from_source(Arc::new(source)))
+}
+
+#[test]
+fn an_anomaly_is_computed_in_two_reads() {
+    let (values, x) = field((40, 60), [7, 13]);
+    let anomaly = &x - x.mean(0).unwrap();
+    let expected = &values - &values.mean_axis(Axis(0)).unwrap();
+    for (budget, threads) in [(1 << 20, 1), (1 << 20, 3), (60_000, 2)] {
+        let found = session(budget, threads).compute::<f64>(&anomaly).unwrap();
+        let difference = (&found - &expected.clone().into_dyn()).mapv(f64::abs);
+        assert!(difference.iter().all(|d| *d < 1e-12), "budget {budget}");
+    }
+}
+
+#[test]
+fn views_are_folded_into_what_is_read() {
+    let (values, x) = field((40, 60), [7, 13]);
+    let step = |start, stop, step| Index::Slice { start, stop, step };
+    let seen = x.index(&[step(Some(3), None, 2), step(None, None, -3)]).unwrap();
+    let sum = (&seen + x.index(&[step(None, Some(19), 1), step(Some(1), Some(21), 1)]).unwrap())
+        .transpose(..)
+        .unwrap();
+    let expected = (&values.slice(s![3..;2, ..;-3]) + &values.slice(s![..19, 1..21])).reversed_axes();
+    let found = session(1 << 20, 2).compute::<f64>(&sum).unwrap();
+    assert_eq!(found, expected.as_standard_layout().into_owned().into_dyn());
+}
+
+#[test]
+fn results_of_one_source_are_computed_together() {
+    let (values, x) = field((40, 60), [7, 13]);
+    let named = |name, axes: Axes| x.reduce(Reduce::named(name, 0.0).unwrap(), axes, false).unwrap();
+    let arrays = [
+        named("mean", Axes::All),
+        named("std", Axes::All),
+        named("min", Axes::All),
+        named("max", Axes::All),
+        named("mean", 0.into()),
+    ];
+    let session = session(1 << 20, 2);
+    let sinks: Vec<Arc<MemoryArray>> = arrays
+        .iter()
+        .map(|a| Arc::new(MemoryArray::zeros("r", a.dtype(), a.grid().clone()).unwrap()))
+        .collect();
+    let targets: Vec<(Array, Arc<dyn blockwise_core::Sink>)> =
+        arrays.iter().cloned().zip(sinks.iter().map(|s| Arc::clone(s) as _)).collect();
+    let plan = session.plan(&targets).unwrap();
+    assert_eq!(plan.summary().stages.len(), 1, "{}", plan.summary());
+    assert_eq!(plan.summary().sources[0].passes, 1);
+    session.run(&plan).unwrap();
+    let scalar = |n: usize| sinks[n].to_elements::<f64>().unwrap()[0];
+    assert!((scalar(0) - values.mean().unwrap()).abs() < 1e-12);
+    assert!((scalar(1) - values.std(0.0)).abs() < 1e-12);
+    assert_eq!(scalar(2), values.iter().copied().fold(f64::INFINITY, f64::min));
+    assert_eq!(scalar(3), values.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+}
+
+#[test]
+fn bits_do_not_depend_on_threads_or_budget() {
+    let (_, x) = field((90, 64), [4, 9]);
+    let y = ((&x * 1.1).exp().unwrap() / 3.0).sum(..).unwrap();
+    let z = (&x * &x).std(1).unwrap().sum(0).unwrap();
+    let expected: Vec<u64> = [&y, &z].map(|a| a.compute::<f64>().unwrap()[[]].to_bits()).into();
+    for threads in [1, 2, 4] {
+        for budget in [60_000, 200_000, 1 << 24] {
+            let session = session(budget, threads);
+            let found: Vec<u64> = [&y, &z].map(|a| session.compute::<f64>(a).unwrap()[[]].to_bits()).into();
+            assert_eq!(found, expected, "{threads} threads, {budget} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_rechunked_result_goes_through_the_disk_when_it_must() {
+    let (values, x) = field((128, 128), [4, 128]);
+    let cut = (&x + 1.0).rechunk([128, 4]).unwrap();
+    let grid = cut.grid().clone();
+    // 128 KiB of elements, of which the budget holds a third.
+    let session = session(45_000, 1);
+    let sink = Arc::new(MemoryArray::zeros("out", DType::F64, grid).unwrap());
+    let plan = session.plan(&[(cut, Arc::clone(&sink) as _)]).unwrap();
+    assert!(plan.summary().temporary_bytes > 0, "{}", plan.summary());
+    session.run(&plan).unwrap();
+    let found = ArrayD::from_shape_vec(IxDyn(&[128, 128]), sink.to_elements::<f64>().unwrap()).unwrap();
+    assert_eq!(found, (&values + 1.0).into_dyn());
+}
