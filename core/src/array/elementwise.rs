@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(sum.names(), [Some("y".to_owned()), Some("x".to_owned())]);
         assert_eq!((&x * 2).dtype(), DType::U8);
         assert_eq!((&x / 2).dtype(), DType::F64);
-        assert!(x.try_add(&Array::zeros(&[2, 5], DType::F32).unwrap()).is_err());
+        assert!(x.try_add(Array::zeros(&[2, 5], DType::F32).unwrap()).is_err());
         assert!(x.try_add(300).is_err(), "300 is no uint8");
     }
 }
