@@ -28,7 +28,7 @@ fn an_anomaly_is_computed_in_two_reads() {
     let (values, x) = field((40, 60), [7, 13]);
     let anomaly = &x - x.mean(0).unwrap();
     let expected = &values - &values.mean_axis(Axis(0)).unwrap();
-    for (budget, threads) in [(1 << 20, 1), (1 << 20, 3), (60_000, 2)] {
+    for (budget, threads) in [(1 << 20, 1), (1 << 20, 3), (70_000, 2)] {
         let found = session(budget, threads).compute::<f64>(&anomaly).unwrap();
         let difference = (&found - &expected.clone().into_dyn()).mapv(f64::abs);
         assert!(difference.iter().all(|d| *d < 1e-12), "budget {budget}");
