@@ -18,6 +18,7 @@ pub mod lines;
 pub mod order;
 pub mod program;
 pub mod promote;
+pub mod random;
 pub mod reduce;
 pub mod scalar;
 pub mod scan;

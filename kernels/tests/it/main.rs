@@ -7,6 +7,7 @@ mod oracle;
 mod order;
 mod program;
 mod promote;
+mod random;
 mod reduce;
 mod scan;
 mod shuffle;

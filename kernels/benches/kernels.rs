@@ -1,8 +1,9 @@
-//! Medians, quantiles, sorts and scans of many lines, in million values per second and thread.
+//! Medians, quantiles, sorts and scans of many lines, random numbers: in million values per second and thread.
 //!
-//! `cargo bench -p blockwise-kernels --bench order` prints the table; words after `--` choose rows.
+//! `cargo bench -p blockwise-kernels --bench kernels` prints the table; words after `--` choose rows.
 
 use blockwise_kernels::order::{Quantile, QuantileMethod, argsort, sort};
+use blockwise_kernels::random::{Distribution, Random};
 use blockwise_kernels::scan::{Scan, ScanOp};
 use blockwise_kernels::{Buffer, DType, cast};
 use std::hint::black_box;
@@ -37,9 +38,36 @@ fn value(kind: &str, seed: u64) -> f64 {
     }
 }
 
+fn randoms(wanted: &dyn Fn(&str) -> bool) -> Result<(), Box<dyn std::error::Error>> {
+    const COUNT: usize = 4 << 20;
+    let mut out = Buffer::zeroed(COUNT * 8);
+    for (name, distribution) in [
+        ("bits", Distribution::Bits),
+        ("uniform", Distribution::Uniform { low: 0.0, high: 1.0 }),
+        ("integers", Distribution::Integers { low: 0, count: 100 }),
+        ("normal", Distribution::Normal { mean: 0.0, deviation: 1.0 }),
+        ("exponential", Distribution::Exponential { scale: 1.0 }),
+        ("gamma", Distribution::Gamma { shape: 2.5, scale: 1.0 }),
+        ("poisson 3", Distribution::Poisson { mean: 3.0 }),
+        ("poisson 100", Distribution::Poisson { mean: 100.0 }),
+        ("binomial", Distribution::Binomial { trials: 1000, probability: 0.3 }),
+    ] {
+        if wanted(&format!("random {name}")) {
+            let random = Random::new(distribution, distribution.dtype(), 1, 0)?;
+            let bytes = COUNT * distribution.dtype().size();
+            let secs = best_secs(|| {
+                random.fill(&[COUNT], &[0], &[COUNT], black_box(&mut out[..bytes])).unwrap_or_default();
+            });
+            println!("random {name:<37} {:>7.0} M/s", COUNT as f64 / secs / 1e6);
+        }
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wanted = |row: &str| words.iter().all(|word| row.contains(word.as_str()));
+    randoms(&wanted)?;
     let count = LEN * LINES;
     for dtype in [DType::F32, DType::F64, DType::I16] {
         for kind in ["kelvin", "anomaly", "rain", "whole"] {
