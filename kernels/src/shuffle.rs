@@ -2,7 +2,12 @@
 //! bytes, and so on, so that a compressor sees alike bytes side by side.
 //!
 //! Invariant: `unshuffle(shuffle(x)) == x` for any length and item size; the bytes of an incomplete last item stay
-//! behind the planes, as they are. Called by io's filter pipeline.
+//! behind the planes, as they are. Loops over items of 2, 4 and 8 bytes are compiled for each instruction set; they
+//! work on whole numbers and zipped slices alone, for what is left to closures or indices may not become vector code.
+//! Called by io's codecs and core's spill files.
+
+use crate::simd::InstructionSet;
+use pulp::NullaryFnOnce;
 
 /// The two slices of a shuffle differ in length. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,9 +37,9 @@ pub struct ShuffleError {
 pub fn shuffle(dst: &mut [u8], src: &[u8], item_bytes: usize) -> Result<(), ShuffleError> {
     let Some(count) = planes(dst, src, item_bytes)? else { return Ok(()) };
     match item_bytes {
-        2 => shuffle_items(dst, src, count, |item| u16::from_le_bytes(item).into()),
-        4 => shuffle_items(dst, src, count, u32::from_le_bytes),
-        8 => shuffle_words(dst, src, count),
+        2 => InstructionSet::best().run(Shuffle::<2> { dst, src, count }),
+        4 => InstructionSet::best().run(Shuffle::<4> { dst, src, count }),
+        8 => InstructionSet::best().run(Shuffle::<8> { dst, src, count }),
         _ => {
             let blocks = (0..count).step_by(BLOCK_ITEMS);
             for first in blocks {
@@ -58,9 +63,9 @@ pub fn shuffle(dst: &mut [u8], src: &[u8], item_bytes: usize) -> Result<(), Shuf
 pub fn unshuffle(dst: &mut [u8], src: &[u8], item_bytes: usize) -> Result<(), ShuffleError> {
     let Some(count) = planes(dst, src, item_bytes)? else { return Ok(()) };
     match item_bytes {
-        2 => unshuffle_items::<2>(dst, src, count),
-        4 => unshuffle_items::<4>(dst, src, count),
-        8 => unshuffle_words(dst, src, count),
+        2 => InstructionSet::best().run(Unshuffle::<2> { dst, src, count }),
+        4 => InstructionSet::best().run(Unshuffle::<4> { dst, src, count }),
+        8 => InstructionSet::best().run(Unshuffle::<8> { dst, src, count }),
         _ => {
             for first in (0..count).step_by(BLOCK_ITEMS) {
                 let end = count.min(first + BLOCK_ITEMS);
@@ -91,86 +96,101 @@ fn planes(dst: &mut [u8], src: &[u8], item_bytes: usize) -> Result<Option<usize>
 }
 
 /// The first `count * N` bytes as `N` planes.
+#[inline(always)]
 fn split<const N: usize>(bytes: &[u8], count: usize) -> [&[u8]; N] {
     let mut planes = bytes.chunks_exact(count);
     std::array::from_fn(|_| planes.next().unwrap_or_default())
 }
 
+#[inline(always)]
 fn split_mut<const N: usize>(bytes: &mut [u8], count: usize) -> [&mut [u8]; N] {
     let mut planes = bytes.chunks_exact_mut(count);
     std::array::from_fn(|_| planes.next().unwrap_or_default())
 }
 
-/// `word` gives an item as a number: shifts of contiguous loads become vector code, picks of every Nth byte do not.
-#[inline(always)]
-fn shuffle_items<const N: usize>(dst: &mut [u8], src: &[u8], count: usize, word: impl Fn([u8; N]) -> u32) {
-    let items = &src.as_chunks::<N>().0[..count];
-    let mut planes = split_mut::<N>(dst, count);
-    for (block, items) in items.chunks(BLOCK_ITEMS).enumerate() {
-        for (byte, plane) in planes.iter_mut().enumerate() {
-            let plane = &mut plane[block * BLOCK_ITEMS..][..items.len()];
-            for (to, item) in plane.iter_mut().zip(items) {
-                *to = (word(*item) >> (8 * byte)) as u8;
+/// The first `count` items of `N` bytes into planes.
+struct Shuffle<'a, const N: usize> {
+    dst: &'a mut [u8],
+    src: &'a [u8],
+    count: usize,
+}
+
+/// The first `count` items of `N` bytes out of planes.
+struct Unshuffle<'a, const N: usize> {
+    dst: &'a mut [u8],
+    src: &'a [u8],
+    count: usize,
+}
+
+/// Shifts of contiguous loads become vector code, picks of every Nth byte do not; hence items as numbers.
+macro_rules! shuffle_numbers {
+    ($bytes:literal, $number:ty) => {
+        impl NullaryFnOnce for Shuffle<'_, $bytes> {
+            type Output = ();
+
+            #[inline(always)]
+            fn call(self) {
+                let items = &self.src.as_chunks::<$bytes>().0[..self.count];
+                let mut planes = split_mut::<$bytes>(self.dst, self.count);
+                for (block, items) in items.chunks(BLOCK_ITEMS).enumerate() {
+                    for (byte, plane) in planes.iter_mut().enumerate() {
+                        let plane = &mut plane[block * BLOCK_ITEMS..][..items.len()];
+                        for (to, item) in plane.iter_mut().zip(items) {
+                            *to = (<$number>::from_le_bytes(*item) >> (8 * byte)) as u8;
+                        }
+                    }
+                }
             }
         }
-    }
+    };
 }
+shuffle_numbers!(2, u16);
+shuffle_numbers!(4, u32);
+shuffle_numbers!(8, u64);
 
-fn unshuffle_items<const N: usize>(dst: &mut [u8], src: &[u8], count: usize) {
-    let items = &mut dst.as_chunks_mut::<N>().0[..count];
-    let planes = split::<N>(src, count).map(|plane| &plane[..count]);
-    for (i, item) in items.iter_mut().enumerate() {
-        *item = std::array::from_fn(|byte| planes[byte][i]);
-    }
-}
+impl NullaryFnOnce for Unshuffle<'_, 2> {
+    type Output = ();
 
-fn shuffle_words(dst: &mut [u8], src: &[u8], count: usize) {
-    let (groups, rest) = src[..count * 8].as_chunks::<64>();
-    let mut planes = split_mut::<8>(dst, count);
-    for (group, items) in groups.iter().enumerate() {
-        let rows = transposed(load(items));
-        for (plane, row) in planes.iter_mut().zip(rows) {
-            plane[group * 8..group * 8 + 8].copy_from_slice(&row.to_le_bytes());
-        }
-    }
-    for (i, item) in rest.as_chunks::<8>().0.iter().enumerate() {
-        for (plane, byte) in planes.iter_mut().zip(item) {
-            plane[groups.len() * 8 + i] = *byte;
+    #[inline(always)]
+    fn call(self) {
+        let items = &mut self.dst.as_chunks_mut::<2>().0[..self.count];
+        let [a, b] = split(self.src, self.count);
+        for ((item, a), b) in items.iter_mut().zip(a).zip(b) {
+            *item = u16::from_le_bytes([*a, *b]).to_le_bytes();
         }
     }
 }
 
-fn unshuffle_words(dst: &mut [u8], src: &[u8], count: usize) {
-    let planes = split::<8>(src, count).map(|plane| plane.as_chunks::<8>());
-    let (groups, rest) = dst[..count * 8].as_chunks_mut::<64>();
-    for (group, items) in groups.iter_mut().enumerate() {
-        let rows = transposed(planes.map(|(words, _)| u64::from_le_bytes(words[group])));
-        for (item, row) in items.as_chunks_mut::<8>().0.iter_mut().zip(rows) {
-            *item = row.to_le_bytes();
+impl NullaryFnOnce for Unshuffle<'_, 4> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let items = &mut self.dst.as_chunks_mut::<4>().0[..self.count];
+        let [a, b, c, d] = split(self.src, self.count);
+        for ((((item, a), b), c), d) in items.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            *item = number(*a, *b, *c, *d).to_le_bytes();
         }
     }
-    for (i, item) in rest.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-        *item = planes.map(|(_, rest)| rest[i]);
+}
+
+impl NullaryFnOnce for Unshuffle<'_, 8> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let items = &mut self.dst.as_chunks_mut::<8>().0[..self.count];
+        let [a, b, c, d, e, f, g, h] = split(self.src, self.count);
+        let low = a.iter().zip(b).zip(c).zip(d);
+        let high = e.iter().zip(f).zip(g).zip(h);
+        for ((item, (((a, b), c), d)), (((e, f), g), h)) in items.iter_mut().zip(low).zip(high) {
+            let (low, high) = (number(*a, *b, *c, *d), number(*e, *f, *g, *h));
+            *item = (u64::from(low) | u64::from(high) << 32).to_le_bytes();
+        }
     }
 }
 
-fn load(bytes: &[u8; 64]) -> [u64; 8] {
-    let mut words = bytes.as_chunks::<8>().0.iter();
-    std::array::from_fn(|_| words.next().map_or(0, |word| u64::from_le_bytes(*word)))
-}
-
-/// The transpose of an 8 by 8 matrix of bytes, a row a word (Hacker's Delight, 7-3, one level up: bytes for bits).
 #[inline(always)]
-fn transposed(mut rows: [u64; 8]) -> [u64; 8] {
-    for (distance, mask) in
-        [(4, 0x0000_0000_FFFF_FFFF), (2, 0x0000_FFFF_0000_FFFF), (1, 0x00FF_00FF_00FF_00FF_u64)]
-    {
-        let bits = 8 * distance as u32;
-        for i in (0..8).filter(|i| i & distance == 0) {
-            let (low, high) = (rows[i], rows[i + distance]);
-            rows[i] = (low & mask) | ((high & mask) << bits);
-            rows[i + distance] = ((low >> bits) & mask) | (high & !mask);
-        }
-    }
-    rows
+fn number(a: u8, b: u8, c: u8, d: u8) -> u32 {
+    u32::from(a) | u32::from(b) << 8 | u32::from(c) << 16 | u32::from(d) << 24
 }
