@@ -15,6 +15,8 @@ const NAME: &str = "zstd";
 struct Encoder {
     level: i32,
     checksum: bool,
+    /// The highest level the context was used with: it holds the memory of that.
+    highest: i32,
     compressor: Compressor<'static>,
 }
 
@@ -25,6 +27,9 @@ thread_local! {
 
 /// Levels above this keep no context with the thread: it would be of tens to hundreds of megabytes.
 const KEPT_LEVEL: i32 = 9;
+/// A context is used for lower levels down to this distance, which blosc's trials stay within; for lower ones it holds
+/// more than they say they need, and a fresh one is made.
+const MOST_LEVELS_DOWN: i32 = 2;
 
 pub(super) fn decode_into(input: &[u8], output: &mut [u8]) -> Result<usize, CodecError> {
     if input.is_empty() {
@@ -55,14 +60,19 @@ pub(super) fn encode_into(
 ) -> Result<usize, CodecError> {
     ENCODER.with_borrow_mut(|slot| {
         let encoder = match slot.take() {
-            Some(encoder) if encoder.level == level && encoder.checksum == checksum => encoder,
+            Some(encoder) if level >= encoder.highest - MOST_LEVELS_DOWN => encoder,
             _ => {
-                let mut compressor = Compressor::new(level).map_err(failed)?;
-                compressor.set_parameter(CParameter::ChecksumFlag(checksum)).map_err(failed)?;
-                Encoder { level, checksum, compressor }
+                let compressor = Compressor::new(level).map_err(failed)?;
+                Encoder { level, checksum: false, highest: level, compressor }
             }
         };
         let encoder = slot.insert(encoder);
+        if encoder.level != level || encoder.checksum != checksum {
+            encoder.compressor.set_parameter(CParameter::CompressionLevel(level)).map_err(failed)?;
+            encoder.compressor.set_parameter(CParameter::ChecksumFlag(checksum)).map_err(failed)?;
+            (encoder.level, encoder.checksum, encoder.highest) =
+                (level, checksum, encoder.highest.max(level));
+        }
         let len = encoder.compressor.compress_to_buffer(input, output).map_err(failed);
         if level > KEPT_LEVEL {
             *slot = None;
