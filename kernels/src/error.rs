@@ -53,6 +53,16 @@ pub enum KernelError {
         /// What would do.
         wanted: &'static str,
     },
+    /// A name means nothing.
+    #[error("there is no {what} '{name}'; use one of {known}")]
+    Name {
+        /// What it should name.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: &'static str,
+    },
     /// A box does not lie in its array.
     #[error("the box of {shape:?} at {origin:?} does not lie in an array of {full:?}")]
     Region {

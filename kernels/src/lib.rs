@@ -14,6 +14,7 @@ pub mod cast;
 pub mod dtype;
 pub mod error;
 pub mod function;
+pub mod gather;
 pub mod lines;
 pub mod order;
 pub mod program;

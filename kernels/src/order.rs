@@ -20,7 +20,7 @@ mod sort;
 mod top;
 mod unique;
 
-pub use method::{QuantileMethod, UnknownMethod};
+pub use method::QuantileMethod;
 pub use quantile::Quantile;
 pub use search::{Side, search_sorted};
 pub use sort::{argsort, sort, sort_scratch_bytes};

@@ -2,6 +2,7 @@
 //!
 //! Invariant: ranks are those of NumPy 2 in every bit of the share. Called by [`super::quantile`].
 
+use crate::KernelError;
 use std::str::FromStr;
 
 /// How a quantile that falls between two elements is made of them: NumPy's `method`.
@@ -51,21 +52,16 @@ const METHODS: [(&str, QuantileMethod); 13] = [
     ("nearest", QuantileMethod::Nearest),
 ];
 
-/// No method of quantiles has this name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "there is no quantile method '{name}'; use linear, lower, higher, midpoint, nearest, or another of NumPy's"
-)]
-pub struct UnknownMethod {
-    /// The name.
-    pub name: String,
-}
-
 impl FromStr for QuantileMethod {
-    type Err = UnknownMethod;
-    fn from_str(name: &str) -> Result<Self, UnknownMethod> {
+    type Err = KernelError;
+    /// NumPy's names.
+    fn from_str(name: &str) -> Result<Self, KernelError> {
         let found = METHODS.iter().find(|(known, _)| *known == name);
-        found.map(|(_, method)| *method).ok_or_else(|| UnknownMethod { name: name.to_owned() })
+        found.map(|(_, method)| *method).ok_or_else(|| KernelError::Name {
+            what: "quantile method",
+            name: name.to_owned(),
+            known: "linear, lower, higher, midpoint, nearest, or another of NumPy's",
+        })
     }
 }
 
