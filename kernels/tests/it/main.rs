@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside of test functions")]
 
 mod cast;
+mod exact;
 mod gather;
 mod oracle;
 mod order;

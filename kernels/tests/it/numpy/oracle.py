@@ -6,6 +6,7 @@ hexadecimal, or `refused` where NumPy raises (`value` if only the values are the
 those of the input as float64 or complex128), `along NAME %I SHAPE AXIS [PARAMETER...]`. bfloat16 comes from ml_dtypes; without it those cases say `unknown`.
 """
 
+import math
 import sys
 import warnings
 
@@ -65,6 +66,8 @@ def along(name, x, shape, axis, *parameters):
             return np.stack([single(x, part) for part in q])
         # Quantiles of float64, of the dtype that those of the input have.
         return np.stack([single(x.astype("float64"), part) for part in q]).astype(single(x, q[0]).dtype)
+    if name == "fsum":
+        return np.apply_along_axis(lambda line: np.asarray(math.fsum(line.astype("float64"))), axis, x).astype(x.dtype)
     if name == "pad":
         mode, before, after = parameters
         return np.pad(x, [(int(before), int(after)) if at == axis else (0, 0) for at in range(x.ndim)], mode)
