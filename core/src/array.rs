@@ -9,8 +9,10 @@
 mod axes;
 mod block;
 mod chunks;
+mod create;
 mod elementwise;
 mod index;
+mod join;
 mod reduce;
 mod shape;
 
@@ -21,6 +23,8 @@ pub use chunks::{AxisChunks, Chunks};
 pub(crate) use elementwise::Call;
 pub use elementwise::Operand;
 pub use index::Index;
+pub use join::PadMode;
+pub(crate) use join::Part;
 pub use reduce::Reduce;
 pub(crate) use reduce::Reduced;
 
@@ -68,6 +72,8 @@ pub(crate) enum Kind {
     Cast { input: Array },
     /// An elementwise function.
     Call(Call),
+    /// Other arrays side by side.
+    Join(Vec<Part>),
     /// A reduction.
     Reduce(Reduced),
     /// One of the results of a function of whole blocks.

@@ -13,6 +13,7 @@ pub mod chunk;
 pub mod context;
 pub mod error;
 pub mod exec;
+mod generate;
 pub mod grid;
 mod lower;
 pub mod machine;

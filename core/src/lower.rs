@@ -114,8 +114,12 @@ impl Lowering<'_> {
         while let Some((read, widest)) = draft.widest_input(&refused)? {
             let tasks = refused.stage.tasks.clone();
             let array = read.seen;
-            let source: Arc<dyn Source> = if read.view.is_identity() {
-                read.source
+            let as_it_is = match read.pieces.as_slice() {
+                [piece] if piece.window.is_none() && piece.view.is_identity() => Some(&piece.source),
+                _ => None,
+            };
+            let source: Arc<dyn Source> = if let Some(source) = as_it_is {
+                Arc::clone(source)
             } else {
                 let seen = self.on_disk("input as it is seen", array.dtype(), array.grid());
                 let first = Job::Write {

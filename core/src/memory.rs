@@ -11,7 +11,7 @@ use crate::region::{Region, byte_count};
 use crate::sink::Sink;
 use crate::source::Source;
 use blockwise_kernels::strided::copy_region;
-use blockwise_kernels::{DType, Element};
+use blockwise_kernels::{DType, Element, Scalar};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// An array in memory. Reading and writing any box costs a copy of it.
@@ -116,6 +116,44 @@ impl MemoryArray {
 enum Direction<'a> {
     Out(&'a mut [u8]),
     In(&'a [u8]),
+}
+
+/// The same value everywhere, as a source.
+#[derive(Debug)]
+pub(crate) struct Filled {
+    value: Scalar,
+    grid: ChunkGrid,
+}
+
+impl Filled {
+    pub(crate) const fn new(value: Scalar, grid: ChunkGrid) -> Self {
+        Self { value, grid }
+    }
+}
+
+impl Source for Filled {
+    fn label(&self) -> &str {
+        "a constant"
+    }
+
+    fn dtype(&self) -> DType {
+        self.value.dtype()
+    }
+
+    fn grid(&self) -> &ChunkGrid {
+        &self.grid
+    }
+
+    fn read_scratch_bytes(&self) -> u64 {
+        0
+    }
+
+    fn read(&self, index: &[u64], cx: &TaskContext<'_>) -> Result<Chunk> {
+        let mut chunk = Chunk::uninit(self.dtype(), self.grid.region(index)?.shape(), cx.pool())?;
+        let value = self.value.bytes();
+        chunk.bytes_mut().chunks_exact_mut(value.len().max(1)).for_each(|item| item.copy_from_slice(value));
+        Ok(chunk)
+    }
 }
 
 impl Source for MemoryArray {

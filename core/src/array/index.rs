@@ -192,7 +192,7 @@ fn selected_grid(axis: &AxisGrid, selection: Selection) -> Result<AxisGrid> {
 }
 
 /// Joins slivers that large steps leave, so that no chunk is much smaller than the largest.
-fn merged(lengths: Vec<u64>) -> Vec<u64> {
+pub(super) fn merged(lengths: Vec<u64>) -> Vec<u64> {
     let most = lengths.iter().copied().max().unwrap_or(1);
     let mut joined: Vec<u64> = Vec::with_capacity(lengths.len());
     for length in lengths {

@@ -3,31 +3,51 @@
 //! Invariant: the value of an array is built for the positions of the task array: every view on the way is folded into
 //! the operands below. Called by [`super::stage`].
 
-use super::outputs::{BarrierKey, Outputs, barrier_key};
+use super::outputs::{BarrierKey, Outputs, barrier_key, is_stored, stored_key};
 use crate::array::{Array, Call, Kind, Operand};
 use crate::error::{Error, Result};
+use crate::memory::Filled;
+use crate::plan::Window;
 use crate::source::Source;
 use crate::view::{AxisView, View};
 use blockwise_kernels::program::{Argument, Builder, Program, Value};
 use blockwise_kernels::{DType, Scalar};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// What a program reads: a stored array through a view, and how far beyond the task's box.
+/// A stored array through a view, in a window of the task array.
+#[derive(Clone)]
+pub(super) struct Piece {
+    pub(super) source: Arc<dyn Source>,
+    /// From positions of the window, or of the task array if there is none.
+    pub(super) view: View,
+    pub(super) window: Option<Window>,
+}
+
+impl Piece {
+    fn is(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(Arc::as_ptr(&self.source), Arc::as_ptr(&other.source))
+            && self.view == other.view
+            && self.window == other.window
+    }
+}
+
+/// What a program reads: pieces that fill the task array together, and how far beyond the task's box.
 #[derive(Clone)]
 pub(super) struct Read {
-    pub(super) source: Arc<dyn Source>,
-    pub(super) view: View,
+    pub(super) pieces: Vec<Piece>,
+    pub(super) dtype: DType,
     pub(super) reach: Vec<(u64, u64)>,
     /// The array that is read, as it is seen: to make it anew, cut otherwise.
     pub(super) seen: Array,
 }
 
 impl Read {
-    fn is(&self, source: &Arc<dyn Source>, view: &View, reach: &[(u64, u64)]) -> bool {
-        std::ptr::addr_eq(Arc::as_ptr(&self.source), Arc::as_ptr(source))
-            && self.view == *view
-            && self.reach == reach
+    fn is(&self, other: &Self) -> bool {
+        self.reach == other.reach
+            && self.pieces.len() == other.pieces.len()
+            && self.pieces.iter().zip(&other.pieces).all(|(a, b)| a.is(b))
     }
 }
 
@@ -39,7 +59,7 @@ pub(super) struct Reads {
 
 impl Reads {
     fn position(&mut self, read: Read) -> usize {
-        let found = self.all.iter().position(|known| known.is(&read.source, &read.view, &read.reach));
+        let found = self.all.iter().position(|known| known.is(&read));
         found.unwrap_or_else(|| {
             self.all.push(read);
             self.all.len() - 1
@@ -90,7 +110,7 @@ impl<'a> Expression<'a> {
             return Ok(*value);
         }
         let value = match &array.node().kind {
-            Kind::Source(source) => self.read(Arc::clone(source), view, array, outer)?,
+            Kind::Source(_) | Kind::Join(_) => self.read(view, array, outer)?,
             Kind::Constant(scalar) => self.constant(*scalar),
             Kind::View { input, view: inner } => self.value(input, &inner.below(view), outer)?,
             Kind::Rechunk { input } => self.value(input, view, outer)?,
@@ -99,11 +119,7 @@ impl<'a> Expression<'a> {
                 self.builder.cast(from, array.dtype())?
             }
             Kind::Call(call) => self.call(call, view, outer)?,
-            Kind::Reduce(_) | Kind::Block { .. } => {
-                let key = barrier_key(array).ok_or_else(|| absent(array))?;
-                let temporary = self.temporary(key, array)?;
-                self.read(temporary, view, array, outer)?
-            }
+            Kind::Reduce(_) | Kind::Block { .. } => self.read(view, array, outer)?,
         };
         self.known.insert(key, value);
         Ok(value)
@@ -112,6 +128,40 @@ impl<'a> Expression<'a> {
     fn temporary(&self, key: BarrierKey, array: &Array) -> Result<Arc<dyn Source>> {
         let temporary = self.outputs.temporary(key).ok_or_else(|| absent(array))?;
         Ok(Arc::clone(temporary) as Arc<dyn Source>)
+    }
+
+    /// Adds the pieces of what `array` shows through `view` in `window`, a box of the task array.
+    fn pieces(
+        &self,
+        array: &Array,
+        view: &View,
+        window: &[Range<u64>],
+        whole: &[u64],
+        found: &mut Vec<Piece>,
+    ) -> Result<()> {
+        let source = match &array.node().kind {
+            Kind::Source(source) => Arc::clone(source),
+            Kind::Constant(value) => Arc::new(Filled::new(*value, array.grid().clone())),
+            Kind::View { input, view: inner } if is_stored(input) => {
+                return self.pieces(input, &inner.below(view), window, whole, found);
+            }
+            Kind::Rechunk { input } if is_stored(input) => {
+                return self.pieces(input, view, window, whole, found);
+            }
+            Kind::Join(parts) => {
+                for part in parts {
+                    if let Some((view, window)) = part.within(view, window) {
+                        self.pieces(&part.array, &view, &window, whole, found)?;
+                    }
+                }
+                return Ok(());
+            }
+            _ => self.temporary(barrier_key(array).unwrap_or_else(|| stored_key(array)), array)?,
+        };
+        let is_all = window.iter().zip(whole).all(|(range, extent)| *range == (0..*extent));
+        let window = (!is_all).then(|| Window { ranges: window.to_vec() });
+        found.push(Piece { source, view: view.clone(), window });
+        Ok(())
     }
 
     fn call(&mut self, call: &Call, view: &View, outer: &Array) -> Result<Value> {
@@ -130,10 +180,14 @@ impl<'a> Expression<'a> {
         self.builder.constant(scalar)
     }
 
-    fn read(&mut self, source: Arc<dyn Source>, view: &View, array: &Array, outer: &Array) -> Result<Value> {
-        let dtype = source.dtype();
+    fn read(&mut self, view: &View, array: &Array, outer: &Array) -> Result<Value> {
+        let dtype = array.dtype();
+        let whole = outer.shape();
+        let window: Vec<Range<u64>> = whole.iter().map(|extent| 0..*extent).collect();
+        let mut pieces = Vec::new();
+        self.pieces(array, view, &window, &whole, &mut pieces)?;
         let seen = array.seen_through(view, outer)?;
-        let read = Read { source, view: view.clone(), reach: self.reach.to_vec(), seen };
+        let read = Read { pieces, dtype, reach: self.reach.to_vec(), seen };
         let position = self.reads.position(read);
         if let Some(at) = self.operands.iter().position(|known| *known == position)
             && let Some(value) = self.inputs.get(at)

@@ -54,6 +54,20 @@ pub(super) struct Outputs {
     temporaries: HashMap<BarrierKey, Arc<Temporary>>,
 }
 
+/// The key of an array that is stored though it is no barrier of its own.
+pub(super) fn stored_key(array: &Array) -> BarrierKey {
+    (std::ptr::from_ref(array.node()).cast(), usize::MAX)
+}
+
+/// Whether what an array shows lies in storage or in the result of a barrier, so that it can be read in pieces.
+pub(super) fn is_stored(array: &Array) -> bool {
+    match &array.node().kind {
+        Kind::Source(_) | Kind::Constant(_) | Kind::Join(_) | Kind::Reduce(_) | Kind::Block { .. } => true,
+        Kind::View { input, .. } | Kind::Rechunk { input } => is_stored(input),
+        Kind::Cast { .. } | Kind::Call(_) => false,
+    }
+}
+
 /// The key of a barrier; `None` if the array is none.
 pub(super) fn barrier_key(array: &Array) -> Option<BarrierKey> {
     match &array.node().kind {
@@ -65,7 +79,7 @@ pub(super) fn barrier_key(array: &Array) -> Option<BarrierKey> {
 
 impl Outputs {
     pub(super) fn of(targets: &[Target], held_bytes: u64, resources: &Resources) -> Result<Self> {
-        let mut walk = Walk { levels: HashMap::new(), barriers: Vec::new(), read: HashMap::new() };
+        let mut walk = Walk::default();
         let mut writes: Vec<(usize, Job)> = Vec::new();
         let mut direct: HashMap<BarrierKey, Vec<Arc<dyn Sink>>> = HashMap::new();
         for Target { array, sink } in targets {
@@ -105,6 +119,14 @@ impl Outputs {
             temporaries.insert(key, Arc::new(temporary));
         }
         let mut jobs = writes;
+        for (level, array) in walk.stored {
+            let opens: Vec<Arc<Temporary>> =
+                temporaries.get(&stored_key(&array)).cloned().into_iter().collect();
+            for temporary in opens {
+                let sink = Arc::clone(&temporary) as Arc<dyn Sink>;
+                jobs.push((level, Job::Write { array: array.clone(), sink, opens: vec![temporary] }));
+            }
+        }
         for (level, array) in walk.barriers {
             jobs.push((level, barrier_job(&array, &temporaries, &mut direct, resources)));
         }
@@ -183,12 +205,15 @@ fn fan_out(first: Arc<dyn Sink>, others: Vec<Arc<dyn Sink>>) -> Arc<dyn Sink> {
     Arc::new(crate::adapt::Several::new(first, others))
 }
 
+#[derive(Default)]
 struct Walk {
     /// The level at which an array can be evaluated.
     levels: HashMap<*const (), usize>,
     /// Barriers with the level of their stage; one entry for all outputs of a function.
     barriers: Vec<(usize, Array)>,
-    /// Barriers that something reads.
+    /// Parts of joined arrays that are computed, with the level of their stage: they are stored first.
+    stored: Vec<(usize, Array)>,
+    /// Barriers and stored parts that something reads.
     read: HashMap<BarrierKey, Array>,
 }
 
@@ -210,6 +235,7 @@ impl Walk {
                 })
                 .max()
                 .unwrap_or(0),
+            Kind::Join(parts) => parts.iter().map(|part| self.part(&part.array)).max().unwrap_or(0),
             Kind::Reduce(Reduced { input, .. }) => {
                 let level = self.input(input);
                 self.barriers.push((level, array.clone()));
@@ -229,6 +255,18 @@ impl Walk {
         };
         self.levels.insert(address, level);
         level
+    }
+
+    /// The level from which a part of a joined array can be read in pieces.
+    fn part(&mut self, array: &Array) -> usize {
+        let level = self.input(array);
+        if is_stored(array) {
+            return level;
+        }
+        if self.read.insert(stored_key(array), array.clone()).is_none() {
+            self.stored.push((level, array.clone()));
+        }
+        level + 1
     }
 
     /// The level of something that is read.

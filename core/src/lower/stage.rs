@@ -3,12 +3,13 @@
 //! Invariant: bytes are upper bounds over all tasks, so that what is planned to fit does. Called by
 //! [`super::plan_arrays`].
 
-use super::expression::{Expression, Read, Reads};
+use super::expression::{Expression, Piece, Read, Reads};
 use super::outputs::{Job, Outputs};
 use crate::array::{Array, Kind};
 use crate::error::{Error, Result, human_bytes};
 use crate::exec::fold::waiting_states;
 use crate::grid::{AxisGrid, ChunkGrid};
+use crate::plan::recut_for;
 use crate::plan::sweep::{Holding, SeenAxis, Sweep};
 use crate::plan::{
     Applied, Compute, Fold, Leaf, Operand, Output, Reduced, Resources, Stage, StageInput, StageWork,
@@ -68,10 +69,10 @@ struct FoldDraft {
     results: Vec<(Statistic, Arc<dyn Sink>)>,
 }
 
-/// An input in the making, with the reads that share it.
+/// An input in the making, with the pieces of reads that share it: read, piece.
 struct InputDraft {
     source: Arc<dyn Source>,
-    reads: Vec<usize>,
+    pieces: Vec<(usize, usize)>,
 }
 
 impl<'a> StageDraft<'a> {
@@ -139,18 +140,24 @@ impl<'a> StageDraft<'a> {
         let (mut leaves, mut operands) = (Vec::new(), Vec::new());
         let mut gathered_bytes = 0_u64;
         for (position, read) in reads.iter().enumerate() {
-            let input = inputs.iter().position(|input| input.reads.contains(&position)).unwrap_or(0);
-            leaves.push(Leaf { reach: read.reach.clone(), ..Leaf::through(input, read.view.clone()) });
+            let first = leaves.len();
+            for (number, piece) in read.pieces.iter().enumerate() {
+                let input = inputs.iter().position(|input| input.pieces.contains(&(position, number)));
+                leaves.push(Leaf {
+                    input: input.unwrap_or(0),
+                    view: piece.view.clone(),
+                    window: piece.window.clone(),
+                    reach: read.reach.clone(),
+                });
+            }
             let direct = is_direct(read, &tasks);
-            let dtype = read.source.dtype();
             if !direct {
                 gathered_bytes =
-                    gathered_bytes.saturating_add(reached_bytes(&tasks, &read.reach, dtype.size()));
+                    gathered_bytes.saturating_add(reached_bytes(&tasks, &read.reach, read.dtype.size()));
             }
-            operands.push(Operand { leaves: vec![position], dtype, direct });
+            operands.push(Operand { leaves: (first..leaves.len()).collect(), dtype: read.dtype, direct });
         }
-        let holdings: Vec<(Holding, u64)> =
-            inputs.iter().map(|input| holding(input, &reads, &tasks, &commit)).collect();
+        let holdings = holdings(&inputs, &reads, &tasks, &commit);
         let held = |axes: &[usize]| {
             holdings.iter().fold(0_u64, |sum, (holding, item_bytes)| {
                 sum.saturating_add(holding.held_elements(axes).saturating_mul(*item_bytes))
@@ -264,8 +271,20 @@ impl<'a> StageDraft<'a> {
         let mut reads = reads.all;
         for (position, array) in &self.replaced {
             if let Some(read) = reads.get_mut(*position) {
-                read.source = Arc::clone(array) as Arc<dyn Source>;
-                read.view = View::identity(tasks.rank());
+                let (source, view) = (Arc::clone(array) as Arc<dyn Source>, View::identity(tasks.rank()));
+                read.pieces = vec![Piece { source, view, window: None }];
+            }
+        }
+        // What serves any box serves those of the tasks.
+        for read in &mut reads {
+            if let [piece] = read.pieces.as_mut_slice()
+                && piece.window.is_none()
+                && piece.view.is_identity()
+                && read.reach.is_empty()
+                && piece.source.grid() != tasks
+                && let Some(cut) = recut_for(&piece.source, tasks)
+            {
+                piece.source = cut;
             }
         }
         Ok((reads, outputs))
@@ -293,8 +312,7 @@ impl<'a> StageDraft<'a> {
             if replaced || read.seen.grid() == tasks {
                 continue;
             }
-            let input = InputDraft { source: Arc::clone(&read.source), reads: vec![position] };
-            let (holding, item_bytes) = holding(&input, &reads, tasks, commit);
+            let (holding, item_bytes) = holding(&[read], tasks, commit);
             let bytes = holding.held_elements(drafted.stage.sweep.axes()).saturating_mul(item_bytes);
             if widest.is_none_or(|(most, _)| bytes > most) {
                 widest = Some((bytes, position));
@@ -309,18 +327,45 @@ impl<'a> StageDraft<'a> {
 fn share_inputs(reads: &[Read]) -> Vec<InputDraft> {
     let mut inputs: Vec<InputDraft> = Vec::new();
     for (position, read) in reads.iter().enumerate() {
-        let near = |input: &&mut InputDraft| {
-            std::ptr::addr_eq(Arc::as_ptr(&input.source), Arc::as_ptr(&read.source))
-                && input.reads.first().and_then(|first| reads.get(*first)).is_some_and(|first| {
-                    are_near(&first.view, &read.view, &read.source.grid().largest_chunk())
-                })
-        };
-        match inputs.iter_mut().find(near) {
-            Some(input) => input.reads.push(position),
-            None => inputs.push(InputDraft { source: Arc::clone(&read.source), reads: vec![position] }),
+        for (number, piece) in read.pieces.iter().enumerate() {
+            let near = |input: &&mut InputDraft| {
+                let first = input.pieces.first().and_then(|(read, n)| reads.get(*read)?.pieces.get(*n));
+                piece.window.is_none()
+                    && first.is_some_and(|first| {
+                        first.window.is_none()
+                            && std::ptr::addr_eq(Arc::as_ptr(&first.source), Arc::as_ptr(&piece.source))
+                            && are_near(&first.view, &piece.view, &piece.source.grid().largest_chunk())
+                    })
+            };
+            match inputs.iter_mut().find(near) {
+                Some(input) => input.pieces.push((position, number)),
+                None => inputs
+                    .push(InputDraft { source: Arc::clone(&piece.source), pieces: vec![(position, number)] }),
+            }
         }
     }
     inputs
+}
+
+/// What holding inputs costs, and the bytes of their elements: one entry for each input that is seen everywhere, one
+/// for each read that is put together from windows, since of those few are seen at a time.
+fn holdings(
+    inputs: &[InputDraft],
+    reads: &[Read],
+    tasks: &ChunkGrid,
+    commit: &ChunkGrid,
+) -> Vec<(Holding, u64)> {
+    let whole = inputs.iter().filter_map(|input| {
+        let members: Vec<&Read> = input.pieces.iter().filter_map(|(read, _)| reads.get(*read)).collect();
+        let windowed = members.iter().any(|read| is_windowed(read));
+        (!windowed).then(|| holding(&members, tasks, commit))
+    });
+    let windowed = reads.iter().filter(|read| is_windowed(read)).map(|read| holding(&[read], tasks, commit));
+    whole.chain(windowed).collect()
+}
+
+fn is_windowed(read: &Read) -> bool {
+    read.pieces.iter().any(|piece| piece.window.is_some())
 }
 
 fn are_near(a: &View, b: &View, chunk: &[u64]) -> bool {
@@ -335,43 +380,48 @@ fn are_near(a: &View, b: &View, chunk: &[u64]) -> bool {
     a.axes().iter().zip(b.axes()).zip(chunk).all(axis)
 }
 
-/// What holding an input costs, and the bytes of an element.
-fn holding(input: &InputDraft, reads: &[Read], tasks: &ChunkGrid, commit: &ChunkGrid) -> (Holding, u64) {
-    let members: Vec<&Read> = input.reads.iter().filter_map(|at| reads.get(*at)).collect();
-    let grid = input.source.grid();
-    let seen: Vec<SeenAxis> = tasks
-        .axes()
-        .iter()
-        .enumerate()
-        .map(|(axis, cuts)| seen_axis(grid, &members, axis, cuts.extent()))
-        .collect();
+/// What holding costs for reads that share an input, or for one of several pieces, and the bytes of an element.
+fn holding(members: &[&Read], tasks: &ChunkGrid, commit: &ChunkGrid) -> (Holding, u64) {
+    let seen: Vec<SeenAxis> =
+        tasks.axes().iter().enumerate().map(|(axis, cuts)| seen_axis(members, axis, cuts.extent())).collect();
     // Axes that stand still are as thick as a chunk.
-    let views = members.first().map_or(&[][..], |read| read.view.axes());
-    let thickness = views.iter().zip(grid.axes()).fold(1_u64, |product, (view, cuts)| match view {
-        AxisView::Fixed { .. } => product.saturating_mul(cuts.longest().max(1)),
-        AxisView::Along { .. } => product,
-    });
-    let item_bytes = (input.source.dtype().size() as u64).saturating_mul(thickness);
+    let thickness = |piece: &Piece| {
+        piece.view.axes().iter().zip(piece.source.grid().axes()).fold(1_u64, |product, (view, cuts)| {
+            match view {
+                AxisView::Fixed { .. } => product.saturating_mul(cuts.longest().max(1)),
+                AxisView::Along { .. } => product,
+            }
+        })
+    };
+    let pieces = members.iter().flat_map(|read| &read.pieces);
+    let thickest = pieces.map(thickness).max().unwrap_or(1);
+    let item_bytes = members.first().map_or(1, |read| read.dtype.size() as u64).saturating_mul(thickest);
     (Holding::new(&seen, tasks, commit), item_bytes)
 }
 
-/// How the chunks of an input lie along a task axis.
-fn seen_axis(grid: &ChunkGrid, members: &[&Read], axis: usize, extent: u64) -> SeenAxis {
-    let follows = |view: &View| {
-        view.axes().iter().zip(grid.axes()).find_map(|(view, cuts)| match *view {
-            AxisView::Along { axis: own, start, step } if own == axis => Some((start, step, cuts.clone())),
-            _ => None,
-        })
-    };
-    let Some((start, step, cuts)) = members.first().and_then(|read| follows(&read.view)) else {
-        let whole = AxisGrid::regular(extent, extent.max(1)).unwrap_or_else(|_| AxisGrid::empty());
-        return SeenAxis { cuts: whole, unit: Some(1), reach: (0, 0) };
+/// How a piece follows a task axis: start, step, and the cuts of the axis below.
+fn following(piece: &Piece, axis: usize) -> Option<(u64, i64, &AxisGrid)> {
+    piece.view.axes().iter().zip(piece.source.grid().axes()).find_map(|(view, cuts)| match *view {
+        AxisView::Along { axis: own, start, step } if own == axis => Some((start, step, cuts)),
+        _ => None,
+    })
+}
+
+/// How the chunks of some reads lie along a task axis.
+fn seen_axis(members: &[&Read], axis: usize, extent: u64) -> SeenAxis {
+    let pieces = members.first().map_or(&[][..], |read| read.pieces.as_slice());
+    let reach = |read: &&Read| read.reach.get(axis).copied().unwrap_or((0, 0));
+    let own_reach = members.iter().map(reach).fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
+    let [Piece { window: None, .. }] = pieces else { return windowed_axis(pieces, axis, extent, own_reach) };
+    let Some((start, step, cuts)) = pieces.first().and_then(|piece| following(piece, axis)) else {
+        return SeenAxis { cuts: uncut(extent), unit: Some(1), reach: (0, 0) };
     };
     // Where one of the reads looks further ahead or behind than the first.
     let (mut before, mut after) = (0_i128, 0_i128);
     for read in members {
-        let own = read.reach.get(axis).copied().unwrap_or((0, 0));
-        let from = follows(&read.view).map_or(start, |(from, ..)| from);
+        let own = reach(read);
+        let from =
+            read.pieces.first().and_then(|piece| following(piece, axis)).map_or(start, |found| found.0);
         let shift = i128::from(from) - i128::from(start);
         let shift = if step > 0 { shift } else { -shift };
         let stride = i128::from(step.unsigned_abs());
@@ -383,25 +433,55 @@ fn seen_axis(grid: &ChunkGrid, members: &[&Read], axis: usize, extent: u64) -> S
     let clamp = |n: i128| u64::try_from(n.max(0)).unwrap_or(u64::MAX);
     let reach = (clamp(before), clamp(after));
     if start == 0 && step == 1 && cuts.extent() == extent {
-        return SeenAxis { cuts, unit: None, reach };
+        return SeenAxis { cuts: cuts.clone(), unit: None, reach };
     }
-    SeenAxis { cuts: View::seen_cuts(&cuts, start, step, extent), unit: Some(cuts.longest().max(1)), reach }
+    SeenAxis { cuts: View::seen_cuts(cuts, start, step, extent), unit: Some(cuts.longest().max(1)), reach }
+}
+
+fn uncut(extent: u64) -> AxisGrid {
+    AxisGrid::regular(extent, extent.max(1)).unwrap_or_else(|_| AxisGrid::empty())
+}
+
+/// How the chunks of pieces side by side lie along a task axis: cut wherever one of them is.
+fn windowed_axis(pieces: &[Piece], axis: usize, extent: u64, reach: (u64, u64)) -> SeenAxis {
+    let (mut starts, mut unit) = (vec![0, extent], 1);
+    for piece in pieces {
+        let window =
+            piece.window.as_ref().and_then(|window| window.ranges.get(axis).cloned()).unwrap_or(0..extent);
+        starts.extend([window.start, window.end]);
+        if let Some((start, step, cuts)) = following(piece, axis) {
+            unit = unit.max(cuts.longest());
+            let seen = View::seen_cuts(cuts, start, step, window.end - window.start);
+            starts.extend((0..seen.count()).map(|n| window.start + seen.start(n)));
+        }
+    }
+    starts.sort_unstable();
+    starts.dedup();
+    let lengths: Vec<u64> = starts.windows(2).filter_map(|pair| Some(pair.get(1)? - pair.first()?)).collect();
+    SeenAxis {
+        cuts: AxisGrid::rectilinear(&lengths).unwrap_or_else(|_| uncut(extent)),
+        unit: Some(unit),
+        reach,
+    }
 }
 
 /// Whether every task finds the read in one chunk, in rows that are read forwards.
 fn is_direct(read: &Read, tasks: &ChunkGrid) -> bool {
-    if !read.reach.is_empty() {
+    let ([piece], true) = (read.pieces.as_slice(), read.reach.is_empty()) else { return false };
+    if piece.window.is_some() {
         return false;
     }
-    let one_chunk = tasks.axes().iter().enumerate().all(|(axis, cuts)| {
-        seen_axis(read.source.grid(), &[read], axis, cuts.extent()).cuts.is_coarser_or_equal(cuts)
-    });
+    let one_chunk = tasks
+        .axes()
+        .iter()
+        .enumerate()
+        .all(|(axis, cuts)| seen_axis(&[read], axis, cuts.extent()).cuts.is_coarser_or_equal(cuts));
     let Some(last) = tasks.rank().checked_sub(1) else { return true };
-    let following = read.view.axes().iter().enumerate().find_map(|(below, view)| match *view {
+    let below = piece.view.axes().iter().enumerate().find_map(|(below, view)| match *view {
         AxisView::Along { axis, step, .. } if axis == last => Some((below, step)),
         _ => None,
     });
-    let rows = following.is_none_or(|(below, step)| below + 1 == read.view.axes().len() && step == 1);
+    let rows = below.is_none_or(|(below, step)| below + 1 == piece.view.axes().len() && step == 1);
     one_chunk && rows
 }
 

@@ -9,5 +9,6 @@
 mod arrays;
 mod copies;
 mod failures;
+mod joins;
 mod scale;
 mod support;

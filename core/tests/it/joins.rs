@@ -1,0 +1,96 @@
+//! Arrays put together, against ndarray, over random cuts and budgets.
+
+use blockwise_core::array::{Index, PadMode};
+use blockwise_core::memory::MemoryArray;
+use blockwise_core::plan::Resources;
+use blockwise_core::{Array, ChunkGrid, Session};
+use ndarray::{Array2, ArrayD, ArrayViewD, Axis, Slice, concatenate};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+fn session(threads: usize) -> Session {
+    Session::new(Resources {
+        budget_bytes: 1 << 20,
+        threads,
+        spill_folder: std::env::temp_dir(),
+        spill_limit_bytes: None,
+    })
+}
+
+fn field(rows: usize, columns: usize, chunk: [u64; 2], seed: i64) -> (ArrayD<i64>, Array) {
+    let values = Array2::from_shape_fn((rows, columns), |(i, j)| seed + (i * 1000 + j) as i64);
+    let grid = ChunkGrid::regular(&[rows as u64, columns as u64], &chunk).unwrap();
+    let source = MemoryArray::from_elements("x", grid, values.as_slice().unwrap()).unwrap();
+    (values.into_dyn(), Array::from_source(Arc::new(source)))
+}
+
+/// NumPy's padding along an axis, position by position.
+fn padded(x: &ArrayD<i64>, axis: usize, before: i64, after: i64, mode: PadMode) -> ArrayD<i64> {
+    let n = x.shape()[axis] as i64;
+    let at = |i: i64| match mode {
+        PadMode::Constant(_) => (0..n).contains(&i).then_some(i),
+        PadMode::Edge => Some(i.clamp(0, n - 1)),
+        PadMode::Wrap => Some(i.rem_euclid(n)),
+        PadMode::Symmetric => {
+            let k = i.rem_euclid(2 * n);
+            Some(if k < n { k } else { 2 * n - 1 - k })
+        }
+        PadMode::Reflect if n == 1 => Some(0),
+        PadMode::Reflect => {
+            let k = i.rem_euclid(2 * (n - 1));
+            Some(if k < n { k } else { 2 * (n - 1) - k })
+        }
+    };
+    let slices: Vec<ArrayD<i64>> = (-before..n + after)
+        .map(|i| match at(i) {
+            Some(k) => x.slice_axis(Axis(axis), Slice::from(k as usize..k as usize + 1)).to_owned(),
+            None => x.slice_axis(Axis(axis), Slice::from(0..1)).mapv(|_| -7),
+        })
+        .collect();
+    let views: Vec<ArrayViewD<'_, i64>> = slices.iter().map(|slice| slice.view()).collect();
+    concatenate(Axis(axis), &views).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn padding_rolling_and_joining_are_numpys(
+        rows in 1_usize..9, columns in 1_usize..9, chunk in (1_u64..5, 1_u64..5), axis in 0_usize..2,
+        before in 0_u64..12, after in 0_u64..12, shift in -20_i64..20, which in 0_usize..5,
+        step in prop_oneof![-3_i64..0, 1_i64..4], computed in any::<bool>(), threads in 1_usize..4,
+    ) {
+        let (values, x) = field(rows, columns, [chunk.0, chunk.1], 0);
+        let (values, x) = if computed { (&values * 2, &x * 2) } else { (values, x) };
+        let mode = [PadMode::Constant((-7_i64).into()), PadMode::Edge, PadMode::Reflect, PadMode::Symmetric, PadMode::Wrap][which];
+        let expected = padded(&values, axis, before as i64, after as i64, mode);
+        let found = x.pad(axis, before, after, mode).unwrap();
+        prop_assert_eq!(&session(threads).compute::<i64>(&found).unwrap(), &expected);
+        // A view of it, and more on top.
+        let item = Index::Slice { start: None, stop: None, step };
+        let seen = (found.slice(axis, item).unwrap().transpose(..).unwrap() + 1).rechunk([2, 3]).unwrap();
+        let expected = expected.slice_axis(Axis(axis), Slice::new(0, None, step as isize)).reversed_axes().mapv(|v| v + 1);
+        prop_assert_eq!(session(threads).compute::<i64>(&seen).unwrap(), expected);
+
+        let rolled = session(threads).compute::<i64>(&x.roll(shift, axis).unwrap()).unwrap();
+        let n = values.shape()[axis] as i64;
+        let cut = (-shift).rem_euclid(n) as usize;
+        let (a, b) = values.view().split_at(Axis(axis), cut);
+        prop_assert_eq!(rolled, concatenate(Axis(axis), &[b, a]).unwrap());
+
+        let picked = x.take(&[0, -1, 0, 0], axis).unwrap();
+        let expected = values.select(Axis(axis), &[0, n as usize - 1, 0, 0]);
+        prop_assert_eq!(session(threads).compute::<i64>(&picked).unwrap(), expected);
+    }
+}
+
+#[test]
+fn what_is_joined_is_reduced_in_one_stage() {
+    let (a, x) = field(10, 8, [3, 8], 0);
+    let (b, y) = field(6, 8, [4, 8], 500);
+    let both = Array::concatenate(&[x, y], 0).unwrap();
+    let expected: Vec<i64> =
+        concatenate(Axis(0), &[a.view(), b.view()]).unwrap().sum_axis(Axis(0)).into_iter().collect();
+    let found = session(2).compute::<i64>(&both.sum(0).unwrap()).unwrap();
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
+}
