@@ -109,3 +109,17 @@ pub(crate) fn check_len(
         Err(KernelError::Length { what, given_bytes, expected_bytes })
     }
 }
+
+/// As [`typed`], to be written.
+pub(crate) fn typed_mut<'a, T: bytemuck::Pod>(
+    what: &'static str,
+    bytes: &'a mut [u8],
+    count: usize,
+) -> Result<&'a mut [T], KernelError> {
+    let (given_bytes, expected_bytes) = (bytes.len(), count.saturating_mul(size_of::<T>()));
+    match bytemuck::try_cast_slice_mut(bytes) {
+        Ok(items) if given_bytes == expected_bytes => Ok(items),
+        _ if given_bytes == 0 && expected_bytes == 0 => Ok(&mut []),
+        _ => Err(KernelError::Length { what, given_bytes, expected_bytes }),
+    }
+}

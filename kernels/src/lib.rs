@@ -15,6 +15,7 @@ pub mod dtype;
 pub mod error;
 pub mod function;
 pub mod gather;
+pub mod histogram;
 pub mod lines;
 pub mod order;
 pub mod program;

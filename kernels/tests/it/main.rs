@@ -5,6 +5,7 @@
 mod cast;
 mod exact;
 mod gather;
+mod histogram;
 mod oracle;
 mod order;
 mod program;
