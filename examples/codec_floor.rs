@@ -3,7 +3,8 @@
 //!
 //!     cargo run --release --example codec_floor -- SOURCE --chunks 2920,19,36 --codec blosc:zstd:3:shuffle
 //!
-//! Holds the decoded array in memory; gathering the output chunks is not timed.
+//! Holds the decoded array in memory; gathering the output chunks is not timed, nor is memory that the system hands out
+//! for the first time.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -114,10 +115,18 @@ fn timed_batches(
     let mut secs = 0.0;
     for batch in indices.chunks(16 * threads) {
         let chunks = Mutex::new(Vec::new());
-        secs += on_all_threads(threads, batch.len(), |n| {
-            let chunk = timed(&batch[n], &cx).expect("a sound source");
-            chunks.lock().expect("no panics").push((n, chunk));
-        });
+        let run = || {
+            on_all_threads(threads, batch.len(), |n| {
+                let chunk = timed(&batch[n], &cx).expect("a sound source");
+                chunks.lock().expect("no panics").push((n, chunk));
+            })
+        };
+        // Buffers of the first batch are fresh from the system: it runs once more, in the pool's.
+        if secs == 0.0 {
+            run();
+            chunks.lock().expect("no panics").clear();
+        }
+        secs += run();
         for (n, chunk) in chunks.into_inner().expect("no panics") {
             after(&batch[n], chunk, &cx)?;
         }
@@ -139,9 +148,15 @@ fn timed_prepared<E: std::fmt::Debug>(
     let mut secs = 0.0;
     for batch in indices.chunks(16 * threads) {
         let chunks = batch.iter().map(|index| prepare(index, &cx)).collect::<Result<Vec<_>, _>>()?;
-        secs += on_all_threads(threads, chunks.len(), |n| {
-            timed(&chunks[n]).expect("it encodes");
-        });
+        let run = || {
+            on_all_threads(threads, chunks.len(), |n| {
+                timed(&chunks[n]).expect("it encodes");
+            })
+        };
+        if secs == 0.0 {
+            run();
+        }
+        secs += run();
     }
     Ok(secs)
 }
