@@ -125,6 +125,12 @@ impl Array {
 
     /// The same array with other dimension names.
     pub(crate) fn renamed(&self, names: Vec<Option<String>>) -> Self {
+        // Results of functions of whole blocks stay what they are, so that they are written without a stop.
+        if let Kind::Block { call, output } = &self.node.kind {
+            let kind = Kind::Block { call: Arc::clone(call), output: *output };
+            let (dtype, grid) = (self.dtype(), self.grid().clone());
+            return Self { node: Arc::new(Node { dtype, grid, names, kind }) };
+        }
         self.view(View::identity(self.rank()), self.grid().clone(), names)
     }
 

@@ -112,7 +112,7 @@ impl Lowering<'_> {
         draft.add(job)?;
         let mut refused = drafted;
         while let Some((read, widest)) = draft.widest_input(&refused)? {
-            let tasks = refused.stage.tasks.clone();
+            let tasks = stage::seen_tasks(&read.reach, &refused.stage.tasks)?;
             let array = read.seen;
             let as_it_is = match read.pieces.as_slice() {
                 [piece] if piece.window.is_none() && piece.view.is_identity() => Some(&piece.source),

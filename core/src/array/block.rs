@@ -1,6 +1,6 @@
 //! Functions of whole blocks in the graph: what `map_blocks`, sorting, scans and their kin are made of.
 //!
-//! Invariant: every input has the shape of the task grid; every output has as many chunks as the axes of the task grid
+//! Invariant: every input has the shape of the task grid, or length 1 where that has more; every output has as many chunks as the axes of the task grid
 //! that it follows, and one on each other axis. Called by the methods of [`Array`] that need whole blocks.
 
 use super::{Array, Kind, Node};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// An input of a function of whole blocks.
 #[derive(Clone, Debug)]
 pub struct BlockInput {
-    /// The array, of the shape of the task grid.
+    /// The array, of the shape of the task grid; where it has length 1 and the tasks more, each sees that one element.
     pub array: Array,
     /// Elements that a task sees before and after its own box, per axis; empty if none, `u64::MAX` for all there are.
     pub reach: Vec<(u64, u64)>,
@@ -40,7 +40,7 @@ impl Array {
     /// which task axis it follows, box by box; `None`: one box. The results have the dtypes and grids of `outputs`.
     ///
     /// # Errors
-    /// If an input has another shape than `tasks`, or an output other numbers of chunks than what it follows.
+    /// If the shape of an input does not fit `tasks`, or an output other numbers of chunks than what it follows.
     pub fn from_blocks(
         function: Arc<dyn BlockFunction>,
         inputs: Vec<BlockInput>,
@@ -49,8 +49,10 @@ impl Array {
         outputs: Vec<(DType, ChunkGrid)>,
     ) -> Result<Vec<Self>> {
         for input in &inputs {
-            if input.array.shape() != tasks.shape() {
-                return Err(Error::Shape { expected: tasks.shape(), found: input.array.shape() });
+            let (own, wanted) = (input.array.shape(), tasks.shape());
+            let fits = own.len() == wanted.len() && own.iter().zip(&wanted).all(|(n, m)| n == m || *n == 1);
+            if !fits {
+                return Err(Error::Shape { expected: wanted, found: own });
             }
         }
         let counts = tasks.counts();

@@ -11,12 +11,13 @@ use crate::chunk::Chunk;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
-use crate::plan::{Applied, Compute, Output, Reduced};
+use crate::plan::{Applied, AppliedInput, Compute, Output, Reduced, seen};
 use crate::region::{Region, small};
 use crate::sink::Sink;
 use blockwise_kernels::program::{Input, Program, Scratch};
 use blockwise_kernels::reduce::Geometry;
 use blockwise_kernels::strided::Layout;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A computing stage under way.
@@ -52,11 +53,6 @@ struct Operands<'t> {
 impl<'t> Operands<'t> {
     fn inputs(&self, wanted: &[usize]) -> Vec<Input<'_>> {
         wanted.iter().filter_map(|n| self.gathered.get(*n)).map(|(operand, _)| operand.input()).collect()
-    }
-
-    /// The box that the operands show; `own` if there are none.
-    fn region<'r>(&'r self, wanted: &[usize], own: &'r Region) -> &'r Region {
-        wanted.first().and_then(|n| self.gathered.get(*n)).map_or(own, |(_, region)| region)
     }
 }
 
@@ -181,17 +177,19 @@ impl<'a> ComputeRun<'a> {
         cx: &TaskContext<'_>,
     ) -> Result<u64> {
         let mut own: Vec<Option<Chunk>> = Vec::with_capacity(applied.inputs.len());
-        for (program, wanted) in &applied.inputs {
-            let region = operands.region(wanted, &task.region);
+        let shape = self.tasks.shape();
+        let ranges: Vec<Range<u64>> = task.region.ranges().collect();
+        let seen_region = |input: &AppliedInput| Region::from_ranges(&seen(&input.reach, &ranges, &shape));
+        let regions = applied.inputs.iter().map(seen_region).collect::<Result<Vec<_>>>()?;
+        for (AppliedInput { program, operands: wanted, .. }, region) in applied.inputs.iter().zip(&regions) {
             own.push(match as_it_is(program, wanted, operands) {
                 Some(_) => None,
                 None => Some(evaluated(program, &operands.inputs(wanted), region, scratch, cx)?),
             });
         }
         let mut blocks = Vec::with_capacity(own.len());
-        for ((program, wanted), own) in applied.inputs.iter().zip(&own) {
-            let region = operands.region(wanted, &task.region);
-            let chunk = own.as_ref().or_else(|| as_it_is(program, wanted, operands));
+        for ((input, own), region) in applied.inputs.iter().zip(&own).zip(&regions) {
+            let chunk = own.as_ref().or_else(|| as_it_is(&input.program, &input.operands, operands));
             let chunk = chunk.ok_or_else(|| Error::Internal { message: "a block is gone".to_owned() })?;
             blocks.push(Block { bytes: chunk.bytes(), dtype: chunk.dtype(), region });
         }
@@ -205,7 +203,6 @@ impl<'a> ComputeRun<'a> {
             .iter()
             .map(|sink| Chunk::uninit(sink.dtype(), sink.grid().region(&index)?.shape(), cx.pool()))
             .collect::<Result<Vec<_>>>()?;
-        let shape = self.tasks.shape();
         let info = BlockInfo { index: &task.index, region: &task.region, shape: &shape };
         applied.function.run(&info, &blocks, &mut outputs, cx)?;
         write_all(&applied.sinks, &index, &outputs, cx)

@@ -7,7 +7,7 @@ use super::outputs::{BarrierKey, Outputs, barrier_key, is_stored, stored_key};
 use crate::array::{Array, Call, Kind, Operand};
 use crate::error::{Error, Result};
 use crate::memory::Filled;
-use crate::plan::Window;
+use crate::plan::{Reach, Window};
 use crate::source::Source;
 use crate::view::{AxisView, View};
 use blockwise_kernels::program::{Argument, Builder, Program, Value};
@@ -38,7 +38,7 @@ impl Piece {
 pub(super) struct Read {
     pub(super) pieces: Vec<Piece>,
     pub(super) dtype: DType,
-    pub(super) reach: Vec<(u64, u64)>,
+    pub(super) reach: Vec<Reach>,
     /// The array that is read, as it is seen: to make it anew, cut otherwise.
     pub(super) seen: Array,
 }
@@ -71,7 +71,7 @@ impl Reads {
 pub(super) struct Expression<'a> {
     outputs: &'a Outputs,
     reads: &'a mut Reads,
-    reach: &'a [(u64, u64)],
+    reach: &'a [Reach],
     builder: Builder,
     /// Position in the stage's reads of every input of the program.
     operands: Vec<usize>,
@@ -80,7 +80,7 @@ pub(super) struct Expression<'a> {
 }
 
 impl<'a> Expression<'a> {
-    pub(super) fn new(outputs: &'a Outputs, reads: &'a mut Reads, reach: &'a [(u64, u64)]) -> Self {
+    pub(super) fn new(outputs: &'a Outputs, reads: &'a mut Reads, reach: &'a [Reach]) -> Self {
         Self {
             outputs,
             reads,
@@ -186,7 +186,10 @@ impl<'a> Expression<'a> {
         let window: Vec<Range<u64>> = whole.iter().map(|extent| 0..*extent).collect();
         let mut pieces = Vec::new();
         self.pieces(array, view, &window, &whole, &mut pieces)?;
-        let seen = array.seen_through(view, outer)?;
+        let mut seen = array.seen_through(view, outer)?;
+        for (axis, _) in self.reach.iter().enumerate().filter(|(_, reach)| **reach == Reach::Still) {
+            seen = seen.slice(axis, 0..1)?;
+        }
         let read = Read { pieces, dtype, reach: self.reach.to_vec(), seen };
         let position = self.reads.position(read);
         if let Some(at) = self.operands.iter().position(|known| *known == position)

@@ -5,14 +5,15 @@
 
 use super::expression::{Expression, Piece, Read, Reads};
 use super::outputs::{Job, Outputs};
-use crate::array::{Array, Kind};
+use crate::array::{Array, BlockInput, Kind};
 use crate::error::{Error, Result, human_bytes};
 use crate::exec::fold::waiting_states;
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::plan::recut_for;
 use crate::plan::sweep::{Holding, SeenAxis, Sweep};
 use crate::plan::{
-    Applied, Compute, Fold, Leaf, Operand, Output, Reduced, Resources, Stage, StageInput, StageWork,
+    Applied, AppliedInput, Compute, Fold, Leaf, Operand, Output, Reach, Reduced, Resources, Stage, StageInput,
+    StageWork,
 };
 use crate::region::byte_count;
 use crate::sink::Sink;
@@ -257,7 +258,7 @@ impl<'a> StageDraft<'a> {
                     let inputs = call
                         .inputs
                         .iter()
-                        .map(|input| self.program(&mut reads, &input.array, &input.reach))
+                        .map(|input| self.block(&mut reads, input, tasks))
                         .collect::<Result<Vec<_>>>()?;
                     Output::Applied(Applied {
                         function: Arc::clone(&call.function),
@@ -271,7 +272,8 @@ impl<'a> StageDraft<'a> {
         let mut reads = reads.all;
         for (position, array) in &self.replaced {
             if let Some(read) = reads.get_mut(*position) {
-                let (source, view) = (Arc::clone(array) as Arc<dyn Source>, View::identity(tasks.rank()));
+                let view = still_view(&read.reach, tasks.rank());
+                let source = Arc::clone(array) as Arc<dyn Source>;
                 read.pieces = vec![Piece { source, view, window: None }];
             }
         }
@@ -290,11 +292,30 @@ impl<'a> StageDraft<'a> {
         Ok((reads, outputs))
     }
 
+    /// A block for a function: a length of 1 stands still where the tasks go on.
+    fn block(&self, reads: &mut Reads, input: &BlockInput, tasks: &ChunkGrid) -> Result<AppliedInput> {
+        let (own, shape) = (input.array.shape(), tasks.shape());
+        let mut reach: Vec<Reach> =
+            input.reach.iter().map(|(before, after)| Reach::Around(*before, *after)).collect();
+        if own == shape {
+            let (program, operands) = self.program(reads, &input.array, &reach)?;
+            return Ok(AppliedInput { program, operands, reach });
+        }
+        reach.resize(shape.len(), Reach::Around(0, 0));
+        for ((reach, own), extent) in reach.iter_mut().zip(&own).zip(&shape) {
+            if own != extent {
+                *reach = Reach::Still;
+            }
+        }
+        let (program, operands) = self.program(reads, &input.array.broadcast_to(&shape)?, &reach)?;
+        Ok(AppliedInput { program, operands, reach })
+    }
+
     fn program(
         &self,
         reads: &mut Reads,
         array: &Array,
-        reach: &[(u64, u64)],
+        reach: &[Reach],
     ) -> Result<(Program, Vec<usize>)> {
         let mut expression = Expression::new(self.outputs, reads, reach);
         let value = expression.add(array, array.dtype())?;
@@ -309,7 +330,7 @@ impl<'a> StageDraft<'a> {
         let mut widest: Option<(u64, usize)> = None;
         for (position, read) in reads.iter().enumerate() {
             let replaced = self.replaced.iter().any(|(known, _)| *known == position);
-            if replaced || read.seen.grid() == tasks {
+            if replaced || *read.seen.grid() == seen_tasks(&read.reach, tasks)? {
                 continue;
             }
             let (holding, item_bytes) = holding(&[read], tasks, commit);
@@ -410,7 +431,10 @@ fn following(piece: &Piece, axis: usize) -> Option<(u64, i64, &AxisGrid)> {
 /// How the chunks of some reads lie along a task axis.
 fn seen_axis(members: &[&Read], axis: usize, extent: u64) -> SeenAxis {
     let pieces = members.first().map_or(&[][..], |read| read.pieces.as_slice());
-    let reach = |read: &&Read| read.reach.get(axis).copied().unwrap_or((0, 0));
+    let reach = |read: &&Read| match read.reach.get(axis) {
+        Some(Reach::Around(before, after)) => (*before, *after),
+        Some(Reach::Still) | None => (0, 0),
+    };
     let own_reach = members.iter().map(reach).fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
     let [Piece { window: None, .. }] = pieces else { return windowed_axis(pieces, axis, extent, own_reach) };
     let Some((start, step, cuts)) = pieces.first().and_then(|piece| following(piece, axis)) else {
@@ -485,11 +509,34 @@ fn is_direct(read: &Read, tasks: &ChunkGrid) -> bool {
     one_chunk && rows
 }
 
+/// The boxes of a read that tasks on `tasks` own: an axis along which it stands still has one element.
+pub(super) fn seen_tasks(reach: &[Reach], tasks: &ChunkGrid) -> Result<ChunkGrid> {
+    let axis = |(axis, cuts): (usize, &AxisGrid)| match reach.get(axis) {
+        Some(Reach::Still) => AxisGrid::regular(1, 1),
+        _ => Ok(cuts.clone()),
+    };
+    ChunkGrid::from_axes(tasks.axes().iter().enumerate().map(axis).collect::<Result<_>>()?)
+}
+
+/// The view of an array that is cut as [`seen_tasks`].
+fn still_view(reach: &[Reach], rank: usize) -> View {
+    let axis = |axis| match reach.get(axis) {
+        Some(Reach::Still) => AxisView::Fixed { at: 0 },
+        _ => AxisView::Along { axis, start: 0, step: 1 },
+    };
+    View::new((0..rank).map(axis).collect())
+}
+
 /// Bytes of the largest box of a task with what it sees around it.
-fn reached_bytes(tasks: &ChunkGrid, reach: &[(u64, u64)], item_bytes: usize) -> u64 {
+fn reached_bytes(tasks: &ChunkGrid, reach: &[Reach], item_bytes: usize) -> u64 {
     let mut shape = tasks.largest_chunk();
-    for ((length, (before, after)), cuts) in shape.iter_mut().zip(reach).zip(tasks.axes()) {
-        *length = length.saturating_add(*before).saturating_add(*after).min(cuts.extent());
+    for ((length, reach), cuts) in shape.iter_mut().zip(reach).zip(tasks.axes()) {
+        *length = match reach {
+            Reach::Around(before, after) => {
+                length.saturating_add(*before).saturating_add(*after).min(cuts.extent())
+            }
+            Reach::Still => 1,
+        };
     }
     byte_count(&shape, item_bytes).unwrap_or(u64::MAX)
 }
@@ -520,10 +567,9 @@ fn output_bytes(output: &Output, tasks: &ChunkGrid) -> u64 {
         }
         Output::Applied(applied) => {
             let elements = byte_count(&tasks.largest_chunk(), 1).unwrap_or(u64::MAX);
-            let blocks = applied.inputs.iter().map(|(program, _)| {
+            let blocks = applied.inputs.iter().map(|AppliedInput { program, reach, .. }| {
                 let item_bytes = program.output_dtypes().map(|dtype| dtype.size()).max().unwrap_or(0);
-                let own = elements.saturating_mul(item_bytes as u64);
-                own.saturating_add(program.scratch_bytes() as u64)
+                reached_bytes(tasks, reach, item_bytes).saturating_add(program.scratch_bytes() as u64)
             });
             blocks
                 .fold(applied.function.scratch_bytes(elements), u64::saturating_add)

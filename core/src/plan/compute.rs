@@ -4,6 +4,7 @@
 //! tasks' own; those of a reduced output are the tasks' without the reduced axes. Made by [`crate::lower`], carried
 //! out by [`crate::exec`].
 
+use super::leaf::Reach;
 use crate::block::BlockFunction;
 use crate::sink::Sink;
 use blockwise_kernels::DType;
@@ -53,11 +54,20 @@ pub(crate) struct Fold {
     pub(crate) results: Vec<(Statistic, Arc<dyn Sink>)>,
 }
 
+/// A block that a function is given.
+pub(crate) struct AppliedInput {
+    /// Of one output.
+    pub(crate) program: Program,
+    pub(crate) operands: Vec<usize>,
+    /// What it holds beside the task's own box, as all its operands do.
+    pub(crate) reach: Vec<Reach>,
+}
+
 /// A function of whole blocks.
 pub(crate) struct Applied {
     pub(crate) function: Arc<dyn BlockFunction>,
-    /// One block each: a program of one output and its operands.
-    pub(crate) inputs: Vec<(Program, Vec<usize>)>,
+    /// One block each.
+    pub(crate) inputs: Vec<AppliedInput>,
     /// For every axis of the sinks, the task axis whose chunk index it shares; `None`: it has one chunk.
     pub(crate) index_axes: Vec<Option<usize>>,
     pub(crate) sinks: Vec<Arc<dyn Sink>>,

@@ -16,6 +16,29 @@ pub(crate) struct Window {
     pub(crate) ranges: Vec<Range<u64>>,
 }
 
+/// What a task sees along one axis of the task array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Its own range, and as many elements before and after it; clipped at the array's ends.
+    Around(u64, u64),
+    /// Position 0 alone: the input is the same all along the axis.
+    Still,
+}
+
+/// The box of the task array of `shape` that a task on `own` sees.
+pub(crate) fn seen(reach: &[Reach], own: &[Range<u64>], shape: &[u64]) -> Vec<Range<u64>> {
+    let mut seen = own.to_vec();
+    for ((range, reach), extent) in seen.iter_mut().zip(reach).zip(shape) {
+        *range = match reach {
+            Reach::Around(before, after) => {
+                range.start.saturating_sub(*before)..range.end.saturating_add(*after).min(*extent)
+            }
+            Reach::Still => 0..1,
+        };
+    }
+    seen
+}
+
 /// What the tasks of a stage see of one input.
 #[derive(Clone, Debug)]
 pub(crate) struct Leaf {
@@ -25,8 +48,8 @@ pub(crate) struct Leaf {
     pub(crate) view: View,
     /// The part of the task array that it shows; `None`: all.
     pub(crate) window: Option<Window>,
-    /// Elements seen before and after a task's own box, per axis; empty if none. Clipped at the array's ends.
-    pub(crate) reach: Vec<(u64, u64)>,
+    /// What is seen beside a task's own box, per axis; empty if nothing is.
+    pub(crate) reach: Vec<Reach>,
 }
 
 impl Leaf {
@@ -42,11 +65,7 @@ impl Leaf {
 
     /// The box of the task array of `shape` that a task on `own` sees.
     pub(crate) fn seen(&self, own: &[Range<u64>], shape: &[u64]) -> Vec<Range<u64>> {
-        let mut seen = own.to_vec();
-        for ((range, (before, after)), extent) in seen.iter_mut().zip(&self.reach).zip(shape) {
-            *range = range.start.saturating_sub(*before)..range.end.saturating_add(*after).min(*extent);
-        }
-        seen
+        seen(&self.reach, own, shape)
     }
 
     /// The part of `ranges` (of the task array) in the window, relative to the window's origin.
@@ -110,9 +129,14 @@ impl Leaf {
         let shape = tasks.shape();
         let mut shown = self.shown(&below, &shape);
         let none = shown.iter().any(|range| range.start >= range.end);
-        for ((range, (before, after)), extent) in shown.iter_mut().zip(&self.reach).zip(&shape) {
+        for ((range, reach), extent) in shown.iter_mut().zip(&self.reach).zip(&shape) {
             // A task sees a position up to `after` behind its end and `before` ahead of its start.
-            *range = range.start.saturating_sub(*after)..range.end.saturating_add(*before).min(*extent);
+            *range = match reach {
+                Reach::Around(before, after) => {
+                    range.start.saturating_sub(*after)..range.end.saturating_add(*before).min(*extent)
+                }
+                Reach::Still => 0..*extent,
+            };
         }
         if none {
             return vec![0..0; shown.len()];
@@ -146,7 +170,7 @@ mod tests {
                 input: 0,
                 view: View::new(vec![AxisView::Along { axis: 0, start, step }]),
                 window: window.map(|range| Window { ranges: vec![range] }),
-                reach: vec![(before, after)],
+                reach: vec![Reach::Around(before, after)],
             };
             let grid = ChunkGrid::regular(&[below], &[chunk]).unwrap();
             let tasks = ChunkGrid::regular(&[extent], &[task]).unwrap();
