@@ -13,8 +13,11 @@ mod create;
 mod elementwise;
 mod index;
 mod join;
+mod order;
+mod quantile;
 mod reduce;
 mod shape;
+mod tasks;
 
 pub use axes::{Axes, Axis};
 pub(crate) use block::BlockCall;
@@ -25,6 +28,7 @@ pub use elementwise::Operand;
 pub use index::Index;
 pub use join::PadMode;
 pub(crate) use join::Part;
+pub use quantile::Levels;
 pub use reduce::Reduce;
 pub(crate) use reduce::Reduced;
 

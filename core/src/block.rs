@@ -5,9 +5,10 @@
 
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::region::Region;
-use blockwise_kernels::DType;
+use blockwise_kernels::{DType, Element};
+use ndarray::{ArrayViewD, IxDyn};
 
 /// One input of a task, contiguous in C order.
 #[derive(Clone, Copy, Debug)]
@@ -20,11 +21,27 @@ pub struct Block<'a> {
     pub region: &'a Region,
 }
 
-impl Block<'_> {
+impl<'a> Block<'a> {
     /// The elements, if `T` is their type.
     #[must_use]
-    pub fn elements<T: blockwise_kernels::Element>(&self) -> Option<&[T]> {
+    pub fn elements<T: Element>(&self) -> Option<&'a [T]> {
         if T::DTYPE == self.dtype { T::cast_slice(self.bytes) } else { None }
+    }
+
+    /// The elements as an array to look at.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if `T` is not their type.
+    pub fn view<T: Element>(&self) -> Result<ArrayViewD<'a, T>> {
+        let elements = self.elements::<T>().ok_or_else(|| Error::Usage {
+            message: format!(
+                "the block holds {}, not {}; convert the array with astype first",
+                self.dtype,
+                T::DTYPE
+            ),
+        })?;
+        ArrayViewD::from_shape(IxDyn(&self.shape()?), elements)
+            .map_err(|fault| Error::Internal { message: fault.to_string() })
     }
 
     /// Elements per axis.
@@ -73,4 +90,61 @@ pub trait BlockFunction: Send + Sync {
         outputs: &mut [Chunk],
         cx: &TaskContext<'_>,
     ) -> Result<()>;
+}
+
+/// A closure as a function of whole blocks, with a name and the bytes it takes besides.
+pub struct BlockClosure<F> {
+    name: String,
+    scratch_bytes: u64,
+    run: F,
+}
+
+impl<F> BlockClosure<F>
+where
+    F: Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk]) -> Result<()> + Send + Sync,
+{
+    /// A function that `run` carries out, holding at most `scratch_bytes` beyond inputs and outputs.
+    pub fn new(name: impl Into<String>, scratch_bytes: u64, run: F) -> Self {
+        Self { name: name.into(), scratch_bytes, run }
+    }
+}
+
+impl<F> BlockFunction for BlockClosure<F>
+where
+    F: Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk]) -> Result<()> + Send + Sync,
+{
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn scratch_bytes(&self, _elements: u64) -> u64 {
+        self.scratch_bytes
+    }
+
+    fn run(
+        &self,
+        info: &BlockInfo<'_>,
+        inputs: &[Block<'_>],
+        outputs: &mut [Chunk],
+        _cx: &TaskContext<'_>,
+    ) -> Result<()> {
+        (self.run)(info, inputs, outputs)
+    }
+}
+
+/// The inputs of a task, if there are as many as its function takes.
+///
+/// # Errors
+/// [`Error::Internal`] if there are not.
+pub fn blocks<'s, 'a, const N: usize>(inputs: &'s [Block<'a>]) -> Result<&'s [Block<'a>; N]> {
+    inputs.try_into().map_err(|_| Error::Internal { message: format!("{} blocks for {N}", inputs.len()) })
+}
+
+/// The outputs of a task, if there are as many as its function fills.
+///
+/// # Errors
+/// [`Error::Internal`] if there are not.
+pub fn chunks<const N: usize>(outputs: &mut [Chunk]) -> Result<&mut [Chunk; N]> {
+    let found = outputs.len();
+    outputs.try_into().map_err(|_| Error::Internal { message: format!("{found} outputs for {N}") })
 }

@@ -69,6 +69,19 @@ impl Chunk {
         if T::DTYPE == self.dtype { T::cast_slice(&self.buffer) } else { None }
     }
 
+    /// The elements, to write, if `T` is their type.
+    #[must_use]
+    pub fn elements_mut<T: Element>(&mut self) -> Option<&mut [T]> {
+        if T::DTYPE != self.dtype {
+            return None;
+        }
+        if self.dtype == DType::Bool {
+            // Old bytes of a recycled buffer are no truth values.
+            self.buffer.fill(0);
+        }
+        bytemuck::checked::try_cast_slice_mut(&mut self.buffer).ok()
+    }
+
     /// The buffer alone.
     #[must_use]
     pub fn into_buffer(self) -> Buffer {

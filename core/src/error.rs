@@ -176,6 +176,9 @@ pub enum Error {
     /// A reduction that makes no sense.
     #[error(transparent)]
     Reduce(#[from] blockwise_kernels::reduce::ReduceError),
+    /// What a kernel that works along axes refuses.
+    #[error(transparent)]
+    Kernel(#[from] blockwise_kernels::KernelError),
     /// A layout fault in a kernel: a bug, never bad input.
     #[error("internal: {message}; please report this")]
     Internal {
@@ -212,7 +215,8 @@ impl Error {
             | Self::ChunkOfZero { .. }
             | Self::Usage { .. }
             | Self::Program(_)
-            | Self::Reduce(_) => Fault::Usage,
+            | Self::Reduce(_)
+            | Self::Kernel(_) => Fault::Usage,
             Self::TooLarge { .. } | Self::TooManyChunks { .. } | Self::OverBudget { .. } => Fault::Refused,
             Self::NoSuchChunk { .. }
             | Self::ChunkBytes { .. }

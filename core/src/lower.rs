@@ -161,7 +161,16 @@ impl Lowering<'_> {
     ) -> Result<()> {
         let budget_bytes = self.resources.budget_bytes.saturating_sub(self.fixed_bytes);
         let resources = Resources { budget_bytes, ..self.resources.clone() };
-        let (mut stages, smallest) = plan_copy_stages(from, sink, &resources, &CopyOptions::default())?;
+        let planned = plan_copy_stages(from, sink, &resources, &CopyOptions::default());
+        let (mut stages, smallest) = planned.map_err(|error| match error {
+            Error::OverBudget { operation, detail, needed_bytes, .. } => Error::OverBudget {
+                operation,
+                detail,
+                needed_bytes: needed_bytes.saturating_add(self.fixed_bytes),
+                budget_bytes: self.resources.budget_bytes,
+            },
+            other => other,
+        })?;
         for stage in &mut stages {
             stage.fixed_bytes = self.fixed_bytes;
             stage.peak_bytes = stage.peak_bytes.saturating_add(self.fixed_bytes);

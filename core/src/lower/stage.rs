@@ -12,8 +12,8 @@ use crate::grid::{AxisGrid, ChunkGrid};
 use crate::plan::recut_for;
 use crate::plan::sweep::{Holding, SeenAxis, Sweep};
 use crate::plan::{
-    Applied, AppliedInput, Compute, Fold, Leaf, Operand, Output, Reach, Reduced, Resources, Stage, StageInput,
-    StageWork,
+    Applied, AppliedInput, Compute, Fold, Leaf, Operand, Output, Reach, Reduced, Resources, Stage,
+    StageInput, StageWork,
 };
 use crate::region::byte_count;
 use crate::sink::Sink;
@@ -311,12 +311,7 @@ impl<'a> StageDraft<'a> {
         Ok(AppliedInput { program, operands, reach })
     }
 
-    fn program(
-        &self,
-        reads: &mut Reads,
-        array: &Array,
-        reach: &[Reach],
-    ) -> Result<(Program, Vec<usize>)> {
+    fn program(&self, reads: &mut Reads, array: &Array, reach: &[Reach]) -> Result<(Program, Vec<usize>)> {
         let mut expression = Expression::new(self.outputs, reads, reach);
         let value = expression.add(array, array.dtype())?;
         expression.finish(&[value])

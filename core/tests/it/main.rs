@@ -10,5 +10,6 @@ mod arrays;
 mod copies;
 mod failures;
 mod joins;
+mod ops;
 mod scale;
 mod support;

@@ -1,0 +1,97 @@
+//! The boxes that functions of whole blocks work on: whole along some axes, or long along one, and of a fair size.
+//!
+//! A task's block aims at 16 MiB, less where that would leave few tasks; rows along the last axis stay long, and cuts keep
+//! to the array's own where they can. Invariant: boxes depend on the array alone. Called by sorts, quantiles, scans and
+//! histograms.
+
+use super::Array;
+use crate::error::Result;
+use crate::grid::{AxisGrid, ChunkGrid};
+use crate::region::element_count;
+
+/// Bytes that a block aims at.
+const BLOCK_BYTES: u64 = 16 << 20;
+/// Bytes below which more tasks are not worth their while.
+const SMALL_BYTES: u64 = 64 << 10;
+/// Tasks that there should be at least, so that all threads have some.
+const TASKS: u64 = 32;
+
+/// Elements that a block of `array` aims at.
+pub(super) fn block_elements(array: &Array) -> u64 {
+    let item_bytes = array.dtype().size() as u64;
+    let total_bytes = element_count(&array.shape()).unwrap_or(u64::MAX).saturating_mul(item_bytes);
+    (total_bytes / TASKS).clamp(SMALL_BYTES, BLOCK_BYTES) / item_bytes
+}
+
+/// Boxes that are whole along `axes`.
+pub(super) fn whole_along(array: &Array, axes: &[usize]) -> Result<ChunkGrid> {
+    let shape = array.shape();
+    let lines: u64 = axes.iter().filter_map(|axis| shape.get(*axis)).fold(1, |n, len| n.saturating_mul(*len));
+    let mut room = (block_elements(array) / lines.max(1)).max(1);
+    let mut cuts = array.grid().axes().to_vec();
+    for (axis, cut) in cuts.iter_mut().enumerate().rev() {
+        let extent = cut.extent();
+        if axes.contains(&axis) {
+            *cut = AxisGrid::regular(extent, extent.max(1))?;
+        } else {
+            *cut = resized(cut, room)?;
+            room = (room / cut.longest().max(1)).max(1);
+        }
+    }
+    ChunkGrid::from_axes(cuts)
+}
+
+/// The array's chunks, made longer along `axis` as far as a block's size allows.
+pub(super) fn long_along(array: &Array, axis: usize) -> Result<ChunkGrid> {
+    let chunk = array.grid().largest_chunk();
+    let others = chunk.iter().enumerate().filter(|(n, _)| *n != axis);
+    let others: u64 = others.fold(1, |product, (_, length)| product.saturating_mul(*length));
+    let mut cuts = array.grid().axes().to_vec();
+    if let Some(cut) = cuts.get_mut(axis) {
+        let room = block_elements(array) / others.max(1);
+        *cut = resized(cut, room.max(cut.longest()))?;
+    }
+    ChunkGrid::from_axes(cuts)
+}
+
+/// An axis in pieces of about `room` elements: multiples of its chunks, or parts of them.
+fn resized(cut: &AxisGrid, room: u64) -> Result<AxisGrid> {
+    let (extent, longest) = (cut.extent(), cut.longest().max(1));
+    if room >= extent {
+        return AxisGrid::regular(extent, extent.max(1));
+    }
+    if room >= longest {
+        return Ok(cut.coarsened(room / longest));
+    }
+    // Equal parts of a chunk do not straddle its cuts.
+    let parts = longest.div_ceil(room.max(1));
+    let even = (parts..parts.saturating_mul(2)).find(|parts| longest.is_multiple_of(*parts));
+    let length = if longest == extent {
+        longest.div_ceil(parts)
+    } else {
+        longest / even.unwrap_or(parts).min(longest)
+    };
+    AxisGrid::regular(extent, length.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blockwise_kernels::DType;
+
+    #[test]
+    fn boxes_are_whole_where_asked_and_of_a_fair_size() {
+        let x = Array::zeros(&[2920, 361, 720], DType::F32).unwrap().rechunk([40, 361, 720]).unwrap();
+        let tasks = whole_along(&x, &[0]).unwrap();
+        let chunk = tasks.largest_chunk();
+        assert_eq!((chunk[0], chunk[2]), (2920, 720));
+        assert!(chunk.iter().product::<u64>() * 4 <= BLOCK_BYTES, "{chunk:?}");
+        let tasks = long_along(&x, 1).unwrap();
+        assert_eq!(tasks.largest_chunk(), [40, 361, 720]);
+        let x = x.rechunk([1, 30, 30]).unwrap();
+        assert_eq!(long_along(&x, 0).unwrap().largest_chunk(), [2920, 30, 30]);
+        let long = Array::zeros(&[1 << 30, 2], DType::F64).unwrap().rechunk([1 << 20, 2]).unwrap();
+        assert_eq!(whole_along(&long, &[0]).unwrap().largest_chunk(), [1 << 30, 1]);
+        assert_eq!(long_along(&long, 0).unwrap().largest_chunk(), [1 << 20, 2]);
+    }
+}

@@ -1,0 +1,157 @@
+//! Operations on whole blocks beside plain loops: every one over several chunkings, budgets and threads.
+
+use crate::support::resources;
+use blockwise_core::kernels::Element;
+use blockwise_core::kernels::order::QuantileMethod;
+use blockwise_core::memory::MemoryArray;
+use blockwise_core::{Array, ChunkGrid, Error, Session};
+use ndarray::{ArrayD, Axis, IxDyn};
+use std::sync::Arc;
+
+/// An array of `values` in chunks of `chunk`.
+fn stored<T: Element>(values: &ArrayD<T>, chunk: &[u64]) -> Array {
+    let shape: Vec<u64> = values.shape().iter().map(|n| *n as u64).collect();
+    let grid = ChunkGrid::regular(&shape, chunk).unwrap();
+    let source = MemoryArray::from_elements("x", grid, values.as_slice().unwrap()).unwrap();
+    Array::from_source(Arc::new(source))
+}
+
+/// Numbers without order, some of them equal.
+fn numbers(shape: &[usize]) -> ArrayD<f64> {
+    let mut state = 7_u64;
+    ArrayD::from_shape_simple_fn(IxDyn(shape), || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 40) % 997) as f64 * 0.25 - 60.0
+    })
+}
+
+const CHUNKS: [[u64; 3]; 4] = [[36, 20, 40], [5, 20, 17], [1, 11, 40], [36, 2, 3]];
+
+/// Computes what `of` makes of `values`, over several chunkings, threads and budgets, one of them the smallest that works.
+fn check<T: Element, U: Element>(
+    values: &ArrayD<T>,
+    chunkings: &[[u64; 3]],
+    of: impl Fn(&Array) -> Array,
+    is_right: impl Fn(&ArrayD<U>),
+) {
+    for chunk in chunkings {
+        let array = of(&stored(values, chunk));
+        for (budget, threads) in [(1 << 24, 3), (1 << 20, 1)] {
+            is_right(&Session::new(resources(budget, threads)).compute::<U>(&array).unwrap());
+        }
+        // The smallest budget that works: every refusal names a larger one.
+        let mut least = 1;
+        let found = loop {
+            match Session::new(resources(least, 2)).compute::<U>(&array) {
+                Err(Error::OverBudget { needed_bytes, .. }) if needed_bytes > least => least = needed_bytes,
+                found => break found,
+            }
+        };
+        is_right(&found.unwrap());
+    }
+}
+
+fn equal<U: Element>(expected: &ArrayD<U>) -> impl Fn(&ArrayD<U>) {
+    move |found| assert_eq!(found, expected)
+}
+
+fn close(expected: &ArrayD<f64>) -> impl Fn(&ArrayD<f64>) {
+    move |found| {
+        assert_eq!(found.shape(), expected.shape());
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() <= 1e-9 * b.abs().max(1.0) || a.is_nan() && b.is_nan(), "{a} for {b}");
+        }
+    }
+}
+
+/// The lines along an axis, one after another, each made another.
+fn by_line<U: Element>(values: &ArrayD<f64>, axis: usize, of: impl Fn(&[f64]) -> Vec<U>) -> ArrayD<U> {
+    let made: Vec<Vec<U>> = values.lanes(Axis(axis)).into_iter().map(|lane| of(&lane.to_vec())).collect();
+    let mut shape = values.shape().to_vec();
+    shape[axis] = made[0].len();
+    let mut out = ArrayD::<U>::default(IxDyn(&shape));
+    for (mut lane, line) in out.lanes_mut(Axis(axis)).into_iter().zip(made) {
+        lane.assign(&ndarray::Array1::from_vec(line));
+    }
+    out
+}
+
+fn order(line: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..line.len()).collect();
+    order.sort_by(|a, b| line[*a].total_cmp(&line[*b]));
+    order
+}
+
+#[test]
+fn lines_are_sorted() {
+    let values = numbers(&[36, 20, 40]);
+    for axis in 0..3 {
+        let sorted = by_line(&values, axis, |line| order(line).into_iter().map(|n| line[n]).collect());
+        check(&values, &CHUNKS, |x| x.sort(axis).unwrap(), equal(&sorted));
+        let places = by_line(&values, axis, |line| order(line).into_iter().map(|n| n as i64).collect());
+        check(&values, &CHUNKS, |x| x.argsort(axis).unwrap(), equal(&places));
+    }
+}
+
+#[test]
+fn the_top_of_lines_is_found() {
+    let values = numbers(&[36, 20, 40]);
+    for axis in 0..3 {
+        let smallest =
+            by_line(&values, axis, |line| order(line).into_iter().take(2).map(|n| line[n]).collect());
+        check(&values, &CHUNKS, |x| x.topk(-2, axis).unwrap(), equal(&smallest));
+        // Of equal ones the first, from the largest on.
+        let places = by_line(&values, axis, |line| {
+            let mut order: Vec<usize> = (0..line.len()).collect();
+            order.sort_by(|a, b| line[*b].total_cmp(&line[*a]));
+            order.into_iter().take(3).map(|n| n as i64).collect()
+        });
+        check(&values, &CHUNKS, |x| x.argtopk(3, axis).unwrap(), equal(&places));
+    }
+    let long = numbers(&[200_000]);
+    let x = stored(&long, &[1000]);
+    let expected: Vec<i64> = {
+        let mut order: Vec<usize> = (0..long.len()).collect();
+        order.sort_by(|a, b| long[*b].total_cmp(&long[*a]));
+        order.into_iter().take(5).map(|n| n as i64).collect()
+    };
+    let found = Session::new(resources(1 << 22, 2)).compute::<i64>(&x.argtopk(5, 0).unwrap()).unwrap();
+    assert_eq!(found.into_raw_vec_and_offset().0, expected);
+}
+
+fn linear(line: &[f64], q: f64) -> f64 {
+    let sorted: Vec<f64> = order(line).into_iter().map(|n| line[n]).collect();
+    let at = q * (sorted.len() - 1) as f64;
+    let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
+    low + (high - low) * at.fract()
+}
+
+#[test]
+fn quantiles_are_exact() {
+    let values = numbers(&[36, 20, 40]);
+    let levels = [0.1, 0.5, 0.95];
+    for axis in 0..3 {
+        let quantiles = by_line(&values, axis, |line| levels.map(|q| linear(line, q)).to_vec());
+        let mut order: Vec<usize> = (0..3).filter(|n| *n != axis).collect();
+        order.insert(0, axis);
+        let expected = quantiles.permuted_axes(order).as_standard_layout().into_owned();
+        let of = |x: &Array| x.quantile(levels, axis, QuantileMethod::Linear).unwrap();
+        check(&values, &CHUNKS, of, close(&expected));
+        let median = by_line(&values, axis, |line| vec![linear(line, 0.5)]).remove_axis(Axis(axis));
+        check(&values, &CHUNKS, |x| x.median(axis).unwrap(), close(&median));
+    }
+    // Over two axes, of what is not NaN.
+    let holes = values.mapv(|v| if v > 150.0 { f64::NAN } else { v });
+    let expected = ArrayD::from_shape_vec(
+        IxDyn(&[20]),
+        holes
+            .axis_iter(Axis(1))
+            .map(|part| linear(&part.iter().copied().filter(|v| !v.is_nan()).collect::<Vec<_>>(), 0.25))
+            .collect(),
+    );
+    let of = |x: &Array| x.nanpercentile(25.0, [2, 0], QuantileMethod::Linear).unwrap();
+    check(&holes, &CHUNKS, of, close(&expected.unwrap()));
+    let x = stored(&values, &CHUNKS[0]);
+    assert!(x.quantile(1.5, 0, QuantileMethod::Linear).is_err());
+    assert!(x.quantile([], 0, QuantileMethod::Linear).is_err());
+}
