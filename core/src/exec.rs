@@ -7,6 +7,7 @@
 
 mod compute;
 pub(crate) mod fold;
+mod kept;
 mod queue;
 mod task;
 mod view;
@@ -20,6 +21,7 @@ use crate::spill::free_bytes;
 use blockwise_kernels::BufferPool;
 use blockwise_kernels::program::Scratch;
 use compute::ComputeRun;
+use kept::Kept;
 use queue::{Done, Queue, Step};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,7 +73,10 @@ pub fn run(
     };
     let mut report =
         RunReport { chunks_skipped: stored.as_ref().map_or(0, Done::chunks), ..RunReport::default() };
+    let mut kept = Kept::default();
     for (number, stage) in plan.stages.iter().enumerate() {
+        let later = plan.stages.iter().skip(number + 1).flat_map(|stage| &stage.inputs);
+        kept.want(later.map(|input| &input.source));
         let sources: Vec<Arc<dyn Source>> =
             stage.inputs.iter().map(|input| Arc::clone(&input.source)).collect();
         let work = match &stage.work {
@@ -91,10 +96,14 @@ pub fn run(
         let done = whole.as_ref().or(stored.as_ref()).unwrap_or(&nothing);
         let opened = stage.opens.iter().try_for_each(|array| array.open());
         let run = StageRun { number, stage, sources: &sources, work, observer, cancellation, pool: &pool };
-        let outcome = opened.and_then(|()| run.run(&workers, done, resources.budget_bytes));
+        let before = std::mem::take(&mut kept);
+        let outcome = opened.and_then(|()| run.run(&workers, done, resources.budget_bytes, before));
         stage.discards.iter().for_each(|array| array.discard());
         let outcome = match outcome {
-            Ok(outcome) => outcome,
+            Ok((outcome, left)) => {
+                kept = left;
+                outcome
+            }
             Err(error) => {
                 plan.stages.iter().flat_map(|stage| &stage.opens).for_each(|array| array.discard());
                 return Err(error);
@@ -163,7 +172,13 @@ impl<'a> Shared<'a> {
 }
 
 impl StageRun<'_> {
-    fn run(&self, workers: &rayon::ThreadPool, done: &Done, budget_bytes: u64) -> Result<RunReport> {
+    fn run(
+        &self,
+        workers: &rayon::ThreadPool,
+        done: &Done,
+        budget_bytes: u64,
+        kept: Kept,
+    ) -> Result<(RunReport, Kept)> {
         let item_bytes = self.item_bytes();
         let queue = Queue::new(
             self.stage,
@@ -172,6 +187,7 @@ impl StageRun<'_> {
             done,
             budget_bytes,
             workers.current_num_threads(),
+            kept,
         )?;
         self.observer.observe(&Event::StageStarted {
             stage: self.number,
@@ -183,7 +199,7 @@ impl StageRun<'_> {
         let stored = AtomicU64::new(0);
         workers.broadcast(|_| self.work(&shared, &stored));
         let queue = shared.queue.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut report = queue.into_outcome()?;
+        let (mut report, kept) = queue.into_outcome()?;
         report.stored_bytes = stored.into_inner();
         if let Work::Compute(compute) = &self.work
             && !compute.is_complete()
@@ -192,7 +208,7 @@ impl StageRun<'_> {
             return Err(Error::Internal { message });
         }
         self.observer.observe(&Event::StageFinished { stage: self.number });
-        Ok(report)
+        Ok((report, kept))
     }
 
     /// Bytes of an element of the task array, for accounts: of the widest array written.

@@ -53,6 +53,10 @@ impl Generated {
 }
 
 impl Source for Generated {
+    fn is_in_memory(&self) -> bool {
+        true
+    }
+
     fn label(&self) -> &str {
         self.label
     }

@@ -132,6 +132,10 @@ impl Filled {
 }
 
 impl Source for Filled {
+    fn is_in_memory(&self) -> bool {
+        true
+    }
+
     fn label(&self) -> &str {
         "a constant"
     }
@@ -157,6 +161,10 @@ impl Source for Filled {
 }
 
 impl Source for MemoryArray {
+    fn is_in_memory(&self) -> bool {
+        true
+    }
+
     fn label(&self) -> &str {
         &self.label
     }

@@ -47,6 +47,11 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// Whether reading costs little more than a copy in memory, so that chunks are not worth keeping.
+    fn is_in_memory(&self) -> bool {
+        false
+    }
+
     /// This array cut along `grid` instead, if reading any box costs no more than reading its bytes (contiguous
     /// and uncompressed layouts). `None`: only `self.grid()` is cheap.
     fn recut(&self, grid: &ChunkGrid) -> Option<Arc<dyn Source>> {

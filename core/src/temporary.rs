@@ -97,6 +97,10 @@ impl Temporary {
 }
 
 impl Source for Temporary {
+    fn is_in_memory(&self) -> bool {
+        self.place == Place::Memory
+    }
+
     fn label(&self) -> &str {
         &self.label
     }

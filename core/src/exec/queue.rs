@@ -7,10 +7,11 @@
 //! read: data is consumed soon after it is made.
 //!
 //! Invariants: an input is read once, held while some task still needs it, and dropped with its reservation after the
-//! last; a task that an earlier run committed is skipped together with inputs that nothing else needs.
+//! last, unless a later stage needs it too: then it is kept for that while nothing else needs the room; a task that an earlier run committed is skipped together with inputs that nothing else needs.
 //! Called by the worker loop of [`crate::exec`].
 
 use super::RunReport;
+use super::kept::Kept;
 use crate::budget::MemoryBudget;
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
@@ -162,6 +163,7 @@ pub(super) struct Queue<'a> {
     inner: Option<Visit>,
     next: Option<Next>,
     slots: HashMap<SlotKey, Slot>,
+    kept: Kept,
     admitted: HashMap<u64, Admitted>,
     serial: u64,
     ready: VecDeque<u64>,
@@ -181,6 +183,7 @@ impl<'a> Queue<'a> {
         done: &'a Done,
         budget_bytes: u64,
         threads: usize,
+        mut kept: Kept,
     ) -> Result<Self> {
         let whole = Region::whole(&stage.tasks.shape())?;
         let mut budget = MemoryBudget::new(budget_bytes);
@@ -188,6 +191,7 @@ impl<'a> Queue<'a> {
             let message = format!("stage '{}' was planned for a larger budget", stage.name);
             return Err(Error::Internal { message });
         }
+        kept.enter_stage(sources, &mut budget);
         Ok(Self {
             sources,
             stage,
@@ -199,6 +203,7 @@ impl<'a> Queue<'a> {
             inner: None,
             next: None,
             slots: HashMap::new(),
+            kept,
             admitted: HashMap::new(),
             serial: 0,
             ready: VecDeque::new(),
@@ -311,12 +316,16 @@ impl<'a> Queue<'a> {
             if !self.slots.contains_key(&key) {
                 let region = grid.region(index)?;
                 let bytes = region.len() * self.sources[input].dtype().size() as u64;
+                let uses = self.uses(input, &region)?;
+                if let Some(chunk) = self.kept.take(&self.sources[input], key.1) {
+                    self.slots.insert(key, Slot { chunk: Some(chunk), uses, bytes, waiters: Vec::new() });
+                    continue;
+                }
                 let scratch = self.stage.inputs[input].read_scratch;
-                if !self.budget.try_reserve(bytes.saturating_add(scratch)) {
+                if !self.reserve(bytes.saturating_add(scratch)) {
                     self.next = Some(next);
                     return Ok(None);
                 }
-                let uses = self.uses(input, &region)?;
                 self.slots.insert(key, Slot { chunk: None, uses, bytes, waiters: Vec::new() });
                 let index = index.clone();
                 self.next = Some(next);
@@ -325,7 +334,7 @@ impl<'a> Queue<'a> {
             }
             next.at.1 += 1;
         }
-        if self.admitted.len() >= self.most_waiting || !self.budget.try_reserve(self.stage.task_bytes) {
+        if self.admitted.len() >= self.most_waiting || !self.reserve(self.stage.task_bytes) {
             self.next = Some(next);
             return Ok(None);
         }
@@ -347,6 +356,19 @@ impl<'a> Queue<'a> {
         let Next { index, region, needed, .. } = next;
         self.admitted.insert(serial, Admitted { index, region, needed, missing });
         Ok(None)
+    }
+
+    /// Reserves bytes, letting go of chunks that are kept for later if it must.
+    fn reserve(&mut self, bytes: u64) -> bool {
+        loop {
+            if self.budget.try_reserve(bytes) {
+                return true;
+            }
+            match self.kept.drop_last() {
+                Some(freed) => self.budget.release(freed),
+                None => return false,
+            }
+        }
     }
 
     /// How often tasks will need the chunk of `input` with `region`: once for each leaf that shows it to a task.
@@ -416,10 +438,15 @@ impl<'a> Queue<'a> {
         for key in &task.used {
             if let Some(slot) = self.slots.get_mut(key) {
                 slot.uses = slot.uses.saturating_sub(1);
-                if slot.uses == 0 {
-                    let bytes = slot.bytes;
-                    self.slots.remove(key);
-                    self.budget.release(bytes);
+                if slot.uses == 0
+                    && let Some(Slot { chunk, bytes, .. }) = self.slots.remove(key)
+                {
+                    match chunk {
+                        Some(chunk) if self.kept.wants(&self.sources[key.0]) => {
+                            self.kept.put(&self.sources[key.0], key.1, chunk);
+                        }
+                        _ => self.budget.release(bytes),
+                    }
                 }
             }
         }
@@ -430,17 +457,22 @@ impl<'a> Queue<'a> {
     }
 
     /// What the stage did, or why it failed.
-    pub(super) fn into_outcome(self) -> Result<RunReport> {
+    pub(super) fn into_outcome(self) -> Result<(RunReport, Kept)> {
         if let Some(error) = self.failure {
             return Err(error);
         }
         debug_assert!(self.slots.is_empty(), "inputs left");
-        debug_assert!(self.budget.reserved_bytes() == self.stage.fixed_bytes, "memory left reserved");
-        Ok(RunReport {
+        let kept_bytes = self.kept.held_bytes();
+        debug_assert!(
+            self.budget.reserved_bytes() == self.stage.fixed_bytes + kept_bytes,
+            "memory left reserved"
+        );
+        let report = RunReport {
             bytes_read: self.bytes_read,
             bytes_written: self.bytes_written,
             peak_reserved_bytes: self.budget.peak_bytes(),
             ..RunReport::default()
-        })
+        };
+        Ok((report, self.kept))
     }
 }

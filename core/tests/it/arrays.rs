@@ -1,11 +1,13 @@
 //! Arrays computed end to end: values against plain loops, whatever the chunks, budget and threads.
 
+use crate::support::Stubborn;
 use blockwise_core::array::{Axes, Index, Reduce};
 use blockwise_core::memory::MemoryArray;
 use blockwise_core::plan::Resources;
 use blockwise_core::{Array, ChunkGrid, DType, Session};
 use ndarray::{Array2, ArrayD, Axis, IxDyn, s};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 fn session(budget_bytes: u64, threads: usize) -> Session {
     Session::new(Resources {
@@ -105,4 +107,21 @@ fn a_rechunked_result_goes_through_the_disk_when_it_must() {
     session.run(&plan).unwrap();
     let found = ArrayD::from_shape_vec(IxDyn(&[128, 128]), sink.to_elements::<f64>().unwrap()).unwrap();
     assert_eq!(found, (&values + 1.0).into_dyn());
+}
+
+#[test]
+fn what_the_budget_holds_is_read_once() {
+    let elements: Vec<u32> = (0..65536).map(|n| n * 7 % 1000).collect();
+    let reads = |budget_bytes: u64| {
+        let grid = ChunkGrid::regular(&[64, 1024], &[4, 1024]).unwrap();
+        let source = Arc::new(Stubborn::new(grid, &elements));
+        let x = Array::from_source(Arc::clone(&source) as _);
+        let anomaly = &x - x.mean(0).unwrap();
+        let found = session(budget_bytes, 1).compute::<f64>(&anomaly.sum(..).unwrap()).unwrap();
+        assert!(found[[]].abs() < 1e-6);
+        source.reads.load(Ordering::Relaxed)
+    };
+    assert_eq!(reads(1 << 20), 16, "everything fits");
+    let some = reads(300_000);
+    assert!((17..32).contains(&some), "{some} reads: as much as fits is kept");
 }
