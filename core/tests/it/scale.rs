@@ -1,8 +1,11 @@
 //! A million chunks are planned and dispatched without effort.
 
 use blockwise_core::exec::run;
+use blockwise_core::memory::MemoryArray;
 use blockwise_core::plan::{CopyOptions, Resources, plan_copy};
-use blockwise_core::{Cancellation, Chunk, ChunkGrid, Result, Sink, Source, TaskContext, Unobserved};
+use blockwise_core::{
+    Array, Cancellation, Chunk, ChunkGrid, Result, Session, Sink, Source, TaskContext, Unobserved,
+};
 use blockwise_kernels::DType;
 use std::sync::Arc;
 use std::time::Instant;
@@ -74,4 +77,28 @@ fn a_million_chunks() {
     assert_eq!(report.bytes_written, 1_000_000);
     // Dev builds are several times slower than the 5 us that the release build is held to by the bench.
     assert!(micros < 60.0, "{micros} us a chunk");
+}
+
+#[test]
+fn a_reduction_of_a_million_chunks() {
+    let grid = ChunkGrid::regular(&[1000, 1000], &[1, 1]).unwrap();
+    let resources = Resources {
+        budget_bytes: 64 << 20,
+        threads: 2,
+        spill_folder: std::env::temp_dir(),
+        spill_limit_bytes: None,
+    };
+    let started = Instant::now();
+    let x = Array::from_source(Arc::new(Trivial(grid)));
+    let total = ((&x + 1) * 0).sum(..).unwrap();
+    let sink = Arc::new(MemoryArray::zeros("total", total.dtype(), total.grid().clone()).unwrap());
+    let session = Session::new(resources);
+    let plan = session.plan(&[(total, Arc::clone(&sink) as _)]).unwrap();
+    let plan_secs = started.elapsed().as_secs_f64();
+    let report = session.run(&plan).unwrap();
+    println!("built and planned in {plan_secs:.4} s, {:.2} us a task", report.secs);
+    assert!(plan_secs < 1.0, "planning took {plan_secs} s");
+    assert_eq!(plan.summary().tasks, 1_000_000);
+    assert_eq!(sink.to_elements::<u64>().unwrap(), [0]);
+    assert!(report.secs < 60.0, "{} us a task", report.secs);
 }
