@@ -30,12 +30,27 @@ pub(crate) struct Target {
     pub(crate) sink: Arc<dyn Sink>,
 }
 
+/// How sums and means of floats are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sums {
+    /// In float64 with the rounding errors carried along: the same bits for the same chunks.
+    #[default]
+    Carried,
+    /// Exactly, in superaccumulators: the same bits whatever the chunks.
+    Exact,
+}
+
 /// Plans the evaluation of `targets`. `held_bytes` of the budget are taken by sinks in memory.
 ///
 /// # Errors
 /// [`Error::OverBudget`] with what would work, if a stage cannot be made to fit; [`Error::Shape`] or [`Error::Usage`]
 /// if a sink is of another shape or dtype.
-pub(crate) fn plan_arrays(targets: &[Target], held_bytes: u64, resources: &Resources) -> Result<Plan> {
+pub(crate) fn plan_arrays(
+    targets: &[Target],
+    held_bytes: u64,
+    sums: Sums,
+    resources: &Resources,
+) -> Result<Plan> {
     for Target { array, sink } in targets {
         if sink.grid().shape() != array.shape() {
             return Err(Error::Shape { expected: array.shape(), found: sink.grid().shape() });
@@ -45,7 +60,7 @@ pub(crate) fn plan_arrays(targets: &[Target], held_bytes: u64, resources: &Resou
             return Err(Error::Usage { message });
         }
     }
-    let outputs = Outputs::of(targets, held_bytes, resources)?;
+    let outputs = Outputs::of(targets, held_bytes, sums, resources)?;
     let fixed_bytes = held_bytes.saturating_add(outputs.memory_bytes());
     let mut lowering =
         Lowering { resources, outputs: &outputs, fixed_bytes, stages: Vec::new(), smallest: 0 };

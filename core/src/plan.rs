@@ -11,6 +11,7 @@
 mod compute;
 mod copy;
 pub(crate) mod leaf;
+mod picture;
 mod route;
 mod summary;
 pub(crate) mod sweep;

@@ -7,7 +7,7 @@ use crate::array::Array;
 use crate::context::{Cancellation, Observer, Unobserved};
 use crate::error::{Error, Result};
 use crate::exec::{self, RunReport};
-use crate::lower::{Target, plan_arrays};
+use crate::lower::{Sums, Target, plan_arrays};
 use crate::machine;
 use crate::memory::MemoryArray;
 use crate::plan::{Plan, Resources};
@@ -33,6 +33,7 @@ pub struct Session {
     resources: Resources,
     observer: Arc<dyn Observer>,
     cancellation: Cancellation,
+    sums: Sums,
 }
 
 impl Default for Session {
@@ -52,7 +53,12 @@ impl Session {
     /// A session with these resources.
     #[must_use]
     pub fn new(resources: Resources) -> Self {
-        Self { resources, observer: Arc::new(Unobserved), cancellation: Cancellation::new() }
+        Self {
+            resources,
+            observer: Arc::new(Unobserved),
+            cancellation: Cancellation::new(),
+            sums: Sums::Carried,
+        }
     }
 
     /// The session with someone who watches its runs.
@@ -65,6 +71,22 @@ impl Session {
     #[must_use]
     pub fn with_cancellation(self, cancellation: Cancellation) -> Self {
         Self { cancellation, ..self }
+    }
+
+    /// The session with sums and means of floats that are exact, rounded once: then they do not depend on the chunks
+    /// either. They take longer, and more memory for each element of a result.
+    ///
+    /// ```
+    /// use blockwise_core::{Array, Session};
+    /// let x = Array::from_fn(&[3000], |at| 0.1_f64 * at[0] as f64)?;
+    /// let session = Session::with_budget(64 << 20).reproducible(true);
+    /// let sum = |chunk: u64| session.compute::<f64>(&x.rechunk([chunk])?.sum(..)?);
+    /// assert_eq!(sum(7)?, sum(1000)?);
+    /// # Ok::<(), blockwise_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn reproducible(self, on: bool) -> Self {
+        Self { sums: if on { Sums::Exact } else { Sums::Carried }, ..self }
     }
 
     /// What its runs may use.
@@ -120,7 +142,7 @@ impl Session {
             .zip(&results)
             .map(|(array, result)| Target { array: array.clone(), sink: Arc::clone(result) as Arc<dyn Sink> })
             .collect();
-        let plan = plan_arrays(&targets, held_bytes, &self.resources)?;
+        let plan = plan_arrays(&targets, held_bytes, self.sums, &self.resources)?;
         self.run(&plan)?;
         Ok(results)
     }
@@ -144,7 +166,7 @@ impl Session {
     pub fn plan(&self, arrays: &[(Array, Arc<dyn Sink>)]) -> Result<Plan> {
         let target =
             |(array, sink): &(Array, Arc<dyn Sink>)| Target { array: array.clone(), sink: Arc::clone(sink) };
-        plan_arrays(&arrays.iter().map(target).collect::<Vec<_>>(), 0, &self.resources)
+        plan_arrays(&arrays.iter().map(target).collect::<Vec<_>>(), 0, self.sums, &self.resources)
     }
 
     /// Writes each array to the sink beside it, in one run.

@@ -3,7 +3,7 @@
 //! Invariant: a job's level is above those of all barriers it reads, so that running levels in order is right. Called
 //! by [`super::plan_arrays`].
 
-use super::Target;
+use super::{Sums, Target};
 use crate::array::{Array, BlockCall, Kind, Operand, Reduced};
 use crate::error::Result;
 use crate::grid::ChunkGrid;
@@ -52,6 +52,7 @@ pub(super) struct Outputs {
     /// With their levels, lowest first.
     jobs: Vec<(usize, Job)>,
     temporaries: HashMap<BarrierKey, Arc<Temporary>>,
+    pub(super) sums: Sums,
 }
 
 /// The key of an array that is stored though it is no barrier of its own.
@@ -78,7 +79,7 @@ pub(super) fn barrier_key(array: &Array) -> Option<BarrierKey> {
 }
 
 impl Outputs {
-    pub(super) fn of(targets: &[Target], held_bytes: u64, resources: &Resources) -> Result<Self> {
+    pub(super) fn of(targets: &[Target], held_bytes: u64, sums: Sums, resources: &Resources) -> Result<Self> {
         let mut walk = Walk::default();
         let mut writes: Vec<(usize, Job)> = Vec::new();
         let mut direct: HashMap<BarrierKey, Vec<Arc<dyn Sink>>> = HashMap::new();
@@ -131,7 +132,7 @@ impl Outputs {
             jobs.push((level, barrier_job(&array, &temporaries, &mut direct, resources)));
         }
         jobs.sort_by_key(|(level, _)| *level);
-        Ok(Self { jobs, temporaries })
+        Ok(Self { jobs, temporaries, sums })
     }
 
     /// Bytes of memory that all temporary arrays between levels take together.

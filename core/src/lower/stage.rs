@@ -3,6 +3,7 @@
 //! Invariant: bytes are upper bounds over all tasks, so that what is planned to fit does. Called by
 //! [`super::plan_arrays`].
 
+use super::Sums;
 use super::expression::{Expression, Piece, Read, Reads};
 use super::outputs::{Job, Outputs};
 use crate::array::{Array, BlockInput, Kind};
@@ -111,7 +112,11 @@ impl<'a> StageDraft<'a> {
             Member::Reduce { axes, folds } if *axes == reduced.axes => Some(folds),
             _ => None,
         });
-        let fold = FoldDraft { input: reduced.input.clone(), reduction: reduced.reduction, results };
+        let reduction = match self.outputs.sums {
+            Sums::Exact => reduced.reduction.exact(),
+            Sums::Carried => reduced.reduction,
+        };
+        let fold = FoldDraft { input: reduced.input.clone(), reduction, results };
         match over_same_axes {
             Some(folds) => {
                 let same = folds.iter_mut().find(|known| {

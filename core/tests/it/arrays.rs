@@ -125,3 +125,32 @@ fn what_the_budget_holds_is_read_once() {
     let some = reads(300_000);
     assert!((17..32).contains(&some), "{some} reads: as much as fits is kept");
 }
+
+#[test]
+fn a_plan_can_be_seen() {
+    let (_, x) = field((40, 60), [7, 13]);
+    let anomaly = &x - x.mean(0).unwrap();
+    let session = session(1 << 20, 2);
+    let sink = Arc::new(MemoryArray::zeros("anomaly", DType::F64, x.grid().clone()).unwrap());
+    let plan = session.plan(&[(anomaly, sink as _)]).unwrap();
+    assert_eq!(
+        plan.to_dot(),
+        r##"digraph plan {
+  rankdir=LR;
+  node [fontname="sans-serif"];
+  n0 [label="x\nfloat64 [40, 60]", shape=cylinder];
+  n1 [label="stage 1: mean over axes [0]\n30 tasks of [7, 13]\nwithin 52.3 KiB", shape=box, style=filled, fillcolor="#dbe9f6"];
+  n2 [label="intermediate result\nfloat64 [60]", shape=cylinder];
+  n3 [label="stage 2: write anomaly\n30 tasks of [7, 13]\nwithin 83.4 KiB", shape=box, style=filled, fillcolor="#dbe9f6"];
+  n4 [label="anomaly\nfloat64 [40, 60]", shape=cylinder];
+  n0 -> n1;
+  n1 -> n2;
+  n0 -> n3;
+  n2 -> n3;
+  n3 -> n4;
+}
+"##
+    );
+    let svg = plan.to_svg();
+    assert!(svg.starts_with("<svg") && svg.matches("<rect").count() == 5, "{svg}");
+}
