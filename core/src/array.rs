@@ -16,6 +16,7 @@ mod join;
 mod order;
 mod quantile;
 mod reduce;
+mod scan;
 mod shape;
 mod tasks;
 

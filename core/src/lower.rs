@@ -130,7 +130,14 @@ impl Lowering<'_> {
             let tasks = stage::seen_tasks(&read.reach, &refused.stage.tasks)?;
             let array = read.seen;
             let as_it_is = match read.pieces.as_slice() {
-                [piece] if piece.window.is_none() && piece.view.is_identity() => Some(&piece.source),
+                // A view that starts where the source does may still end before it.
+                [piece]
+                    if piece.window.is_none()
+                        && piece.view.is_identity()
+                        && piece.source.grid().shape() == array.shape() =>
+                {
+                    Some(&piece.source)
+                }
                 _ => None,
             };
             let source: Arc<dyn Source> = if let Some(source) = as_it_is {

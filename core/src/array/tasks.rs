@@ -25,14 +25,27 @@ pub(super) fn block_elements(array: &Array) -> u64 {
 
 /// Boxes that are whole along `axes`.
 pub(super) fn whole_along(array: &Array, axes: &[usize]) -> Result<ChunkGrid> {
-    let shape = array.shape();
-    let lines: u64 = axes.iter().filter_map(|axis| shape.get(*axis)).fold(1, |n, len| n.saturating_mul(*len));
+    let mut given = Vec::with_capacity(axes.len());
+    for (axis, cut) in array.grid().axes().iter().enumerate().filter(|(axis, _)| axes.contains(axis)) {
+        given.push((axis, AxisGrid::regular(cut.extent(), cut.extent().max(1))?));
+    }
+    fitted(array, &given)
+}
+
+/// Boxes of about `length` elements along `axis`, and few lines.
+pub(super) fn pieces_along(array: &Array, axis: usize, length: u64) -> Result<ChunkGrid> {
+    let cut = array.grid().axes().get(axis).map(|cut| resized(cut, length)).transpose()?;
+    fitted(array, &cut.into_iter().map(|cut| (axis, cut)).collect::<Vec<_>>())
+}
+
+/// Boxes cut as given along some axes, and along the others so that they have a block's size.
+fn fitted(array: &Array, given: &[(usize, AxisGrid)]) -> Result<ChunkGrid> {
+    let lines: u64 = given.iter().fold(1, |product, (_, cut)| product.saturating_mul(cut.longest()));
     let mut room = (block_elements(array) / lines.max(1)).max(1);
     let mut cuts = array.grid().axes().to_vec();
     for (axis, cut) in cuts.iter_mut().enumerate().rev() {
-        let extent = cut.extent();
-        if axes.contains(&axis) {
-            *cut = AxisGrid::regular(extent, extent.max(1))?;
+        if let Some((_, given)) = given.iter().find(|(own, _)| *own == axis) {
+            *cut = given.clone();
         } else {
             *cut = resized(cut, room)?;
             room = (room / cut.longest().max(1)).max(1);

@@ -289,6 +289,7 @@ impl<'a> StageDraft<'a> {
                 && piece.view.is_identity()
                 && read.reach.is_empty()
                 && piece.source.grid() != tasks
+                && piece.source.grid().shape() == tasks.shape()
                 && let Some(cut) = recut_for(&piece.source, tasks)
             {
                 piece.source = cut;

@@ -155,3 +155,78 @@ fn quantiles_are_exact() {
     assert!(x.quantile(1.5, 0, QuantileMethod::Linear).is_err());
     assert!(x.quantile([], 0, QuantileMethod::Linear).is_err());
 }
+
+fn running(line: &[f64], of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+    let mut made: Vec<f64> = line.to_vec();
+    for n in 1..made.len() {
+        made[n] = of(made[n - 1], made[n]);
+    }
+    made
+}
+
+#[test]
+fn cumulative_functions_carry_on_from_block_to_block() {
+    let values = numbers(&[36, 20, 40]);
+    for axis in 0..3 {
+        let sums = by_line(&values, axis, |line| running(line, |a, b| a + b));
+        check(&values, &CHUNKS, |x| x.cumsum(axis).unwrap(), close(&sums));
+        let least = by_line(&values, axis, |line| running(line, f64::min));
+        check(&values, &CHUNKS, |x| x.cummin(axis).unwrap(), equal(&least));
+    }
+    let holes = values.mapv(|v| if v > 150.0 { f64::NAN } else { 1.0 + v * 1e-4 });
+    let products = by_line(&holes, 0, |line| {
+        running(&line.iter().map(|v| if v.is_nan() { 1.0 } else { *v }).collect::<Vec<_>>(), |a, b| a * b)
+    });
+    check(&holes, &CHUNKS, |x| x.nancumprod(0).unwrap(), close(&products));
+}
+
+#[test]
+fn long_lines_are_scanned_in_two_passes() {
+    // Lines of 40,000 elements in blocks of 500, so that blocks carry on; bytes, whose carries are odd in length.
+    let values = numbers(&[40_000, 3]).mapv(|v| v as i8);
+    let running = |of: fn(i64, i64) -> i64| {
+        let mut made = values.mapv(i64::from);
+        for n in 1..made.shape()[0] {
+            for m in 0..3 {
+                made[[n, m]] = of(made[[n - 1, m]], made[[n, m]]);
+            }
+        }
+        made
+    };
+    let x = stored(&values, &[500, 3]);
+    for (budget, threads) in [(1 << 22, 2), (1_700_000, 1)] {
+        let session = Session::new(resources(budget, threads));
+        let sums = session.compute::<i64>(&x.cumsum(0).unwrap()).unwrap();
+        assert_eq!(sums, running(|a, b| a + b));
+        let most = session.compute::<i8>(&x.cummax(0).unwrap()).unwrap();
+        assert_eq!(most.mapv(i64::from), running(i64::max));
+    }
+    let floats = numbers(&[300_000]);
+    let bits = |threads, budget| {
+        let sums = stored(&floats, &[10_000]).cumsum(0).unwrap();
+        Session::new(resources(budget, threads)).compute::<f64>(&sums).unwrap().mapv(f64::to_bits)
+    };
+    assert_eq!(bits(1, 1 << 24), bits(4, 3 << 20));
+}
+
+#[test]
+fn differences_and_gradients_are_numpys() {
+    let values = numbers(&[36, 20, 40]);
+    for axis in 0..3 {
+        let second =
+            by_line(&values, axis, |line| line.windows(3).map(|w| (w[2] - w[1]) - (w[1] - w[0])).collect());
+        check(&values, &CHUNKS[1..3], |x| x.diff(2, axis).unwrap(), equal(&second));
+        let slopes = by_line(&values, axis, |line| {
+            let last = line.len() - 1;
+            let of = |n: usize| match n {
+                0 => (line[1] - line[0]) / 0.5,
+                n if n == last => (line[n] - line[n - 1]) / 0.5,
+                n => (line[n + 1] - line[n - 1]) / 1.0,
+            };
+            (0..line.len()).map(of).collect()
+        });
+        check(&values, &CHUNKS[1..3], |x| x.gradient(0.5, axis).unwrap(), equal(&slopes));
+    }
+    let truth = stored(&numbers(&[9]).mapv(|v| v > 0.0), &[4]);
+    assert_eq!(truth.diff(1, 0).unwrap().dtype(), blockwise_core::DType::Bool);
+}
