@@ -1,7 +1,7 @@
 //! A chain of ten operations on 64 MB arrays beside `memcpy` of the same inputs and outputs, for every instruction set,
 //! and reductions of one array beside one `memcpy` of it.
 //!
-//! `cargo bench -p blockwise-kernels --bench program` prints the table: medians of repeated runs on one thread; words
+//! `cargo bench -p blockwise-kernels --bench program` prints the table: the best of repeated runs on one thread; words
 //! after `--` choose rows whose text contains all of them.
 
 use blockwise_kernels::program::{Builder, Input, Program, ProgramError, Scratch};
@@ -13,17 +13,18 @@ use std::time::{Duration, Instant};
 
 const ARRAY_BYTES: usize = 64 << 20;
 
-fn median_secs(mut body: impl FnMut()) -> f64 {
+/// The least of repeated runs: whatever else the machine does only adds.
+fn least_secs(mut body: impl FnMut()) -> f64 {
     body();
-    let mut times = Vec::new();
+    let (mut least, mut runs) = (f64::INFINITY, 0);
     let begun = Instant::now();
-    while times.len() < 7 || begun.elapsed() < Duration::from_millis(800) {
+    while runs < 7 || begun.elapsed() < Duration::from_millis(800) {
         let start = Instant::now();
         body();
-        times.push(start.elapsed().as_secs_f64());
+        least = start.elapsed().as_secs_f64().min(least);
+        runs += 1;
     }
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+    least
 }
 
 /// Ten operations of two inputs: `+ * - * abs max min where sqrt +`.
@@ -66,7 +67,7 @@ fn reductions(words: &[String]) -> Result<(), Box<dyn std::error::Error>> {
             (0..ARRAY_BYTES / dtype.size()).map(|i| ((i * 7) % 1000) as f32 / 8.0).collect();
         cast(&mut input, dtype, bytemuck::cast_slice(&values), DType::F32)?;
         let mut copy = Buffer::zeroed(ARRAY_BYTES);
-        let floor = median_secs(|| black_box(&mut *copy).copy_from_slice(black_box(&input)));
+        let floor = least_secs(|| black_box(&mut *copy).copy_from_slice(black_box(&input)));
         println!("{dtype}: memcpy of the input {:>6.1} ms", floor * 1e3);
         for (name, reducer) in [
             ("mean", Reducer::Mean),
@@ -102,7 +103,7 @@ fn reductions(words: &[String]) -> Result<(), Box<dyn std::error::Error>> {
                     };
                     once()?;
                     let mut result = Ok(());
-                    let secs = median_secs(|| result = once());
+                    let secs = least_secs(|| result = once());
                     result?;
                     println!("  {row} {:>7.1} ms {:>6.2} x memcpy", secs * 1e3, secs / floor);
                 }
@@ -124,7 +125,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut out = Buffer::zeroed(ARRAY_BYTES);
         let mut copies = [Buffer::zeroed(ARRAY_BYTES), Buffer::zeroed(ARRAY_BYTES)];
         // One copy of both inputs and of an output: what moving the data once costs.
-        let floor = median_secs(|| {
+        let floor = least_secs(|| {
             for (copy, input) in copies.iter_mut().zip(&inputs) {
                 black_box(&mut **copy).copy_from_slice(black_box(input));
             }
@@ -151,7 +152,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let operands: Vec<Input<'_>> =
                     inputs.iter().map(|bytes| Input::contiguous(bytes, dtype)).collect();
                 let mut result = Ok(());
-                let secs = median_secs(|| {
+                let secs = least_secs(|| {
                     result = program.evaluate(black_box(&operands), &[count], &mut [&mut out], &mut scratch);
                 });
                 result?;

@@ -7,7 +7,7 @@
 
 mod axes;
 mod loops;
-mod prefetch;
+pub(crate) mod prefetch;
 
 use axes::Walk;
 use std::fmt;

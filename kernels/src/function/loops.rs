@@ -1,7 +1,8 @@
 //! Typed loops over tiles, and the macro that makes one for each type of a family.
 //!
 //! A kernel is a plain function pointer over bytes; the types are fixed when it is chosen. Invariant: the caller hands
-//! slices that are aligned for their types and hold the same number of elements (a program's tiles do). Called by the
+//! slices that are aligned for their types and hold the same number of elements (a program's tiles do); of two or three
+//! arguments some may hold one element, which then goes with all. Called by the
 //! tables of the function families and by [`crate::program`]'s conversions.
 
 use crate::simd::InstructionSet;
@@ -57,8 +58,40 @@ impl<O: Binary> NullaryFnOnce for BinaryLoop<'_, O> {
 
 #[inline(always)]
 fn binary_loop<O: Binary>(out: &mut [O::Out], a: &[O::A], b: &[O::B]) {
+    match (a, b) {
+        ([a], _) => with_first::<O>(out, *a, b),
+        (_, [b]) => with_second::<O>(out, a, *b),
+        _ => elementwise::<O>(out, a, b),
+    }
+}
+
+#[inline(always)]
+fn elementwise<O: Binary>(out: &mut [O::Out], a: &[O::A], b: &[O::B]) {
     for (out, (a, b)) in out.iter_mut().zip(a.iter().zip(b)) {
         *out = O::apply(*a, *b);
+    }
+}
+
+#[inline(always)]
+fn with_first<O: Binary>(out: &mut [O::Out], a: O::A, b: &[O::B]) {
+    for (out, b) in out.iter_mut().zip(b) {
+        *out = O::apply(a, *b);
+    }
+}
+
+#[inline(always)]
+fn with_second<O: Binary>(out: &mut [O::Out], a: &[O::A], b: O::B) {
+    for (out, a) in out.iter_mut().zip(a) {
+        *out = O::apply(*a, b);
+    }
+}
+
+/// The loop of a function that does not care about vectors, in one piece of code.
+fn plain_loop<O: Binary>(out: &mut [O::Out], a: &[O::A], b: &[O::B]) {
+    let step = |len: usize| if len == 1 { 0 } else { usize::MAX };
+    let (keep_a, keep_b) = (step(a.len()), step(b.len()));
+    for (place, out) in out.iter_mut().enumerate() {
+        *out = O::apply(a[place & keep_a], b[place & keep_b]);
     }
 }
 
@@ -100,6 +133,44 @@ impl<T: Blend> NullaryFnOnce for SelectLoop<'_, T> {
 
 #[inline(always)]
 fn select_loop<T: Blend>(out: &mut [T], condition: &[u8], a: &[T], b: &[T]) {
+    match (condition, a, b) {
+        ([condition], ..) => {
+            let chosen = if *condition == 0 { b } else { a };
+            match chosen {
+                [value] => out.fill(*value),
+                _ => out.copy_from_slice(chosen),
+            }
+        }
+        (_, [a], [b]) => select_values(out, condition, *a, *b),
+        (_, [a], _) => select_first(out, condition, *a, b),
+        (_, _, [b]) => select_second(out, condition, a, *b),
+        _ => select_elements(out, condition, a, b),
+    }
+}
+
+#[inline(always)]
+fn select_values<T: Blend>(out: &mut [T], condition: &[u8], a: T, b: T) {
+    for (out, condition) in out.iter_mut().zip(condition) {
+        *out = T::blend(*condition, a, b);
+    }
+}
+
+#[inline(always)]
+fn select_first<T: Blend>(out: &mut [T], condition: &[u8], a: T, b: &[T]) {
+    for (out, (condition, b)) in out.iter_mut().zip(condition.iter().zip(b)) {
+        *out = T::blend(*condition, a, *b);
+    }
+}
+
+#[inline(always)]
+fn select_second<T: Blend>(out: &mut [T], condition: &[u8], a: &[T], b: T) {
+    for (out, (condition, a)) in out.iter_mut().zip(condition.iter().zip(a)) {
+        *out = T::blend(*condition, *a, b);
+    }
+}
+
+#[inline(always)]
+fn select_elements<T: Blend>(out: &mut [T], condition: &[u8], a: &[T], b: &[T]) {
     for (out, (condition, (a, b))) in out.iter_mut().zip(condition.iter().zip(a.iter().zip(b))) {
         *out = T::blend(*condition, *a, *b);
     }
@@ -123,7 +194,7 @@ pub(crate) fn plain_unary<O: Unary>(_: InstructionSet, out: &mut [u8], [a, ..]: 
 
 /// As [`plain_unary`], for two arguments.
 pub(crate) fn plain_binary<O: Binary>(_: InstructionSet, out: &mut [u8], [a, b, _]: [&[u8]; 3]) {
-    binary_loop::<O>(bytemuck::cast_slice_mut(out), bytemuck::cast_slice(a), bytemuck::cast_slice(b));
+    plain_loop::<O>(bytemuck::cast_slice_mut(out), bytemuck::cast_slice(a), bytemuck::cast_slice(b));
 }
 
 /// Chooses between two slices of `T` by a third of bools.

@@ -5,7 +5,7 @@
 //! [`super::Builder::finish`].
 
 use super::convert::conversion;
-use super::{Instruction, Program, ProgramError, TILE_ELEMENTS, Value};
+use super::{Instruction, Program, ProgramError, TILE_ELEMENTS, Value, converted};
 use crate::function::Function;
 use crate::function::loops::Kernel;
 use crate::{DType, Scalar};
@@ -167,7 +167,14 @@ impl Lowering {
         for (place, argument) in given.iter_mut().zip(arguments) {
             if is_half(place.1) {
                 let known = self.widened.get(argument).copied();
-                let wide = known.unwrap_or_else(|| self.cast(place.0, place.1, DType::F32));
+                let number = match place.0 {
+                    Source::Constant(constant) => self.constants.get(constant).copied(),
+                    _ => None,
+                };
+                let wide = known.unwrap_or_else(|| match number {
+                    Some(scalar) => self.constant(converted(scalar, DType::F32)),
+                    None => self.cast(place.0, place.1, DType::F32),
+                });
                 self.widened.insert(*argument, wide);
                 *place = (wide, DType::F32);
             }

@@ -7,6 +7,7 @@ use super::compile::{Action, Place, Step};
 use super::feed::{Feed, ensure};
 use super::{Input, Program, ProgramError, TILE_ELEMENTS};
 use crate::simd::InstructionSet;
+use crate::strided::prefetch::prefetch;
 use crate::{Buffer, cast};
 use smallvec::SmallVec;
 
@@ -81,7 +82,16 @@ impl Program {
                 *rest = after;
             }
             let inputs = load(&feeds, first, count, &mut *machine.inputs);
-            run(&self.code.steps, self.set, machine.registers, machine.constants, &inputs, &mut tiles, count);
+            let following = first + count;
+            let next = TILE_ELEMENTS.min(total - following);
+            let mut ahead: Tiles<'_> = feeds.iter().map(|feed| feed.ahead(following, next)).collect();
+            ahead.extend(
+                rest.iter()
+                    .zip(self.output_dtypes())
+                    .filter_map(|(rest, dtype)| rest.get(..next * dtype.size())),
+            );
+            let own = Registers { values: machine.registers, constants: machine.constants };
+            run(&self.code.steps, self.set, own, &inputs, &mut tiles, count, &ahead);
             for (number, (place, dtype)) in self.code.copies.iter().zip(self.output_dtypes()).enumerate() {
                 let bytes = count * dtype.size();
                 let Some((before, after)) = tiles.split_at_mut_checked(number) else { continue };
@@ -120,24 +130,23 @@ impl Program {
         let total = self.check(inputs, shape)?;
         let (feeds, machine) = self.prepare(inputs, shape, total, scratch)?;
         reserve(machine.outputs, self.output_dtypes().map(|dtype| dtype.size() * TILE_ELEMENTS));
-        let pieces = ranges.into_iter().flat_map(|(first, count)| {
+        let mut pieces = ranges.into_iter().flat_map(|(first, count)| {
             let end = first.saturating_add(count).min(total);
             (first..end).step_by(TILE_ELEMENTS).map(move |first| (first, TILE_ELEMENTS.min(end - first)))
         });
-        for (first, count) in pieces {
+        let mut piece = pieces.next();
+        while let Some((first, count)) = piece {
+            piece = pieces.next();
+            let ahead: Tiles<'_> = match piece {
+                Some((first, count)) => feeds.iter().map(|feed| feed.ahead(first, count)).collect(),
+                None => SmallVec::new(),
+            };
             let inputs = load(&feeds, first, count, &mut *machine.inputs);
             {
                 let mut tiles: SmallVec<[&mut [u8]; 4]> = SmallVec::new();
                 tiles.extend(machine.outputs.iter_mut().map(|buffer| &mut **buffer));
-                run(
-                    &self.code.steps,
-                    self.set,
-                    machine.registers,
-                    machine.constants,
-                    &inputs,
-                    &mut tiles,
-                    count,
-                );
+                let own = Registers { values: machine.registers, constants: machine.constants };
+                run(&self.code.steps, self.set, own, &inputs, &mut tiles, count, &ahead);
             }
             let mut results: Tiles<'_> = SmallVec::new();
             for (number, (place, dtype)) in self.code.copies.iter().zip(self.output_dtypes()).enumerate() {
@@ -224,17 +233,30 @@ fn load<'a: 'b, 'b>(
     feeds.iter().zip(registers).map(|(feed, register)| feed.tile(first, count, register)).collect()
 }
 
-/// Runs the steps on one tile of `count` elements.
+/// What steps compute with.
+struct Registers<'m> {
+    values: &'m mut [Buffer],
+    constants: &'m [Buffer],
+}
+
+/// Runs the steps on one tile of `count` elements. Meanwhile the cache is asked for the bytes `ahead`, a share before
+/// each step: a tile ends where a page does, and so do the machine's own prefetches.
 fn run(
     steps: &[Step],
     set: InstructionSet,
-    registers: &mut [Buffer],
-    constants: &[Buffer],
+    machine: Registers<'_>,
     inputs: &[&[u8]],
     outputs: &mut [&mut [u8]],
     count: usize,
+    ahead: &[&[u8]],
 ) {
-    for step in steps {
+    let Registers { values: registers, constants } = machine;
+    let shares = steps.len().max(1);
+    for (number, step) in steps.iter().enumerate() {
+        for bytes in ahead {
+            let (from, to) = (bytes.len() * number / shares, bytes.len() * (number + 1) / shares);
+            prefetch(bytes, from, to - from);
+        }
         // The result's place is split off, so that it is apart from the arguments.
         let (registers, outputs, result) = match step.result {
             Place::Register(number) => {
@@ -251,6 +273,9 @@ fn run(
             continue;
         };
         let mut arguments: [&[u8]; 3] = [&[]; 3];
+        // Beside other arguments a number is one element, which takes no room in the cache.
+        let varies = step.arguments.len() > 1
+            && step.arguments.iter().any(|(place, _)| !matches!(place, Place::Constant(_)));
         for (argument, (place, size)) in arguments.iter_mut().zip(&step.arguments) {
             let bytes: Option<&[u8]> = match *place {
                 Place::Input(number) => inputs.get(number).copied(),
@@ -258,7 +283,8 @@ fn run(
                 Place::Register(number) => registers.get(number).map(|buffer| &**buffer),
                 Place::Output(number) => outputs.get(number).map(|tile| &**tile),
             };
-            *argument = bytes.and_then(|bytes| bytes.get(..count * size)).unwrap_or_default();
+            let elements = if varies && matches!(place, Place::Constant(_)) { 1 } else { count };
+            *argument = bytes.and_then(|bytes| bytes.get(..elements * size)).unwrap_or_default();
         }
         match step.action {
             Action::Loop(kernel) => kernel(set, result, arguments),

@@ -104,6 +104,20 @@ impl<'a> Feed<'a> {
         source.get(from * self.size..(from + count) * self.size).unwrap_or_default()
     }
 
+    /// The bytes of a tile where they lie, if they lie in one piece: what to ask the cache for.
+    pub(super) fn ahead(&self, first: usize, count: usize) -> &'a [u8] {
+        let in_place = |start: usize| {
+            let from = (start + first) * self.size;
+            self.bytes.get(from..from + count * self.size)
+        };
+        match self.kind {
+            Kind::InPlace { start } => in_place(start),
+            Kind::Periodic { .. } => None,
+            Kind::Walked { .. } => self.row(first, count),
+        }
+        .unwrap_or_default()
+    }
+
     /// The tile where it lies, if it lies within one contiguous row.
     fn row(&self, first: usize, count: usize) -> Option<&'a [u8]> {
         let Kind::Walked { start, axes, aligned: true } = &self.kind else { return None };
