@@ -6,6 +6,7 @@
 use crate::error::{Error, Result};
 use crate::region::byte_count;
 use blockwise_kernels::{Buffer, BufferPool, DType, Element};
+use ndarray::{ArrayViewMutD, IxDyn};
 
 /// A decoded chunk in memory.
 #[derive(Debug)]
@@ -80,6 +81,19 @@ impl Chunk {
             self.buffer.fill(0);
         }
         bytemuck::checked::try_cast_slice_mut(&mut self.buffer).ok()
+    }
+
+    /// The elements as an array to write.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if `T` is not their type.
+    pub fn view_mut<T: Element>(&mut self) -> Result<ArrayViewMutD<'_, T>> {
+        let (dtype, shape) = (self.dtype, crate::region::small(&self.shape)?);
+        let elements = self
+            .elements_mut::<T>()
+            .ok_or_else(|| Error::Usage { message: format!("the block holds {dtype}, not {}", T::DTYPE) })?;
+        ArrayViewMutD::from_shape(IxDyn(&shape), elements)
+            .map_err(|fault| Error::Internal { message: fault.to_string() })
     }
 
     /// The buffer alone.

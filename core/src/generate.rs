@@ -48,7 +48,17 @@ impl Generated {
             }
             Ok(())
         };
-        Self { label, dtype: T::DTYPE, grid, fill: Arc::new(fill) }
+        Self::filling(label, T::DTYPE, grid, fill)
+    }
+
+    /// A source whose boxes `fill` fills.
+    pub(crate) fn filling(
+        label: &'static str,
+        dtype: DType,
+        grid: ChunkGrid,
+        fill: impl Fn(&Region, &mut Chunk) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self { label, dtype, grid, fill: Arc::new(fill) }
     }
 }
 

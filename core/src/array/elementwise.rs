@@ -126,7 +126,7 @@ fn result_dtype(function: &'static Function, arguments: &[Operand]) -> Result<DT
 
 /// The grid and the names of what arrays broadcast to. On each axis the cuts are those of the array with the most
 /// elements that has the axis whole: no slivers where grids differ.
-fn common_grid(arrays: &[&Array]) -> Result<(ChunkGrid, Vec<Option<String>>)> {
+pub(super) fn common_grid(arrays: &[&Array]) -> Result<(ChunkGrid, Vec<Option<String>>)> {
     let rank = arrays.iter().map(|array| array.rank()).max().unwrap_or(0);
     let mut order: Vec<&Array> = arrays.to_vec();
     order.sort_by_key(|array| std::cmp::Reverse(element_count(&array.shape()).unwrap_or(u64::MAX)));

@@ -1,11 +1,13 @@
 //! Operations on whole blocks beside plain loops: every one over several chunkings, budgets and threads.
 
 use crate::support::resources;
+use blockwise_core::array::MapBlocks;
 use blockwise_core::kernels::Element;
 use blockwise_core::kernels::order::QuantileMethod;
+use blockwise_core::kernels::random::Distribution;
 use blockwise_core::memory::MemoryArray;
-use blockwise_core::{Array, ChunkGrid, Error, Session};
-use ndarray::{ArrayD, Axis, IxDyn};
+use blockwise_core::{Array, ChunkGrid, DType, Error, Session};
+use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn};
 use std::sync::Arc;
 
 /// An array of `values` in chunks of `chunk`.
@@ -36,7 +38,7 @@ fn check<T: Element, U: Element>(
 ) {
     for chunk in chunkings {
         let array = of(&stored(values, chunk));
-        for (budget, threads) in [(1 << 24, 3), (1 << 20, 1)] {
+        for (budget, threads) in [(1 << 24, 3), (3 << 19, 1)] {
             is_right(&Session::new(resources(budget, threads)).compute::<U>(&array).unwrap());
         }
         // The smallest budget that works: every refusal names a larger one.
@@ -228,5 +230,98 @@ fn differences_and_gradients_are_numpys() {
         check(&values, &CHUNKS[1..3], |x| x.gradient(0.5, axis).unwrap(), equal(&slopes));
     }
     let truth = stored(&numbers(&[9]).mapv(|v| v > 0.0), &[4]);
-    assert_eq!(truth.diff(1, 0).unwrap().dtype(), blockwise_core::DType::Bool);
+    assert_eq!(truth.diff(1, 0).unwrap().dtype(), DType::Bool);
+}
+
+#[test]
+fn closures_see_blocks_as_they_lie() {
+    let values = numbers(&[36, 20, 40]);
+    let doubled = values.mapv(|v| 2.0 * v);
+    let double = |x: &Array| x.map_blocks(|block: ArrayViewD<'_, f64>| block.mapv(|v| 2.0 * v)).unwrap();
+    check(&values, &CHUNKS, double, equal(&doubled));
+    // Where a block lies is told.
+    let origins = |x: &Array| {
+        x.map_blocks_with_info(|info, block: ArrayViewD<'_, f64>| {
+            let origin: Vec<usize> = info.region.origin().iter().map(|n| *n as usize).collect();
+            let at = |at: IxDyn| ((origin[0] + at[0]) * 100 + origin[1] + at[1]) as i64;
+            ArrayD::from_shape_fn(block.raw_dim(), at)
+        })
+        .unwrap()
+    };
+    let places = ArrayD::from_shape_fn(IxDyn(&[36, 20, 40]), |at| (at[0] * 100 + at[1]) as i64);
+    check(&values, &CHUNKS, origins, equal(&places));
+    // An input of length 1 stands still; results come back in other axes' order in memory.
+    let row = values.index_axis(Axis(0), 3).insert_axis(Axis(0)).as_standard_layout().into_owned();
+    let shifted = &values - &row;
+    let less = |x: &Array| {
+        let three = x.slice(0, 3..4).unwrap();
+        let map = MapBlocks::new([x, &three]).unwrap().named("less a row");
+        map.map2(|_, a: ArrayViewD<'_, f64>, b: ArrayViewD<'_, f64>| {
+            assert_eq!(b.shape()[0], 1);
+            (&a - &b).reversed_axes().as_standard_layout().into_owned().reversed_axes()
+        })
+        .unwrap()
+    };
+    check(&values, &CHUNKS, less, equal(&shifted));
+}
+
+#[test]
+fn closures_drop_add_and_cut_axes() {
+    let values = numbers(&[36, 20, 40]);
+    let ends = |x: &Array| {
+        let map = MapBlocks::new([x]).unwrap().drop_axes(1).unwrap().add_axis(0, 2).unwrap();
+        map.map(|_, block: ArrayViewD<'_, f64>| {
+            let last = block.shape()[1] - 1;
+            let ends = [block.index_axis(Axis(1), 0), block.index_axis(Axis(1), last)];
+            ndarray::stack(Axis(0), &ends).unwrap()
+        })
+        .unwrap()
+    };
+    let sides = [values.index_axis(Axis(1), 0), values.index_axis(Axis(1), 19)];
+    check(&values, &CHUNKS, ends, equal(&ndarray::stack(Axis(0), &sides).unwrap()));
+    // Every second element of blocks of even lengths, and how many there were.
+    let x = stored(&values, &[36, 20, 8]);
+    let halved = MapBlocks::new([&x]).unwrap().with_lengths(2, &[4; 5]).unwrap();
+    let halved = halved.apply(&[DType::F64, DType::Bool], |info, blocks, outputs| {
+        let block = blocks[0].view::<f64>()?;
+        outputs[0].view_mut::<f64>()?.assign(&block.slice(ndarray::s![.., .., ..;2]));
+        outputs[1].view_mut::<bool>()?.fill(info.index[2] == 4);
+        Ok(())
+    });
+    let halved = halved.unwrap();
+    let session = Session::new(resources(1 << 22, 2));
+    let expected = values.slice(ndarray::s![.., .., ..;2]).as_standard_layout().into_owned();
+    assert_eq!(session.compute::<f64>(&halved[0]).unwrap(), expected.into_dyn());
+    let last = session.compute::<bool>(&halved[1]).unwrap();
+    assert!(last.indexed_iter().all(|(at, last)| *last == (at[2] >= 16)));
+}
+
+#[test]
+fn closures_are_checked() {
+    let x = stored(&numbers(&[10]), &[4]);
+    assert!(x.map_blocks(|block: ArrayViewD<'_, f32>| block.to_owned()).is_err());
+    let short = x.map_blocks(|block: ArrayViewD<'_, f64>| block.slice_axis(Axis(0), (..2).into()).to_owned());
+    let session = Session::new(resources(1 << 20, 2));
+    let error = session.compute::<f64>(&short.unwrap()).unwrap_err().to_string();
+    assert!(error.contains("[2]") && error.contains("map_blocks"), "{error}");
+    let panics = x.map_blocks_with_info(|info, block: ArrayViewD<'_, f64>| {
+        assert!(info.index[0] != 2, "no good");
+        block.to_owned()
+    });
+    let error = session.compute::<f64>(&panics.unwrap()).unwrap_err().to_string();
+    assert!(error.contains("no good") && error.contains("[2]"), "{error}");
+}
+
+#[test]
+fn random_numbers_do_not_depend_on_chunks() {
+    let normal = Distribution::Normal { mean: 2.0, deviation: 3.0 };
+    let x = Array::random(&[90, 70], normal, 11).unwrap();
+    let whole = Session::new(resources(1 << 20, 2)).compute::<f64>(&x).unwrap();
+    for chunks in [[90, 70], [7, 70], [13, 9]] {
+        let cut = x.rechunk(chunks).unwrap();
+        assert_eq!(Session::new(resources(1 << 20, 2)).compute::<f64>(&cut).unwrap(), whole);
+    }
+    assert!((whole.mean().unwrap() - 2.0).abs() < 0.15 && (whole.std(0.0) - 3.0).abs() < 0.15);
+    let other = Array::random_stream(&[90, 70], normal, DType::F64, 11, 1).unwrap();
+    assert_ne!(other.compute::<f64>().unwrap(), whole);
 }
