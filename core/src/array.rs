@@ -19,6 +19,7 @@ mod quantile;
 mod random;
 mod reduce;
 mod scan;
+mod reshape;
 mod shape;
 mod tasks;
 
@@ -35,6 +36,7 @@ pub use map_blocks::MapBlocks;
 pub use quantile::Levels;
 pub use reduce::Reduce;
 pub(crate) use reduce::Reduced;
+pub(crate) use reshape::Reshape;
 
 use crate::error::{Error, Result};
 use crate::grid::{AxisGrid, ChunkGrid};
@@ -82,6 +84,8 @@ pub(crate) enum Kind {
     Call(Call),
     /// Other arrays side by side.
     Join(Vec<Part>),
+    /// The same elements in C order, in another shape.
+    Reshape(Reshape),
     /// A reduction.
     Reduce(Reduced),
     /// One of the results of a function of whole blocks.

@@ -130,6 +130,7 @@ impl Lowering<'_> {
             let tasks = stage::seen_tasks(&read.reach, &refused.stage.tasks)?;
             let array = read.seen;
             let as_it_is = match read.pieces.as_slice() {
+<<<<<<< HEAD
                 // A view that starts where the source does may still end before it.
                 [piece]
                     if piece.window.is_none()
@@ -138,10 +139,13 @@ impl Lowering<'_> {
                 {
                     Some(&piece.source)
                 }
+=======
+                [piece] if piece.window.is_none() && piece.view.is_identity() => Some(piece),
+>>>>>>> c131f6d (Reshape, ravel and repeat: chunks renamed, cut alike on both sides)
                 _ => None,
             };
-            let source: Arc<dyn Source> = if let Some(source) = as_it_is {
-                Arc::clone(source)
+            let (source, temporary) = if let Some(piece) = as_it_is {
+                (Arc::clone(&piece.source), piece.temporary.clone())
             } else {
                 let seen = self.on_disk("input as it is seen", array.dtype(), array.grid());
                 let first = Job::Write {
@@ -150,11 +154,11 @@ impl Lowering<'_> {
                     opens: vec![Arc::clone(&seen)],
                 };
                 self.add_group(&[&first])?;
-                seen
+                (Arc::clone(&seen) as Arc<dyn Source>, Some(seen))
             };
             let cut = self.on_disk("input cut for its tasks", array.dtype(), &tasks);
             let sink = Arc::clone(&cut) as Arc<dyn Sink>;
-            self.copy_into(source, &sink, Some(&cut))?;
+            self.copy_into(source, temporary, &sink, Some(&cut))?;
             draft.replace(widest, cut);
             refused = draft.finish(self.fixed_bytes, self.resources)?;
             if refused.needed_bytes <= self.resources.budget_bytes {
@@ -171,13 +175,15 @@ impl Lowering<'_> {
     }
 
     fn copy(&mut self, from: Arc<Temporary>, sink: &Arc<dyn Sink>) -> Result<()> {
-        self.copy_into(from, sink, None)
+        self.copy_into(Arc::clone(&from) as Arc<dyn Source>, Some(from), sink, None)
     }
 
-    /// Adds the stages of a copy; `opens` is the temporary array behind `sink`, if it is one.
+    /// Adds the stages of a copy; `temporary` is the temporary array behind `from`, `opens` that behind `sink`, if they
+    /// are such.
     fn copy_into(
         &mut self,
         from: Arc<dyn Source>,
+        temporary: Option<Arc<Temporary>>,
         sink: &Arc<dyn Sink>,
         opens: Option<&Arc<Temporary>>,
     ) -> Result<()> {
@@ -197,6 +203,9 @@ impl Lowering<'_> {
             stage.fixed_bytes = self.fixed_bytes;
             stage.peak_bytes = stage.peak_bytes.saturating_add(self.fixed_bytes);
         }
+        if let Some(input) = stages.first_mut().and_then(|stage| stage.inputs.first_mut()) {
+            input.temporary = temporary;
+        }
         if let Some(stage) = stages.last_mut() {
             stage.opens.extend(opens.cloned());
         }
@@ -210,9 +219,11 @@ impl Lowering<'_> {
 fn discard_after_last_use(stages: &mut [Stage]) {
     let opened: Vec<Arc<Temporary>> = stages.iter().flat_map(|stage| stage.opens.iter().cloned()).collect();
     for array in opened {
-        let address = Arc::as_ptr(&array).cast::<()>();
         let uses = |stage: &Stage| {
-            stage.inputs.iter().any(|input| Arc::as_ptr(&input.source).cast::<()>() == address)
+            stage
+                .inputs
+                .iter()
+                .any(|input| input.temporary.as_ref().is_some_and(|own| Arc::ptr_eq(own, &array)))
                 || stage.opens.iter().any(|own| Arc::ptr_eq(own, &array))
         };
         if let Some(last) = stages.iter().rposition(uses)

@@ -75,11 +75,13 @@ pub(crate) struct StageInput {
     pub(crate) source: Arc<dyn Source>,
     /// Bytes that reading a chunk holds beyond the chunk.
     pub(crate) read_scratch: u64,
+    /// The temporary array that the source is, or is made of.
+    pub(crate) temporary: Option<Arc<Temporary>>,
 }
 
 impl StageInput {
-    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
-        Self { read_scratch: source.read_scratch_bytes(), source }
+    pub(crate) fn new(source: Arc<dyn Source>, temporary: Option<Arc<Temporary>>) -> Self {
+        Self { read_scratch: source.read_scratch_bytes(), source, temporary }
     }
 }
 

@@ -4,11 +4,13 @@
 //! the operands below. Called by [`super::stage`].
 
 use super::outputs::{BarrierKey, Outputs, barrier_key, is_stored, stored_key};
+use crate::adapt::Reshaped;
 use crate::array::{Array, Call, Kind, Operand};
 use crate::error::{Error, Result};
 use crate::memory::Filled;
 use crate::plan::{Reach, Window};
 use crate::source::Source;
+use crate::temporary::Temporary;
 use crate::view::{AxisView, View};
 use blockwise_kernels::program::{Argument, Builder, Program, Value};
 use blockwise_kernels::{DType, Scalar};
@@ -23,6 +25,8 @@ pub(super) struct Piece {
     /// From positions of the window, or of the task array if there is none.
     pub(super) view: View,
     pub(super) window: Option<Window>,
+    /// The temporary array that the source is, or is made of.
+    pub(super) temporary: Option<Arc<Temporary>>,
 }
 
 impl Piece {
@@ -110,7 +114,7 @@ impl<'a> Expression<'a> {
             return Ok(*value);
         }
         let value = match &array.node().kind {
-            Kind::Source(_) | Kind::Join(_) => self.read(view, array, outer)?,
+            Kind::Source(_) | Kind::Join(_) | Kind::Reshape(_) => self.read(view, array, outer)?,
             Kind::Constant(scalar) => self.constant(*scalar),
             Kind::View { input, view: inner } => self.value(input, &inner.below(view), outer)?,
             Kind::Rechunk { input } => self.value(input, view, outer)?,
@@ -125,9 +129,8 @@ impl<'a> Expression<'a> {
         Ok(value)
     }
 
-    fn temporary(&self, key: BarrierKey, array: &Array) -> Result<Arc<dyn Source>> {
-        let temporary = self.outputs.temporary(key).ok_or_else(|| absent(array))?;
-        Ok(Arc::clone(temporary) as Arc<dyn Source>)
+    fn temporary(&self, key: BarrierKey, array: &Array) -> Result<Arc<Temporary>> {
+        self.outputs.temporary(key).cloned().ok_or_else(|| absent(array))
     }
 
     /// Adds the pieces of what `array` shows through `view` in `window`, a box of the task array.
@@ -139,9 +142,20 @@ impl<'a> Expression<'a> {
         whole: &[u64],
         found: &mut Vec<Piece>,
     ) -> Result<()> {
-        let source = match &array.node().kind {
+        let mut temporary = None;
+        let source: Arc<dyn Source> = match &array.node().kind {
             Kind::Source(source) => Arc::clone(source),
             Kind::Constant(value) => Arc::new(Filled::new(*value, array.grid().clone())),
+            Kind::Reshape(reshape) => {
+                let inner = if let Some(source) = reshape.stored() {
+                    Arc::clone(source)
+                } else {
+                    let held = self.temporary(stored_key(&reshape.input), &reshape.input)?;
+                    temporary = Some(Arc::clone(&held));
+                    held
+                };
+                Arc::new(Reshaped::new(inner, array.grid().clone(), reshape.groups.clone()))
+            }
             Kind::View { input, view: inner } if is_stored(input) => {
                 return self.pieces(input, &inner.below(view), window, whole, found);
             }
@@ -156,11 +170,15 @@ impl<'a> Expression<'a> {
                 }
                 return Ok(());
             }
-            _ => self.temporary(barrier_key(array).unwrap_or_else(|| stored_key(array)), array)?,
+            _ => {
+                let held = self.temporary(barrier_key(array).unwrap_or_else(|| stored_key(array)), array)?;
+                temporary = Some(Arc::clone(&held));
+                held
+            }
         };
         let is_all = window.iter().zip(whole).all(|(range, extent)| *range == (0..*extent));
         let window = (!is_all).then(|| Window { ranges: window.to_vec() });
-        found.push(Piece { source, view: view.clone(), window });
+        found.push(Piece { source, view: view.clone(), window, temporary });
         Ok(())
     }
 

@@ -63,7 +63,12 @@ pub(super) fn stored_key(array: &Array) -> BarrierKey {
 /// Whether what an array shows lies in storage or in the result of a barrier, so that it can be read in pieces.
 pub(super) fn is_stored(array: &Array) -> bool {
     match &array.node().kind {
-        Kind::Source(_) | Kind::Constant(_) | Kind::Join(_) | Kind::Reduce(_) | Kind::Block { .. } => true,
+        Kind::Source(_)
+        | Kind::Constant(_)
+        | Kind::Join(_)
+        | Kind::Reshape(_)
+        | Kind::Reduce(_)
+        | Kind::Block { .. } => true,
         Kind::View { input, .. } | Kind::Rechunk { input } => is_stored(input),
         Kind::Cast { .. } | Kind::Call(_) => false,
     }
@@ -237,6 +242,8 @@ impl Walk {
                 .max()
                 .unwrap_or(0),
             Kind::Join(parts) => parts.iter().map(|part| self.part(&part.array)).max().unwrap_or(0),
+            Kind::Reshape(reshape) if reshape.stored().is_some() => 0,
+            Kind::Reshape(reshape) => self.stored(&reshape.input),
             Kind::Reduce(Reduced { input, .. }) => {
                 let level = self.input(input);
                 self.barriers.push((level, array.clone()));
@@ -260,10 +267,12 @@ impl Walk {
 
     /// The level from which a part of a joined array can be read in pieces.
     fn part(&mut self, array: &Array) -> usize {
+        if is_stored(array) { self.input(array) } else { self.stored(array) }
+    }
+
+    /// The level from which an array that is stored as it is cut can be read.
+    fn stored(&mut self, array: &Array) -> usize {
         let level = self.input(array);
-        if is_stored(array) {
-            return level;
-        }
         if self.read.insert(stored_key(array), array.clone()).is_none() {
             self.stored.push((level, array.clone()));
         }

@@ -74,6 +74,7 @@ struct FoldDraft {
 /// An input in the making, with the pieces of reads that share it: read, piece.
 struct InputDraft {
     source: Arc<dyn Source>,
+    temporary: Option<Arc<Temporary>>,
     pieces: Vec<(usize, usize)>,
 }
 
@@ -190,7 +191,8 @@ impl<'a> StageDraft<'a> {
             .max()
             .unwrap_or(0)
             .saturating_add(gathered_bytes);
-        let inputs: Vec<StageInput> = inputs.into_iter().map(|input| StageInput::new(input.source)).collect();
+        let inputs: Vec<StageInput> =
+            inputs.into_iter().map(|input| StageInput::new(input.source, input.temporary)).collect();
         let read_bytes = |input: &StageInput| {
             let chunk = byte_count(&input.source.grid().largest_chunk(), input.source.dtype().size());
             (chunk.unwrap_or(u64::MAX), input.read_scratch)
@@ -279,7 +281,8 @@ impl<'a> StageDraft<'a> {
             if let Some(read) = reads.get_mut(*position) {
                 let view = still_view(&read.reach, tasks.rank());
                 let source = Arc::clone(array) as Arc<dyn Source>;
-                read.pieces = vec![Piece { source, view, window: None }];
+                let temporary = Some(Arc::clone(array));
+                read.pieces = vec![Piece { source, view, window: None, temporary }];
             }
         }
         // What serves any box serves those of the tasks.
@@ -361,8 +364,11 @@ fn share_inputs(reads: &[Read]) -> Vec<InputDraft> {
             };
             match inputs.iter_mut().find(near) {
                 Some(input) => input.pieces.push((position, number)),
-                None => inputs
-                    .push(InputDraft { source: Arc::clone(&piece.source), pieces: vec![(position, number)] }),
+                None => inputs.push(InputDraft {
+                    source: Arc::clone(&piece.source),
+                    temporary: piece.temporary.clone(),
+                    pieces: vec![(position, number)],
+                }),
             }
         }
     }

@@ -111,7 +111,11 @@ pub(crate) fn plan_copy_stages(
         let output = to.map_or_else(|| Arc::clone(sink), |t| Arc::clone(t) as Arc<dyn Sink>);
         Stage {
             name: stage_name(n, last),
-            inputs: vec![StageInput { source: input, read_scratch: hop.sizes.read_scratch }],
+            inputs: vec![StageInput {
+                source: input,
+                read_scratch: hop.sizes.read_scratch,
+                temporary: from.cloned(),
+            }],
             leaves: vec![Leaf::whole(0, output.grid().rank())],
             tasks: output.grid().clone(),
             commit: output.commit_grid().clone(),

@@ -133,18 +133,14 @@ fn most_disk_bytes(stages: &[Stage]) -> u64 {
 /// The sources that are no temporary arrays, in order of first use.
 fn summarize_sources(stages: &[Stage]) -> Vec<SourceSummary> {
     let address = |source: &Arc<dyn Source>| Arc::as_ptr(source).cast::<()>();
-    let temporary: Vec<*const ()> =
-        stages.iter().flat_map(|stage| &stage.opens).map(|array| Arc::as_ptr(array).cast::<()>()).collect();
     let mut found: Vec<(*const (), SourceSummary)> = Vec::new();
     for stage in stages {
         let passed = match &stage.work {
             StageWork::Pass { source, .. } => Some(source),
             _ => None,
         };
-        for source in stage.inputs.iter().map(|input| &input.source).chain(passed) {
-            if temporary.contains(&address(source)) {
-                continue;
-            }
+        let stored = stage.inputs.iter().filter(|input| input.temporary.is_none());
+        for source in stored.map(|input| &input.source).chain(passed) {
             match found.iter_mut().find(|(known, _)| *known == address(source)) {
                 Some((_, summary)) => summary.passes += 1,
                 None => {

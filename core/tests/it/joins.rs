@@ -94,3 +94,30 @@ fn what_is_joined_is_reduced_in_one_stage() {
     let found = session(2).compute::<i64>(&both.sum(0).unwrap()).unwrap();
     assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn reshaping_keeps_c_order(
+        factors in proptest::collection::vec(1_u64..6, 1..5), split in 0_usize..5, chunk in (1_u64..5, 1_u64..5),
+        computed in any::<bool>(), threads in 1_usize..3, flip in any::<bool>(),
+    ) {
+        let at = split.min(factors.len());
+        let (rows, columns) = (factors[..at].iter().product::<u64>(), factors[at..].iter().product::<u64>());
+        let (values, x) = field(rows as usize, columns as usize, [chunk.0, chunk.1], 3);
+        let (values, x) = if computed { (&values + 1, &x + 1) } else { (values, x) };
+        let shape: Vec<i64> = factors.iter().map(|n| *n as i64).collect();
+        let expected = values.to_shape(factors.iter().map(|n| *n as usize).collect::<Vec<_>>()).unwrap().to_owned();
+        let found = x.reshape(&shape).unwrap();
+        prop_assert_eq!(&session(threads).compute::<i64>(&found).unwrap(), &expected);
+        // Seen otherwise, computed with, and back.
+        let other = if flip { found.flip(..).unwrap() } else { found };
+        let back = (&other + &other).ravel().unwrap();
+        let mut flat: Vec<i64> = expected.iter().map(|v| 2 * v).collect();
+        if flip {
+            flat.reverse();
+        }
+        prop_assert_eq!(session(threads).compute::<i64>(&back).unwrap().into_raw_vec_and_offset().0, flat);
+    }
+}
