@@ -18,8 +18,8 @@ mod order;
 mod quantile;
 mod random;
 mod reduce;
-mod scan;
 mod reshape;
+mod scan;
 mod shape;
 mod tasks;
 

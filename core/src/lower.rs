@@ -130,18 +130,14 @@ impl Lowering<'_> {
             let tasks = stage::seen_tasks(&read.reach, &refused.stage.tasks)?;
             let array = read.seen;
             let as_it_is = match read.pieces.as_slice() {
-<<<<<<< HEAD
                 // A view that starts where the source does may still end before it.
                 [piece]
                     if piece.window.is_none()
                         && piece.view.is_identity()
                         && piece.source.grid().shape() == array.shape() =>
                 {
-                    Some(&piece.source)
+                    Some(piece)
                 }
-=======
-                [piece] if piece.window.is_none() && piece.view.is_identity() => Some(piece),
->>>>>>> c131f6d (Reshape, ravel and repeat: chunks renamed, cut alike on both sides)
                 _ => None,
             };
             let (source, temporary) = if let Some(piece) = as_it_is {

@@ -293,6 +293,7 @@ impl<'a> StageDraft<'a> {
                 && read.reach.is_empty()
                 && piece.source.grid() != tasks
                 && piece.source.grid().shape() == tasks.shape()
+                && piece.source.grid().shape() == tasks.shape()
                 && let Some(cut) = recut_for(&piece.source, tasks)
             {
                 piece.source = cut;
