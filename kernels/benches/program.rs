@@ -71,6 +71,7 @@ fn reductions(words: &[String]) -> Result<(), Box<dyn std::error::Error>> {
         println!("{dtype}: memcpy of the input {:>6.1} ms", floor * 1e3);
         for (name, reducer) in [
             ("mean", Reducer::Mean),
+            ("exact mean", Reducer::Mean),
             ("max", Reducer::Max),
             ("variance", Reducer::Variance),
             ("argmax", Reducer::ArgMax),
@@ -82,6 +83,7 @@ fn reductions(words: &[String]) -> Result<(), Box<dyn std::error::Error>> {
                         continue;
                     }
                     let reduction = Reduction::new(reducer, dtype, false)?.with_instruction_set(set);
+                    let reduction = if name.starts_with("exact") { reduction.exact() } else { reduction };
                     let mut b = Builder::new();
                     let x = b.input(dtype);
                     let tile = b.cast(x, reduction.tile_dtype())?;

@@ -39,6 +39,10 @@ fn reserve(buffers: &mut Vec<Buffer>, sizes: impl ExactSizeIterator<Item = usize
     }
 }
 
+/// Steps of a program from which on the cache is asked for the next tile (measured: hints before one step cost a tenth of
+/// a plain mean, hints among ten save a fifth of the time).
+const LONG_STEPS: usize = 4;
+
 type Tiles<'a> = SmallVec<[&'a [u8]; 8]>;
 
 impl Program {
@@ -252,6 +256,8 @@ fn run(
 ) {
     let Registers { values: registers, constants } = machine;
     let shares = steps.len().max(1);
+    // Between the tiles of short programs the machine's prefetches catch up by themselves.
+    let ahead = if shares < LONG_STEPS { &[] } else { ahead };
     for (number, step) in steps.iter().enumerate() {
         for bytes in ahead {
             let (from, to) = (bytes.len() * number / shares, bytes.len() * (number + 1) / shares);

@@ -2,7 +2,7 @@
 //!
 //! Invariant: see [`super`] for the order. Called by [`super::Pass::tile`].
 
-use super::geometry::{Geometry, Piece};
+use super::geometry::{Geometry, Piece, TakePiece};
 use crate::simd::InstructionSet;
 use bytemuck::Pod;
 use pulp::NullaryFnOnce;
@@ -28,16 +28,20 @@ impl<F: Fold> NullaryFnOnce for Walk<'_, F> {
     type Output = ();
     #[inline(always)]
     fn call(self) {
-        let Self { mut fold, geometry, first, items } = self;
-        geometry.pieces(first, items.len(), |piece| {
-            let Piece { offset, count, cell, element, reduced } = piece;
-            let items = items.get(offset..offset + count).unwrap_or_default();
-            if reduced {
-                fold.stretch(cell, items, element, geometry);
-            } else {
-                fold.row(cell, items, element, geometry);
-            }
-        });
+        let (geometry, first, count) = (self.geometry, self.first, self.items.len());
+        geometry.pieces(first, count, self);
+    }
+}
+
+impl<F: Fold> TakePiece for Walk<'_, F> {
+    #[inline(always)]
+    fn take(&mut self, Piece { offset, count, cell, element, reduced }: Piece) {
+        let items = self.items.get(offset..offset + count).unwrap_or_default();
+        if reduced {
+            self.fold.stretch(cell, items, element, self.geometry);
+        } else {
+            self.fold.row(cell, items, element, self.geometry);
+        }
     }
 }
 

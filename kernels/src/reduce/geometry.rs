@@ -148,13 +148,11 @@ impl Geometry {
         at.cast_signed() as i64
     }
 
-    /// Calls `stretch` or `row` for every piece of the flat range: offset in the range, count, cell, reduced element. A
-    /// stretch is of one cell, a row of neighbouring cells.
+    /// Hands over every piece of the flat range, in order.
     #[inline(always)]
-    pub(super) fn pieces(&self, first: usize, count: usize, mut piece: impl FnMut(Piece)) {
-        let Some((inner, outer)) = self.groups.split_last() else {
-            return piece(Piece { offset: 0, count, cell: 0, element: 0, reduced: true });
-        };
+    pub(super) fn pieces(&self, first: usize, count: usize, mut taker: impl TakePiece) {
+        const SINGLE: Group = Group { len: 1, reduced: true, step: 1 };
+        let (inner, outer) = self.groups.split_last().unwrap_or((&SINGLE, &[]));
         let mut indices: SmallVec<[usize; 6]> = SmallVec::from_elem(0, outer.len());
         let (mut rest, mut column) = (first / inner.len, first % inner.len);
         let (mut cell, mut element) = (0, 0);
@@ -168,7 +166,13 @@ impl Geometry {
             let len = (inner.len - column).min(count - offset);
             let (at_cell, at_element) =
                 if inner.reduced { (cell, element + column) } else { (cell + column, element) };
-            piece(Piece { offset, count: len, cell: at_cell, element: at_element, reduced: inner.reduced });
+            taker.take(Piece {
+                offset,
+                count: len,
+                cell: at_cell,
+                element: at_element,
+                reduced: inner.reduced,
+            });
             offset += len;
             column = 0;
             for (index, group) in indices.iter_mut().zip(outer).rev() {
@@ -185,7 +189,14 @@ impl Geometry {
     }
 }
 
-/// Neighbouring elements of a tile that are reduced in one go.
+/// What takes pieces. A trait and no closure: `take` must be inlined into the loops of each instruction set, or it is
+/// compiled for the least of them.
+pub(super) trait TakePiece {
+    /// Takes one.
+    fn take(&mut self, piece: Piece);
+}
+
+/// Neighbouring elements of a tile that are reduced in one go: a stretch of one cell, or a row of neighbouring cells.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Piece {
     /// First element in the tile.
