@@ -57,6 +57,7 @@ mod fingerprint;
 mod location;
 
 pub mod rechunk;
+pub mod record;
 mod select;
 pub mod size;
 mod spec;

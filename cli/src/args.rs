@@ -142,6 +142,12 @@ pub(crate) struct RunArgs {
     /// When to show progress
     #[arg(long, value_enum, default_value_t, value_name = "WHEN", help_heading = "Output")]
     pub(crate) progress: ProgressMode,
+    /// Write a page on the run: plan, threads, memory and throughput over time
+    #[arg(long, value_name = "FILE.html", help_heading = "Output")]
+    pub(crate) report: Option<PathBuf>,
+    /// Write a trace of the run, for Perfetto or Chrome
+    #[arg(long, value_name = "FILE.json", help_heading = "Output")]
+    pub(crate) trace: Option<PathBuf>,
 }
 
 impl RunArgs {

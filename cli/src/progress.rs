@@ -4,12 +4,15 @@
 //! between. Called by the commands that run plans.
 
 use crate::args::{OutputArgs, ProgressMode, RunArgs};
-use blockwise::Watcher;
 use blockwise::core::plan::PlanSummary;
 use blockwise::core::{Event, Observer, Unobserved};
+use blockwise::record::Recorder;
+use blockwise::{Error, Result, Watcher};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,12 +20,66 @@ use std::time::{Duration, Instant};
 /// Time between two JSON lines.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The watcher that the options ask for.
-pub(crate) fn watcher(run: &RunArgs, output: &OutputArgs) -> Box<dyn Watcher> {
+/// The watcher that the options ask for. Files that they name are created at once, and filled when it is dropped.
+pub(crate) fn watcher(run: &RunArgs, output: &OutputArgs) -> Result<Box<dyn Watcher>> {
+    let shown = shown(run, output);
+    if run.report.is_none() && run.trace.is_none() {
+        return Ok(shown);
+    }
+    let create = |path: &Option<PathBuf>| -> Result<Option<(PathBuf, File)>> {
+        let Some(path) = path else { return Ok(None) };
+        Ok(Some((path.clone(), File::create(path).map_err(|why| unwritable(path, &why))?)))
+    };
+    let report = create(&run.report)?;
+    let trace = create(&run.trace)?;
+    Ok(Box::new(Recording { recorder: Recorder::before(shown), report, trace }))
+}
+
+fn unwritable(path: &Path, why: &io::Error) -> Error {
+    let what = format!("cannot be written: {why}; give another file");
+    Error::Usage { path: path.display().to_string(), what }
+}
+
+/// Records the run, and writes what was recorded when it is dropped: so of failed runs too.
+struct Recording {
+    recorder: Recorder,
+    report: Option<(PathBuf, File)>,
+    trace: Option<(PathBuf, File)>,
+}
+
+impl Observer for Recording {
+    fn observe(&self, event: &Event<'_>) {
+        self.recorder.observe(event);
+    }
+}
+
+impl Watcher for Recording {
+    fn array_started(&self, position: usize, count: usize, label: &str, plan: &PlanSummary) {
+        self.recorder.array_started(position, count, label, plan);
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let title: Vec<String> = std::env::args().skip(1).collect();
+        let title = format!("arrayctl {}", title.join(" "));
+        let texts = [
+            self.report.take().map(|file| (file, self.recorder.report_html(&title))),
+            self.trace.take().map(|file| (file, self.recorder.trace_json())),
+        ];
+        for ((path, mut file), text) in texts.into_iter().flatten() {
+            if let Err(why) = file.write_all(text.as_bytes()) {
+                eprintln!("warning: {}", unwritable(&path, &why));
+            }
+        }
+    }
+}
+
+fn shown(run: &RunArgs, output: &OutputArgs) -> Box<dyn Watcher> {
     match run.progress {
         ProgressMode::Json => Box::new(Lines::new()),
         ProgressMode::Always => Box::new(Bar::new()),
-        ProgressMode::Auto if std::io::stderr().is_terminal() && !output.quiet => Box::new(Bar::new()),
+        ProgressMode::Auto if io::stderr().is_terminal() && !output.quiet => Box::new(Bar::new()),
         ProgressMode::Auto | ProgressMode::Never => Box::new(Unobserved),
     }
 }
@@ -63,7 +120,7 @@ impl Watcher for Bar {
         *self.heading() =
             if count > 1 { format!("[{}/{count}] {label}", position + 1) } else { label.to_owned() };
         self.bar.reset();
-        self.bar.set_length(plan.bytes_written);
+        self.bar.set_length(plan.progress_bytes);
     }
 }
 
@@ -140,10 +197,10 @@ impl Watcher for Lines {
         self.written_bytes.store(0, Ordering::Relaxed);
         let mut state = self.state();
         label.clone_into(&mut state.array);
-        state.total_bytes = plan.bytes_written;
+        state.total_bytes = plan.progress_bytes;
         let line = json!({
             "event": "array", "array": label, "position": position, "count": count,
-            "bytes_total": plan.bytes_written, "secs": self.started.elapsed().as_secs_f64(),
+            "bytes_total": plan.progress_bytes, "secs": self.started.elapsed().as_secs_f64(),
         });
         eprintln!("{line}");
     }

@@ -179,7 +179,7 @@ impl StageRun<'_> {
         budget_bytes: u64,
         kept: Kept,
     ) -> Result<(RunReport, Kept)> {
-        let item_bytes = self.item_bytes();
+        let item_bytes = self.stage.item_bytes();
         let queue = Queue::new(
             self.stage,
             self.sources,
@@ -211,16 +211,11 @@ impl StageRun<'_> {
         Ok((report, kept))
     }
 
-    /// Bytes of an element of the task array, for accounts: of the widest array written.
-    fn item_bytes(&self) -> usize {
-        self.stage.work.sinks().iter().map(|sink| sink.dtype().size()).max().unwrap_or(1)
-    }
-
     /// What every thread does until the stage is over.
     fn work(&self, shared: &Shared<'_>, stored: &AtomicU64) {
         let cx = TaskContext::new(self.pool, self.cancellation);
         let view = StageView { leaves: &self.stage.leaves, sources: self.sources };
-        let item_bytes = self.item_bytes() as u64;
+        let item_bytes = self.stage.item_bytes() as u64;
         let mut scratch = Scratch::default();
         let mut queue = shared.lock();
         loop {

@@ -70,6 +70,13 @@ pub(crate) struct Stage {
     pub(crate) discards: Vec<Arc<Temporary>>,
 }
 
+impl Stage {
+    /// Bytes of an element of the task array, for accounts: of the widest array written.
+    pub(crate) fn item_bytes(&self) -> usize {
+        self.work.sinks().iter().map(|sink| sink.dtype().size()).max().unwrap_or(1)
+    }
+}
+
 /// An array that a stage reads.
 pub(crate) struct StageInput {
     pub(crate) source: Arc<dyn Source>,

@@ -99,7 +99,7 @@ pub(super) fn carry_out(
         print_plan(&transfer, output);
         return Ok(());
     }
-    let watcher = progress::watcher(run, output);
+    let watcher = progress::watcher(run, output)?;
     let report = transfer.run(&*watcher, &cancellation)?;
     drop(watcher);
     if output.json {

@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<ExitCode
     };
     let cancellation = interrupt::cancellation();
     let resources = arguments.run.resources()?;
-    let watcher = progress::watcher(&arguments.run, output);
+    let watcher = progress::watcher(&arguments.run, output)?;
     let (left, right) = (location(&arguments.left)?, location(&arguments.right)?);
     let report = verify(&left, &right, &options, &resources, &*watcher, &cancellation)?;
     drop(watcher);

@@ -26,6 +26,8 @@ pub struct StageSummary {
     pub bytes_read: u64,
     /// Bytes written, before encoding.
     pub bytes_written: u64,
+    /// Bytes that its tasks are about, as events report them: those of its boxes, of the widest array written.
+    pub progress_bytes: u64,
     /// Bytes of memory it may hold, at most the budget.
     pub peak_bytes: u64,
 }
@@ -54,6 +56,8 @@ pub struct PlanSummary {
     pub bytes_read: u64,
     /// Bytes written in all stages, before encoding.
     pub bytes_written: u64,
+    /// Bytes that all tasks are about, as events report them.
+    pub progress_bytes: u64,
     /// Most bytes of temporary disk in use at once.
     pub temporary_bytes: u64,
     /// Most bytes of memory in use at once.
@@ -83,6 +87,7 @@ impl PlanSummary {
             sources,
             bytes_read: sum(&|s| s.bytes_read),
             bytes_written: sum(&|s| s.bytes_written),
+            progress_bytes: sum(&|s| s.progress_bytes),
             temporary_bytes,
             peak_bytes: stages.iter().map(|s| s.peak_bytes).max().unwrap_or(0),
             tasks: sum(&|s| s.tasks),
@@ -114,6 +119,7 @@ impl StageSummary {
                 .map(|source| whole(&***source).unwrap_or(u64::MAX))
                 .fold(0, u64::saturating_add),
             bytes_written: sinks.iter().map(written).fold(0, u64::saturating_add),
+            progress_bytes: byte_count(&stage.tasks.shape(), stage.item_bytes()).unwrap_or(u64::MAX),
             peak_bytes: stage.peak_bytes.min(budget_bytes),
         }
     }

@@ -1,0 +1,230 @@
+//! [`Recorder`]: what a run did, when and on which thread; as a page to read and as a trace to explore.
+//!
+//! It is a watcher that notes every event and hands it on to another. Invariants: memory is bounded, whatever the
+//! run ([`MOST_SPANS`] steps; later ones are only counted); a page needs nothing but itself. Called by `--report` and
+//! `--trace`, and by programs through [`Session::with_observer`](blockwise_core::Session::with_observer).
+
+mod page;
+
+use crate::Watcher;
+use blockwise_core::exec::RunReport;
+use blockwise_core::plan::PlanSummary;
+use blockwise_core::{Event, Observer};
+use serde_json::json;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Steps that are noted one by one: 24 MiB of them.
+pub const MOST_SPANS: usize = 1 << 20;
+/// Seconds between two notes of the memory in use.
+const MEMORY_STEP_SECS: f32 = 0.002;
+
+/// What a thread did for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Read and decoded a chunk.
+    Read,
+    /// Carried out a task: computed, encoded, wrote.
+    Task,
+}
+
+/// One step of one thread.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start_secs: f32,
+    secs: f32,
+    bytes: u64,
+    stage: u16,
+    thread: u16,
+    kind: Kind,
+}
+
+#[derive(Default)]
+struct State {
+    /// Threads by name, in order of appearance.
+    threads: Vec<String>,
+    spans: Vec<Span>,
+    /// Steps that are not among the spans.
+    left_out: u64,
+    /// Seconds and bytes reserved.
+    memory: Vec<(f32, u64)>,
+    /// Stages as they began: name.
+    stages: Vec<String>,
+    plans: Vec<String>,
+    budget_bytes: u64,
+    bytes_read: u64,
+    stored_bytes: u64,
+    /// Stages of the arrays before this one.
+    stages_before: usize,
+}
+
+/// Notes what a run does.
+///
+/// ```
+/// use blockwise::record::Recorder;
+/// use blockwise_core::{Array, Session};
+/// use std::sync::Arc;
+/// let recorder = Arc::new(Recorder::new());
+/// let session = Session::with_budget(64 << 20).with_observer(recorder.clone());
+/// let x = Array::from_fn(&[1000, 1000], |at| at[0] as f32)?;
+/// session.compute::<f32>(&x.mean(0)?)?;
+/// assert!(recorder.trace_json().contains("traceEvents"));
+/// assert!(recorder.report_html("mean").starts_with("<!DOCTYPE html>"));
+/// # Ok::<(), blockwise_core::Error>(())
+/// ```
+pub struct Recorder {
+    started: Instant,
+    state: Mutex<State>,
+    next: Option<Box<dyn Watcher>>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Recorder {
+    /// A recorder that starts its clock now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { started: Instant::now(), state: Mutex::default(), next: None }
+    }
+
+    /// A recorder that hands everything on to `next`.
+    #[must_use]
+    pub fn before(next: Box<dyn Watcher>) -> Self {
+        Self { next: Some(next), ..Self::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, kind: Kind, stage: usize, bytes: u64, secs: f64) {
+        let end_secs = self.started.elapsed().as_secs_f64();
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("thread");
+        let mut state = self.state();
+        let position = state.threads.iter().position(|known| known == name).unwrap_or_else(|| {
+            state.threads.push(name.to_owned());
+            state.threads.len() - 1
+        });
+        if state.spans.len() >= MOST_SPANS {
+            state.left_out += 1;
+            return;
+        }
+        let stage = u16::try_from(stage + state.stages_before).unwrap_or(u16::MAX);
+        let thread = u16::try_from(position).unwrap_or(u16::MAX);
+        let (start_secs, secs) = ((end_secs - secs).max(0.0) as f32, secs as f32);
+        state.spans.push(Span { start_secs, secs, bytes, stage, thread, kind });
+    }
+
+    /// The run in the trace format that Perfetto and Chrome read.
+    #[must_use]
+    pub fn trace_json(&self) -> String {
+        let state = self.state();
+        let micros = |secs: f32| f64::from(secs) * 1e6;
+        let mut events = Vec::with_capacity(state.spans.len() + state.memory.len() + state.threads.len());
+        for (number, name) in state.threads.iter().enumerate() {
+            events.push(json!({
+                "ph": "M", "name": "thread_name", "pid": 1, "tid": number, "args": { "name": name },
+            }));
+        }
+        for span in &state.spans {
+            let stage = state.stages.get(usize::from(span.stage)).map_or("", String::as_str);
+            let name = if span.kind == Kind::Read { "read" } else { "task" };
+            events.push(json!({
+                "ph": "X", "name": name, "cat": stage, "pid": 1, "tid": span.thread,
+                "ts": micros(span.start_secs), "dur": micros(span.secs),
+                "args": { "bytes": span.bytes, "stage": stage },
+            }));
+        }
+        for (secs, bytes) in &state.memory {
+            events.push(json!({
+                "ph": "C", "name": "memory reserved", "pid": 1, "ts": micros(*secs), "args": { "bytes": bytes },
+            }));
+        }
+        json!({ "traceEvents": events, "displayTimeUnit": "ms" }).to_string()
+    }
+
+    /// The run as a page of its own: plan, threads, memory and throughput over time.
+    #[must_use]
+    pub fn report_html(&self, title: &str) -> String {
+        page::page(&self.state(), title, self.started.elapsed().as_secs_f64())
+    }
+
+    /// Adds what the run reported at its end.
+    pub fn finish(&self, report: &RunReport) {
+        let mut state = self.state();
+        state.bytes_read = state.bytes_read.max(report.bytes_read);
+        state.stored_bytes = state.stored_bytes.max(report.stored_bytes);
+    }
+}
+
+impl Observer for Recorder {
+    fn observe(&self, event: &Event<'_>) {
+        match event {
+            Event::StageStarted { stage, name, .. } => {
+                let mut state = self.state();
+                if *stage == 0 {
+                    state.stages_before = state.stages.len();
+                }
+                state.stages.push((*name).to_owned());
+            }
+            Event::ChunkRead { stage, bytes, secs } => {
+                self.note(Kind::Read, *stage, *bytes, *secs);
+                self.state().bytes_read += bytes;
+            }
+            Event::ChunkWritten { stage, bytes, stored_bytes, secs } => {
+                self.note(Kind::Task, *stage, *bytes, *secs);
+                self.state().stored_bytes += stored_bytes;
+            }
+            Event::Memory { reserved_bytes } => {
+                let now = self.started.elapsed().as_secs_f32();
+                let mut state = self.state();
+                let due = state.memory.last().is_none_or(|(last, _)| now - last >= MEMORY_STEP_SECS);
+                if due && state.memory.len() < MOST_SPANS {
+                    state.memory.push((now, *reserved_bytes));
+                }
+            }
+            _ => {}
+        }
+        if let Some(next) = &self.next {
+            next.observe(event);
+        }
+    }
+}
+
+impl Watcher for Recorder {
+    fn array_started(&self, position: usize, count: usize, label: &str, plan: &PlanSummary) {
+        {
+            let mut state = self.state();
+            state.plans.push(plan.to_string());
+            state.budget_bytes = plan.budget_bytes;
+        }
+        if let Some(next) = &self.next {
+            next.array_started(position, count, label, plan);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_has_what_happened() {
+        let recorder = Recorder::new();
+        recorder.observe(&Event::StageStarted { stage: 0, name: "<mean>", chunks: 1, bytes: 8 });
+        recorder.observe(&Event::Memory { reserved_bytes: 77 });
+        recorder.observe(&Event::ChunkRead { stage: 0, bytes: 5, secs: 0.0 });
+        let trace: serde_json::Value = serde_json::from_str(&recorder.trace_json()).unwrap();
+        let events = trace["traceEvents"].as_array().unwrap();
+        let read = events.iter().find(|event| event["ph"] == "X").unwrap();
+        assert_eq!((&read["name"], &read["args"]["bytes"]), (&json!("read"), &json!(5)));
+        assert!(events.iter().any(|event| event["args"]["bytes"] == 77));
+        let page = recorder.report_html("a & b");
+        assert!(page.contains("a &amp; b") && page.contains("&lt;mean&gt;") && !page.contains("http://cdn"));
+    }
+}
