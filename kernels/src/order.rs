@@ -1,6 +1,6 @@
 //! Sorting, ranking and selecting along an axis: NumPy's `sort`, stable `argsort`, quantiles, top elements, uniques.
 //!
-//! Values are mapped to unsigned keys in whose order they sort ([`key`]): NaN last, whatever its sign, and complex numbers
+//! Values are mapped to unsigned keys in whose order they sort (`order/key.rs`): NaN last, whatever its sign, and complex numbers
 //! as NumPy orders them. Lines that lie apart in memory are gathered, a panel of them at a time, so that each cache line
 //! is read once; each is then sorted by radix, or its ranks are found by a histogram of its keys.
 //!

@@ -1,6 +1,6 @@
 //! The instruction sets that typed loops are compiled for, and the one place where they are chosen.
 //!
-//! A loop is written once, as a struct whose `call` is inlined, and [`InstructionSet::run`] compiles it for each set.
+//! A loop is written once, as a struct whose `call` is inlined, and `InstructionSet::run` compiles it for each set.
 //! Invariant: the loops contain nothing whose result depends on the width of a register (no fused multiply-add, no
 //! reordered sums), so every set gives the same bits. Called by program steps and reductions.
 
