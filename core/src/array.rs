@@ -11,6 +11,7 @@ mod block;
 mod chunks;
 mod create;
 mod elementwise;
+mod histogram;
 mod index;
 mod join;
 mod map_blocks;
@@ -20,8 +21,12 @@ mod random;
 mod reduce;
 mod reshape;
 mod scan;
+mod search;
 mod shape;
+mod states;
+mod statistics;
 mod tasks;
+mod unique;
 
 pub use axes::{Axes, Axis};
 pub(crate) use block::BlockCall;
@@ -37,6 +42,7 @@ pub use quantile::Levels;
 pub use reduce::Reduce;
 pub(crate) use reduce::Reduced;
 pub(crate) use reshape::Reshape;
+pub use unique::UniqueElements;
 
 use crate::error::{Error, Result};
 use crate::grid::{AxisGrid, ChunkGrid};

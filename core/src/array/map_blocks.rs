@@ -160,7 +160,7 @@ impl MapBlocks {
         self.expect_types(&[T::DTYPE])?;
         let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
             let ([block], [out]) = (blocks(inputs)?, chunks(outputs)?);
-            fill(out, closure(info, block.view()?).into_dyn())
+            fill(out, &closure(info, block.view()?).into_dyn())
         };
         let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, run)?)?;
         Ok(result)
@@ -180,7 +180,7 @@ impl MapBlocks {
         self.expect_types(&[S::DTYPE, T::DTYPE])?;
         let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
             let ([a, b], [out]) = (blocks(inputs)?, chunks(outputs)?);
-            fill(out, closure(info, a.view()?, b.view()?).into_dyn())
+            fill(out, &closure(info, a.view()?, b.view()?).into_dyn())
         };
         let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, run)?)?;
         Ok(result)
@@ -301,7 +301,7 @@ impl Array {
 }
 
 /// Copies what a closure gave into the block it is for.
-fn fill<U: Element>(out: &mut Chunk, made: ArrayD<U>) -> Result<()> {
+fn fill<U: Element>(out: &mut Chunk, made: &ArrayD<U>) -> Result<()> {
     let mut target = out.view_mut::<U>()?;
     if target.shape() != made.shape() {
         let message = format!(
@@ -311,7 +311,7 @@ fn fill<U: Element>(out: &mut Chunk, made: ArrayD<U>) -> Result<()> {
         );
         return Err(Error::Usage { message });
     }
-    target.assign(&made);
+    target.assign(made);
     Ok(())
 }
 

@@ -139,7 +139,7 @@ impl Array {
     }
 
     /// A function of this array that keeps shape and names.
-    fn mapped<F>(&self, function: BlockClosure<F>, tasks: ChunkGrid, dtype: DType) -> Result<Self>
+    pub(super) fn mapped<F>(&self, function: BlockClosure<F>, tasks: ChunkGrid, dtype: DType) -> Result<Self>
     where
         F: Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk]) -> Result<()> + Send + Sync + 'static,
     {

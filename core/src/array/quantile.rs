@@ -80,7 +80,7 @@ impl Array {
         method: QuantileMethod,
     ) -> Result<Self> {
         let levels = levels.into();
-        self.quantiles(&Quantile::new(self.dtype(), levels.list(), method, false)?, &levels, axes.into())
+        self.quantiles(&Quantile::new(self.dtype(), levels.list(), method, false)?, &levels, &axes.into())
     }
 
     /// As [`Array::quantile`], of what is not NaN.
@@ -94,7 +94,7 @@ impl Array {
         method: QuantileMethod,
     ) -> Result<Self> {
         let levels = levels.into();
-        self.quantiles(&Quantile::new(self.dtype(), levels.list(), method, true)?, &levels, axes.into())
+        self.quantiles(&Quantile::new(self.dtype(), levels.list(), method, true)?, &levels, &axes.into())
     }
 
     /// As [`Array::quantile`], with levels from 0 to 100.
@@ -128,7 +128,7 @@ impl Array {
     /// # Errors
     /// As [`Array::quantile`].
     pub fn median(&self, axes: impl Into<Axes>) -> Result<Self> {
-        self.quantiles(&Quantile::median(self.dtype(), false)?, &Levels::One(0.5), axes.into())
+        self.quantiles(&Quantile::median(self.dtype(), false)?, &Levels::One(0.5), &axes.into())
     }
 
     /// As [`Array::median`], of what is not NaN.
@@ -136,10 +136,10 @@ impl Array {
     /// # Errors
     /// As [`Array::quantile`].
     pub fn nanmedian(&self, axes: impl Into<Axes>) -> Result<Self> {
-        self.quantiles(&Quantile::median(self.dtype(), true)?, &Levels::One(0.5), axes.into())
+        self.quantiles(&Quantile::median(self.dtype(), true)?, &Levels::One(0.5), &axes.into())
     }
 
-    fn quantiles(&self, quantile: &Quantile, levels: &Levels, axes: Axes) -> Result<Self> {
+    fn quantiles(&self, quantile: &Quantile, levels: &Levels, axes: &Axes) -> Result<Self> {
         let mut axes = axes.resolve(self.names())?;
         axes.sort_unstable();
         let shape = self.shape();

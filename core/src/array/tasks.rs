@@ -10,16 +10,15 @@ use crate::grid::{AxisGrid, ChunkGrid};
 use crate::region::element_count;
 
 /// Bytes that a block aims at.
-const BLOCK_BYTES: u64 = 16 << 20;
+pub(super) const BLOCK_BYTES: u64 = 16 << 20;
 /// Bytes below which more tasks are not worth their while.
 const SMALL_BYTES: u64 = 64 << 10;
 /// Tasks that there should be at least, so that all threads have some.
 const TASKS: u64 = 32;
 
-/// Elements that a block of `array` aims at.
-pub(super) fn block_elements(array: &Array) -> u64 {
-    let item_bytes = array.dtype().size() as u64;
-    let total_bytes = element_count(&array.shape()).unwrap_or(u64::MAX).saturating_mul(item_bytes);
+/// Elements that a block of an array aims at.
+fn block_elements(grid: &ChunkGrid, item_bytes: u64) -> u64 {
+    let total_bytes = element_count(&grid.shape()).unwrap_or(u64::MAX).saturating_mul(item_bytes);
     (total_bytes / TASKS).clamp(SMALL_BYTES, BLOCK_BYTES) / item_bytes
 }
 
@@ -41,7 +40,7 @@ pub(super) fn pieces_along(array: &Array, axis: usize, length: u64) -> Result<Ch
 /// Boxes cut as given along some axes, and along the others so that they have a block's size.
 fn fitted(array: &Array, given: &[(usize, AxisGrid)]) -> Result<ChunkGrid> {
     let lines: u64 = given.iter().fold(1, |product, (_, cut)| product.saturating_mul(cut.longest()));
-    let mut room = (block_elements(array) / lines.max(1)).max(1);
+    let mut room = (block_elements(array.grid(), array.dtype().size() as u64) / lines.max(1)).max(1);
     let mut cuts = array.grid().axes().to_vec();
     for (axis, cut) in cuts.iter_mut().enumerate().rev() {
         if let Some((_, given)) = given.iter().find(|(own, _)| *own == axis) {
@@ -61,8 +60,21 @@ pub(super) fn long_along(array: &Array, axis: usize) -> Result<ChunkGrid> {
     let others: u64 = others.fold(1, |product, (_, length)| product.saturating_mul(*length));
     let mut cuts = array.grid().axes().to_vec();
     if let Some(cut) = cuts.get_mut(axis) {
-        let room = block_elements(array) / others.max(1);
+        let room = block_elements(array.grid(), array.dtype().size() as u64) / others.max(1);
         *cut = resized(cut, room.max(cut.longest()))?;
+    }
+    ChunkGrid::from_axes(cuts)
+}
+
+/// The chunks of `grid`, joined as far as the size of a block with `item_bytes` for each element allows; never cut.
+pub(super) fn joined(grid: &ChunkGrid, item_bytes: u64) -> Result<ChunkGrid> {
+    let chunk = grid.largest_chunk();
+    let mut room = block_elements(grid, item_bytes) / element_count(&chunk).unwrap_or(u64::MAX).max(1);
+    let mut cuts = grid.axes().to_vec();
+    for cut in cuts.iter_mut().rev() {
+        let multiple = room.min(cut.count()).max(1);
+        *cut = cut.coarsened(multiple);
+        room /= multiple;
     }
     ChunkGrid::from_axes(cuts)
 }

@@ -87,7 +87,8 @@ fn copy_part(leaf: &Leaf, from: &Region, chunk: &Chunk, region: &Region, output:
     let item_bytes = output.dtype().size();
     let fault =
         |fault: &dyn fmt::Display| Error::Internal { message: format!("assembling {region}: {fault}") };
-    if leaf.window.is_none() && leaf.view.is_identity() {
+    // An identity of fewer axes than the task has is broadcast along the last ones.
+    if leaf.window.is_none() && leaf.view.is_identity() && from.rank() == region.rank() {
         let Some(both) = from.intersection(region) else { return Ok(()) };
         let within = |outer: &Region| {
             small(&both.origin().iter().zip(outer.origin()).map(|(b, o)| b - o).collect::<Vec<_>>())

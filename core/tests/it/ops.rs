@@ -3,7 +3,8 @@
 use crate::support::resources;
 use blockwise_core::array::MapBlocks;
 use blockwise_core::kernels::Element;
-use blockwise_core::kernels::order::QuantileMethod;
+use blockwise_core::kernels::histogram::Bins;
+use blockwise_core::kernels::order::{QuantileMethod, Side};
 use blockwise_core::kernels::random::Distribution;
 use blockwise_core::memory::MemoryArray;
 use blockwise_core::{Array, ChunkGrid, DType, Error, Session};
@@ -54,7 +55,11 @@ fn check<T: Element, U: Element>(
 }
 
 fn equal<U: Element>(expected: &ArrayD<U>) -> impl Fn(&ArrayD<U>) {
-    move |found| assert_eq!(found, expected)
+    move |found| {
+        assert_eq!(found.shape(), expected.shape());
+        let other = found.indexed_iter().zip(expected).find(|((_, a), b)| a != b);
+        assert!(other.is_none(), "found and expected: {other:?}");
+    }
 }
 
 fn close(expected: &ArrayD<f64>) -> impl Fn(&ArrayD<f64>) {
@@ -324,4 +329,119 @@ fn random_numbers_do_not_depend_on_chunks() {
     assert!((whole.mean().unwrap() - 2.0).abs() < 0.15 && (whole.std(0.0) - 3.0).abs() < 0.15);
     let other = Array::random_stream(&[90, 70], normal, DType::F64, 11, 1).unwrap();
     assert_ne!(other.compute::<f64>().unwrap(), whole);
+}
+
+fn vector<T: Element>(values: &[T]) -> ArrayD<T> {
+    ArrayD::from_shape_vec(IxDyn(&[values.len()]), values.to_vec()).unwrap()
+}
+
+#[test]
+fn histograms_count_as_numpys() {
+    let values = numbers(&[36, 20, 40]);
+    let edges = [-60.0, -10.0, 0.0, 7.25, 189.0];
+    let bin = |v: f64| edges.windows(2).position(|e| e[0] <= v && (v < e[1] || v == 189.0 && e[1] == v));
+    let mut counts = vec![0_i64; 4];
+    let mut sums = vec![0.0; 4];
+    for v in &values {
+        if let Some(bin) = bin(*v) {
+            counts[bin] += 1;
+            sums[bin] += v * v;
+        }
+    }
+    let bins = Bins::edges(&edges).unwrap();
+    check(&values, &CHUNKS, |x| x.histogram(bins.clone(), None).unwrap(), equal(&vector(&counts)));
+    let weighted = |x: &Array| x.histogram(bins.clone(), Some(&x.square().unwrap())).unwrap();
+    check(&values, &CHUNKS, weighted, close(&vector(&sums)));
+    let total: i64 = counts.iter().sum();
+    let density: Vec<f64> = counts
+        .iter()
+        .zip(edges.windows(2))
+        .map(|(count, edge)| *count as f64 / total as f64 / (edge[1] - edge[0]))
+        .collect();
+    let of = |x: &Array| x.histogram_density(bins.clone(), None).unwrap();
+    check(&values, &CHUNKS, of, close(&vector(&density)));
+    // Of two dimensions, the second backwards.
+    let halves = Bins::uniform(2, -60.0, 190.0, DType::F64).unwrap();
+    let mut both = ArrayD::<i64>::zeros(IxDyn(&[4, 2]));
+    for (v, w) in values.iter().zip(&values.slice(ndarray::s![..;-1, .., ..])) {
+        if let Some(bin) = bin(*v) {
+            both[[bin, usize::from(*w >= 65.0)]] += 1;
+        }
+    }
+    let of = |x: &Array| {
+        let samples = [x.clone(), x.flip(0).unwrap()];
+        Array::histogramdd(&samples, vec![bins.clone(), halves.clone()], None, false).unwrap()
+    };
+    check(&values, &CHUNKS, of, equal(&both));
+    let whole = values.mapv(|v| ((v + 60.0) / 30.0) as u8);
+    let mut counts = vec![0_i64; 11];
+    whole.iter().for_each(|v| counts[usize::from(*v)] += 1);
+    check(&whole, &CHUNKS, |x| x.bincount(11, None).unwrap(), equal(&vector(&counts)));
+    let few = stored(&whole, &CHUNKS[1]).bincount(3, None).unwrap();
+    assert!(Session::new(resources(1 << 24, 2)).compute::<i64>(&few).is_err());
+}
+
+#[test]
+fn elements_are_looked_up() {
+    let values = numbers(&[36, 20, 40]);
+    let edges = [-50.0, 0.0, 100.25];
+    let numbers_of = values.mapv(|v| edges.iter().filter(|e| **e <= v).count() as i64);
+    check(&values, &CHUNKS, |x| x.digitize(&edges, false).unwrap(), equal(&numbers_of));
+    let list: Vec<f32> = (-200..200).map(|n| n as f32 * 0.75).collect();
+    let places = values.mapv(|v| list.iter().filter(|e| f64::from(**e) < v).count() as i64);
+    let sorted = stored(&vector(&list), &[100]);
+    check(&values, &CHUNKS, |x| x.search_sorted(&sorted, Side::Left).unwrap(), equal(&places));
+    let there = values.mapv(|v| list.iter().any(|e| f64::from(*e) == v));
+    let backwards = sorted.flip(0).unwrap();
+    check(&values, &CHUNKS, |x| x.is_in(&backwards).unwrap(), equal(&there));
+    assert!(stored(&values, &CHUNKS[0]).digitize(&[1.0, 2.0, 0.0], false).is_err());
+}
+
+#[test]
+fn distinct_elements_are_found_and_bounded() {
+    let values = numbers(&[36, 20, 40]).mapv(|v| v.floor() as i16);
+    let mut expected = std::collections::BTreeMap::<i16, (i64, i64)>::new();
+    for (place, v) in values.iter().enumerate() {
+        expected.entry(*v).or_insert((0, place as i64)).0 += 1;
+    }
+    for chunk in &CHUNKS {
+        for (budget, threads) in [(1 << 24, 3), (1 << 22, 1)] {
+            let session = Session::new(resources(budget, threads));
+            let found = session.unique::<i16>(&stored(&values, chunk), 300).unwrap();
+            assert!(found.values.iter().eq(expected.keys()));
+            assert!(found.counts.iter().eq(expected.values().map(|own| &own.0)));
+            assert!(found.first_places.iter().eq(expected.values().map(|own| &own.1)));
+            let error = session.unique::<i16>(&stored(&values, chunk), 100).unwrap_err().to_string();
+            assert!(error.contains("more than 100"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn statistics_are_numpys() {
+    let values = numbers(&[36, 20, 40]);
+    let ranges = by_line(&values, 1, |line| {
+        let sorted: Vec<f64> = order(line).into_iter().map(|n| line[n]).collect();
+        vec![sorted[sorted.len() - 1] - sorted[0]]
+    });
+    check(&values, &CHUNKS, |x| x.ptp(1).unwrap(), equal(&ranges.remove_axis(Axis(1))));
+    let weights: Vec<f64> = (0..40).map(|n| f64::from(n % 7)).collect();
+    let averages = by_line(&values, 2, |line| {
+        let sum: f64 = line.iter().zip(&weights).map(|(v, w)| v * w).sum();
+        vec![sum / weights.iter().sum::<f64>()]
+    });
+    let stored_weights = stored(&vector(&weights), &[13]);
+    let of = |x: &Array| x.average(2, &stored_weights).unwrap();
+    check(&values, &CHUNKS, of, close(&averages.remove_axis(Axis(2))));
+    // Variables are rows.
+    let rows = values.index_axis(Axis(1), 4).as_standard_layout().into_owned();
+    let centred = &rows - &rows.mean_axis(Axis(1)).unwrap().insert_axis(Axis(1));
+    let centred = centred.into_dimensionality::<ndarray::Ix2>().unwrap();
+    let cov = (centred.dot(&centred.t()) / 39.0).into_dyn();
+    let row = |x: &Array| x.index(&[(..).into(), 4.into()]).unwrap();
+    check(&values, &CHUNKS, |x| row(x).cov(1.0).unwrap(), close(&cov));
+    let correlations = ArrayD::from_shape_fn(IxDyn(&[36, 36]), |at| {
+        cov[[at[0], at[1]]] / (cov[[at[0], at[0]]] * cov[[at[1], at[1]]]).sqrt()
+    });
+    check(&values, &CHUNKS, |x| row(x).corrcoef().unwrap(), close(&correlations));
 }

@@ -52,6 +52,21 @@ impl Unique {
         for_ranked!(dtype, run(input, dtype, origin))
     }
 
+    /// What [`Unique::values`], [`Unique::counts`] and [`Unique::first_places`] gave.
+    ///
+    /// # Errors
+    /// [`KernelError::Length`] if they are not of as many values.
+    pub fn from_parts(
+        dtype: DType,
+        values: &[u8],
+        counts: &[i64],
+        places: &[i64],
+    ) -> Result<Self, KernelError> {
+        crate::error::check_len("the distinct values", values.len(), counts.len(), dtype.size())?;
+        crate::error::check_len("their places", places.len(), counts.len(), 1)?;
+        Ok(Self { dtype, values: values.to_vec(), counts: counts.to_vec(), places: places.to_vec() })
+    }
+
     /// Adds the distinct values of other elements of the same dtype.
     ///
     /// # Errors
