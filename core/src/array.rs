@@ -15,6 +15,7 @@ mod histogram;
 mod index;
 mod join;
 mod map_blocks;
+mod mask;
 mod order;
 mod quantile;
 mod random;

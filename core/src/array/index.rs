@@ -83,20 +83,53 @@ fn select(start: Option<i64>, stop: Option<i64>, step: i64, extent: u64) -> Resu
     Ok(Selection { start: if count == 0 { 0 } else { start as u64 }, step, count })
 }
 
+/// What an index selects along one axis of an array.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AxisSelection {
+    pub(super) start: u64,
+    pub(super) step: i64,
+    pub(super) count: u64,
+    /// Whether an integer selects one position, so that the axis is dropped.
+    pub(super) is_dropped: bool,
+}
+
+impl AxisSelection {
+    /// Whether position `at` is selected.
+    pub(super) fn contains(self, at: u64) -> bool {
+        let distance = if self.step > 0 { at.checked_sub(self.start) } else { self.start.checked_sub(at) };
+        distance.is_some_and(|distance| {
+            let stride = self.step.unsigned_abs().max(1);
+            distance.is_multiple_of(stride) && distance / stride < self.count
+        })
+    }
+}
+
 impl Array {
-    /// NumPy's `x[items]` for integers, slices, new axes and one ellipsis; missing items are whole axes.
-    ///
-    /// # Errors
-    /// If there are more items than axes, a position is outside its axis, or a step is 0.
-    ///
-    /// ```
-    /// use blockwise_core::{Array, DType, array::Index};
-    /// let x = Array::zeros(&[10, 20, 30], DType::U8)?;
-    /// let reversed = Index::Slice { start: None, stop: None, step: -3 };
-    /// assert_eq!(x.index(&[Index::At(-1), Index::Ellipsis, reversed])?.shape(), [20, 10]);
-    /// # Ok::<(), blockwise_core::Error>(())
-    /// ```
-    pub fn index(&self, items: &[Index]) -> Result<Self> {
+    /// What `items` select along every axis; new axes are refused.
+    pub(super) fn selections(&self, items: &[Index]) -> Result<Vec<AxisSelection>> {
+        if items.contains(&Index::NewAxis) {
+            let message = "a new axis has nothing to assign to; leave it out".to_owned();
+            return Err(Error::Usage { message });
+        }
+        let expanded = self.expanded(items)?;
+        let along = |(axis, item): (usize, Index)| match item {
+            Index::Slice { start, stop, step } => {
+                let s = select(start, stop, step, self.grid().axes()[axis].extent())?;
+                Ok(AxisSelection { start: s.start, step: s.step, count: s.count, is_dropped: false })
+            }
+            Index::At(at) => {
+                let start = self.position(axis, at)?;
+                Ok(AxisSelection { start, step: 1, count: 1, is_dropped: true })
+            }
+            Index::NewAxis | Index::Ellipsis => {
+                Err(Error::Internal { message: "an index was not expanded".to_owned() })
+            }
+        };
+        expanded.into_iter().enumerate().map(along).collect()
+    }
+
+    /// The items with ellipses and missing axes written out.
+    fn expanded(&self, items: &[Index]) -> Result<Vec<Index>> {
         let used = items.iter().filter(|item| matches!(item, Index::At(_) | Index::Slice { .. })).count();
         let ellipses = items.iter().filter(|item| **item == Index::Ellipsis).count();
         if used > self.rank() || ellipses > 1 {
@@ -115,6 +148,23 @@ impl Array {
             Index::Ellipsis => vec![whole; self.rank() - used],
             other => vec![*other],
         });
+        Ok(expanded.collect())
+    }
+
+    /// NumPy's `x[items]` for integers, slices, new axes and one ellipsis; missing items are whole axes.
+    ///
+    /// # Errors
+    /// If there are more items than axes, a position is outside its axis, or a step is 0.
+    ///
+    /// ```
+    /// use blockwise_core::{Array, DType, array::Index};
+    /// let x = Array::zeros(&[10, 20, 30], DType::U8)?;
+    /// let reversed = Index::Slice { start: None, stop: None, step: -3 };
+    /// assert_eq!(x.index(&[Index::At(-1), Index::Ellipsis, reversed])?.shape(), [20, 10]);
+    /// # Ok::<(), blockwise_core::Error>(())
+    /// ```
+    pub fn index(&self, items: &[Index]) -> Result<Self> {
+        let expanded = self.expanded(items)?;
         let (mut below, mut grid, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for item in expanded {
             let from = below.len();

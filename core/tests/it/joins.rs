@@ -121,3 +121,42 @@ proptest! {
         prop_assert_eq!(session(threads).compute::<i64>(&back).unwrap().into_raw_vec_and_offset().0, flat);
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn masks_pick_in_c_order(
+        rows in 1_usize..9, columns in 1_usize..9, chunk in (1_u64..5, 1_u64..5), modulus in 2_i64..40,
+        threads in 1_usize..3, start in 0_i64..9, step in prop_oneof![-3_i64..0, 1_i64..4],
+    ) {
+        let (values, x) = field(rows, columns, [chunk.0, chunk.1], 0);
+        let mask = Array::call("equal", [(&x % modulus).into(), 0.into()]).unwrap();
+        let found = session(threads).compress(&(&x + 1), &mask).unwrap();
+        let expected: Vec<i64> = values.iter().filter(|v| *v % modulus == 0).map(|v| v + 1).collect();
+        prop_assert_eq!(session(threads).compute::<i64>(&found).unwrap().into_raw_vec_and_offset().0, expected);
+        let places = session(threads).nonzero(&mask).unwrap();
+        let expected: Vec<i64> = values.indexed_iter().filter(|(_, v)| **v % modulus == 0).map(|(at, _)| at[1] as i64).collect();
+        prop_assert_eq!(session(threads).compute::<i64>(&places[1]).unwrap().into_raw_vec_and_offset().0, expected);
+
+        let item = Index::Slice { start: Some(start), stop: None, step };
+        let mut expected = values.clone();
+        let selected = x.index(&[0.into(), item]).unwrap();
+        let count = selected.shape()[0] as i64;
+        let first = if step < 0 { start.min(columns as i64 - 1) } else { start };
+        for n in 0..count {
+            expected[[0, (first + n * step) as usize]] = -5;
+        }
+        let assigned = x.assign(&[0.into(), item], -5).unwrap();
+        prop_assert_eq!(&session(threads).compute::<i64>(&assigned).unwrap(), &expected);
+        if step.abs() == 1 {
+            let negated = x.assign(&[0.into(), item], -&selected).unwrap();
+            let mut expected = values.clone();
+            for n in 0..count {
+                let at = [0, (first + n * step) as usize];
+                expected[at.as_slice()] = -values[at.as_slice()];
+            }
+            prop_assert_eq!(&session(threads).compute::<i64>(&negated).unwrap(), &expected);
+        }
+    }
+}
