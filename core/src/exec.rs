@@ -12,6 +12,7 @@ mod queue;
 mod task;
 mod view;
 
+use crate::chunk::Chunk;
 use crate::context::{Cancellation, Event, Observer, TaskContext};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Resources, Stage, StageWork};
@@ -22,7 +23,7 @@ use blockwise_kernels::BufferPool;
 use blockwise_kernels::program::Scratch;
 use compute::ComputeRun;
 use kept::Kept;
-use queue::{Done, Queue, Step};
+use queue::{Done, Queue, Step, Task};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -211,11 +212,38 @@ impl StageRun<'_> {
         Ok((report, kept))
     }
 
+    fn read(&self, input: usize, index: &[u64], cx: &TaskContext<'_>) -> Result<Chunk> {
+        let started = Instant::now();
+        let chunk = task::read(&*self.sources[input], index, cx)?;
+        let (bytes, secs) = (chunk.bytes().len() as u64, started.elapsed().as_secs_f64());
+        self.observer.observe(&Event::ChunkRead { stage: self.number, bytes, secs });
+        Ok(chunk)
+    }
+
+    fn carry_out(
+        &self,
+        task: &Task,
+        view: &StageView<'_>,
+        scratch: &mut Scratch,
+        cx: &TaskContext<'_>,
+        stored: &AtomicU64,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let stored_bytes = self.work.run(&self.stage.name, task, view, scratch, cx)?;
+        stored.fetch_add(stored_bytes, Ordering::Relaxed);
+        self.observer.observe(&Event::ChunkWritten {
+            stage: self.number,
+            bytes: task.region.len() * self.stage.item_bytes() as u64,
+            stored_bytes,
+            secs: started.elapsed().as_secs_f64(),
+        });
+        Ok(())
+    }
+
     /// What every thread does until the stage is over.
     fn work(&self, shared: &Shared<'_>, stored: &AtomicU64) {
         let cx = TaskContext::new(self.pool, self.cancellation);
         let view = StageView { leaves: &self.stage.leaves, sources: self.sources };
-        let item_bytes = self.stage.item_bytes() as u64;
         let mut scratch = Scratch::default();
         let mut queue = shared.lock();
         loop {
@@ -241,12 +269,7 @@ impl StageRun<'_> {
                 Step::Read(input, index) => {
                     drop(queue);
                     self.observer.observe(&Event::Memory { reserved_bytes });
-                    let started = Instant::now();
-                    let outcome = task::read(&*self.sources[input], &index, &cx);
-                    if let Ok(chunk) = &outcome {
-                        let (bytes, secs) = (chunk.bytes().len() as u64, started.elapsed().as_secs_f64());
-                        self.observer.observe(&Event::ChunkRead { stage: self.number, bytes, secs });
-                    }
+                    let outcome = self.read(input, &index, &cx);
                     queue = shared.lock();
                     queue.read_done(input, &index, outcome);
                     shared.changed.notify_all();
@@ -254,20 +277,27 @@ impl StageRun<'_> {
                 Step::Run(task) => {
                     drop(queue);
                     self.observer.observe(&Event::Memory { reserved_bytes });
-                    let started = Instant::now();
-                    let outcome = self.work.run(&self.stage.name, &task, &view, &mut scratch, &cx);
-                    if let Ok(stored_bytes) = &outcome {
-                        stored.fetch_add(*stored_bytes, Ordering::Relaxed);
-                        self.observer.observe(&Event::ChunkWritten {
-                            stage: self.number,
-                            bytes: task.region.len() * item_bytes,
-                            stored_bytes: *stored_bytes,
-                            secs: started.elapsed().as_secs_f64(),
-                        });
-                    }
+                    let outcome = self.carry_out(&task, &view, &mut scratch, &cx, stored);
                     let finished = task.finish();
                     queue = shared.lock();
-                    queue.task_done(&finished, outcome.map(drop));
+                    queue.task_done(&finished, outcome);
+                    shared.changed.notify_all();
+                }
+                Step::ReadAndRun(alone) => {
+                    let keeps = queue.keeps(alone.input);
+                    drop(queue);
+                    self.observer.observe(&Event::Memory { reserved_bytes });
+                    let (reserved, kept, outcome) = match self.read(alone.input, &alone.chunk, &cx) {
+                        Err(error) => (alone.give_up(), None, Err(error)),
+                        Ok(chunk) => {
+                            let chunk = Arc::new(chunk);
+                            let kept = keeps.then(|| Arc::clone(&chunk));
+                            let (task, reserved) = alone.with(chunk);
+                            (reserved, kept, self.carry_out(&task, &view, &mut scratch, &cx, stored))
+                        }
+                    };
+                    queue = shared.lock();
+                    queue.read_and_run_done(&reserved, kept, outcome);
                     shared.changed.notify_all();
                 }
             }

@@ -51,6 +51,11 @@ impl Kept {
         !self.wanted.is_empty() && self.wanted.contains(&address(source))
     }
 
+    /// Whether a chunk is kept.
+    pub(super) fn holds(&self, source: &Arc<dyn Source>, position: u64) -> bool {
+        !self.chunks.is_empty() && self.chunks.contains_key(&(address(source), position))
+    }
+
     pub(super) fn put(&mut self, source: &Arc<dyn Source>, position: u64, chunk: Arc<Chunk>) {
         let key = (address(source), position);
         self.chunks.insert(key, chunk);

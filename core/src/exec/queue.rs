@@ -32,6 +32,9 @@ pub(super) enum Step {
     Read(usize, Vec<u64>),
     /// Carry out this task and report with [`Queue::task_done`].
     Run(Task),
+    /// Read the only chunk that this task needs, and that no other does, carry the task out, and report with
+    /// [`Queue::read_and_run_done`].
+    ReadAndRun(Alone),
     /// Take note that outputs were skipped, and ask again.
     Skipped { chunks: u64, bytes: u64 },
     /// Nothing can start until a running step ends.
@@ -47,6 +50,39 @@ pub(super) struct Task {
     /// The chunks that each leaf needs.
     pub(super) inputs: Vec<Vec<TaskInput>>,
     used: Vec<SlotKey>,
+}
+
+/// A task that shares its only input with no other.
+pub(super) struct Alone {
+    pub(super) input: usize,
+    pub(super) chunk: Vec<u64>,
+    /// Without its inputs.
+    pub(super) task: Task,
+    reserved: Reserved,
+}
+
+/// What a task that is alone holds of the budget.
+pub(super) struct Reserved {
+    input: usize,
+    position: u64,
+    /// Of the chunk.
+    chunk_bytes: u64,
+    /// Of reading it, then of the task.
+    step_bytes: u64,
+    elements: u64,
+}
+
+impl Alone {
+    /// The task with its chunk, and what it holds.
+    pub(super) fn with(self, chunk: Arc<Chunk>) -> (Task, Reserved) {
+        let input = TaskInput { index: self.chunk, chunk };
+        (Task { inputs: vec![vec![input]], ..self.task }, self.reserved)
+    }
+
+    /// What it holds, if its chunk could not be read.
+    pub(super) fn give_up(self) -> Reserved {
+        self.reserved
+    }
 }
 
 /// An input chunk as a task gets it.
@@ -305,6 +341,16 @@ impl<'a> Queue<'a> {
     /// task was admitted or nothing fits now (then `next` is still there).
     fn admit(&mut self) -> Result<Option<Step>> {
         let Some(mut next) = self.next.take() else { return Ok(None) };
+        if next.at == (0, 0)
+            && let [chunks] = next.needed.as_slice()
+            && let [chunk] = chunks.as_slice()
+            && let Some(reserved) = self.reserve_alone(&next.region, chunk)?
+        {
+            self.running += 1;
+            let (input, chunk) = (reserved.input, chunk.clone());
+            let task = Task { index: next.index, region: next.region, inputs: Vec::new(), used: Vec::new() };
+            return Ok(Some(Step::ReadAndRun(Alone { input, chunk, task, reserved })));
+        }
         while let Some(of_leaf) = next.needed.get(next.at.0) {
             let Some(index) = of_leaf.get(next.at.1) else {
                 next.at = (next.at.0 + 1, 0);
@@ -356,6 +402,59 @@ impl<'a> Queue<'a> {
         let Next { index, region, needed, .. } = next;
         self.admitted.insert(serial, Admitted { index, region, needed, missing });
         Ok(None)
+    }
+
+    /// Reserves what the task on `region` needs to read `chunk`, its only input, and to run; `None` if the chunk is there,
+    /// another task needs it too, or it does not fit now.
+    fn reserve_alone(&mut self, region: &Region, chunk: &[u64]) -> Result<Option<Reserved>> {
+        let Some(input) = self.stage.leaves.first().map(|leaf| leaf.input) else { return Ok(None) };
+        let source = &self.sources[input];
+        let position = source.grid().linear(chunk);
+        let key = (input, position);
+        if self.slots.contains_key(&key) || self.kept.holds(source, position) {
+            return Ok(None);
+        }
+        let below = source.grid().region(chunk)?;
+        if self.uses(input, &below)? != 1 {
+            return Ok(None);
+        }
+        let chunk_bytes = below.len() * source.dtype().size() as u64;
+        let step_bytes = self.stage.inputs[input].read_scratch.max(self.stage.task_bytes);
+        let elements = region.len();
+        Ok(self.reserve(chunk_bytes.saturating_add(step_bytes)).then_some(Reserved {
+            input,
+            position,
+            chunk_bytes,
+            step_bytes,
+            elements,
+        }))
+    }
+
+    /// Takes the outcome of a [`Step::ReadAndRun`], and the chunk if it is to be kept.
+    pub(super) fn read_and_run_done(
+        &mut self,
+        reserved: &Reserved,
+        chunk: Option<Arc<Chunk>>,
+        outcome: Result<()>,
+    ) {
+        self.running -= 1;
+        self.budget.release(reserved.step_bytes);
+        match chunk {
+            Some(chunk) => self.kept.put(&self.sources[reserved.input], reserved.position, chunk),
+            None => self.budget.release(reserved.chunk_bytes),
+        }
+        match outcome {
+            Ok(()) => {
+                self.bytes_read += reserved.chunk_bytes;
+                self.bytes_written += reserved.elements * self.item_bytes;
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Whether chunks of an input are kept for a later stage.
+    pub(super) fn keeps(&self, input: usize) -> bool {
+        self.kept.wants(&self.sources[input])
     }
 
     /// Reserves bytes, letting go of chunks that are kept for later if it must.
