@@ -16,6 +16,7 @@ mod index;
 mod join;
 mod map_blocks;
 mod mask;
+mod narrow;
 mod order;
 mod quantile;
 mod random;

@@ -11,6 +11,7 @@
 
 mod key;
 mod method;
+mod narrow;
 mod panel;
 mod quantile;
 mod radix;
@@ -21,6 +22,7 @@ mod top;
 mod unique;
 
 pub use method::QuantileMethod;
+pub use narrow::Narrowing;
 pub use quantile::Quantile;
 pub use search::{Side, search_sorted};
 pub use sort::{argsort, sort, sort_scratch_bytes};

@@ -1,7 +1,7 @@
 //! Exact medians, quantiles and percentiles over any axes: NumPy's, its methods and nan-variants.
 //!
 //! Tasks work on lines that are whole in a block; where memory does not hold what that takes, the planner cuts the array anew
-//! through the disk. Invariant: a line with NaN has NaN unless NaN is left out. Called by programs and `eval`.
+//! through the disk. Quantiles of all elements of a long array take passes over it ([`super::narrow`]). Invariant: a line with NaN has NaN unless NaN is left out. Called by programs and `eval`.
 
 use super::order::one;
 use super::tasks::whole_along;
@@ -14,6 +14,9 @@ use crate::region::small;
 use blockwise_kernels::Scalar;
 use blockwise_kernels::order::{Quantile, QuantileMethod};
 use std::sync::Arc;
+
+/// Elements of all axes up to this size are ranked in one task; more in passes.
+const SELECTED_BYTES: u64 = 64 << 20;
 
 /// Which quantiles: one, which adds no axis to the result, or a list, which adds one in front.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,6 +147,16 @@ impl Array {
         axes.sort_unstable();
         let shape = self.shape();
         let lines = axes.iter().fold(1_u64, |product, axis| product.saturating_mul(shape[*axis]));
+        let is_long = lines.saturating_mul(self.dtype().size() as u64) > SELECTED_BYTES;
+        if is_long && axes.len() == self.rank() {
+            let count: Vec<u64> = match levels {
+                Levels::One(_) => Vec::new(),
+                Levels::Many(list) => vec![list.len() as u64],
+            };
+            if !levels.list().is_empty() {
+                return self.narrowed(quantile, &count);
+            }
+        }
         if lines == 0 || u32::try_from(lines).is_err() {
             let message = format!(
                 "quantiles over axes {axes:?} rank {lines} elements at a time; it must be from 1 to 2^32 - 1"

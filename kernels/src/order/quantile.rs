@@ -26,11 +26,11 @@ use pulp::NullaryFnOnce;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantile {
-    dtype: DType,
+    pub(super) dtype: DType,
     /// `None`: the mean of the two in the middle.
     method: Option<QuantileMethod>,
-    q: Vec<f64>,
-    skip_nan: bool,
+    pub(super) q: Vec<f64>,
+    pub(super) skip_nan: bool,
 }
 
 impl Quantile {
@@ -60,8 +60,7 @@ impl Quantile {
     /// The dtype of the results: that of the elements where they are floats or the method picks elements, else float64.
     #[must_use]
     pub fn output_dtype(&self) -> DType {
-        let discrete = self.method.is_some_and(QuantileMethod::is_discrete);
-        if discrete || self.dtype.kind() == 'f' { self.dtype } else { DType::F64 }
+        if self.is_discrete() || self.dtype.kind() == 'f' { self.dtype } else { DType::F64 }
     }
 
     /// Bytes that [`Quantile::run`] uses beside input and output.
@@ -110,13 +109,36 @@ impl Quantile {
         for_ranked_real!(dtype, of(self, input, lines, out), refused)
     }
 
+    /// The ranks of each quantile of `count` elements, and how they are mixed; none of nothing.
+    pub(super) fn mixes(&self, count: usize) -> Vec<Mix> {
+        let mix = |q: &f64| match self.method {
+            Some(method) => method.mix(count, *q),
+            None => Mix {
+                low: (count - 1) / 2,
+                high: count / 2,
+                share: if count.is_multiple_of(2) { 0.5 } else { 0.0 },
+            },
+        };
+        if count == 0 { Vec::new() } else { self.q.iter().map(mix).collect() }
+    }
+
+    /// Whether it is the mean of the two in the middle.
+    pub(super) const fn is_median(&self) -> bool {
+        self.method.is_none()
+    }
+
+    /// Whether quantiles are elements.
+    pub(super) fn is_discrete(&self) -> bool {
+        self.method.is_some_and(QuantileMethod::is_discrete)
+    }
+
     fn lines<T: RankedReal>(&self, input: &[u8], lines: Lines, out: &mut [u8]) -> Result<(), KernelError> {
         let size = size_of::<T>();
         let mut buffer = panel_buffer(lines, size)?;
         let (mut keys, mut selection) = (Vec::<T::Key>::new(), Selection::default());
         let mut ranks = Ranks::default();
         // Elements that were picked, or mixtures of them, for each quantile a row of the panel's lines.
-        let discrete = self.method.is_some_and(QuantileMethod::is_discrete);
+        let discrete = self.is_discrete();
         let (mut picked, mut mixed) = (Vec::<T>::new(), Vec::<f64>::new());
         let (result, set) = (self.output_dtype(), InstructionSet::best());
         for panel in panels(lines, size) {
@@ -200,15 +222,7 @@ impl Ranks {
             return;
         }
         self.count = count;
-        let mixes = quantile.q.iter().map(|&q| match quantile.method {
-            Some(method) => method.mix(count, q),
-            None => Mix {
-                low: (count - 1) / 2,
-                high: count / 2,
-                share: if count.is_multiple_of(2) { 0.5 } else { 0.0 },
-            },
-        });
-        let mixes: Vec<Mix> = mixes.collect();
+        let mixes = quantile.mixes(count);
         self.wanted = mixes.iter().flat_map(|mix| [mix.low, mix.high]).collect();
         self.wanted.sort_unstable();
         self.wanted.dedup();
@@ -218,12 +232,12 @@ impl Ranks {
     }
 }
 
-fn middle(a: f64, b: f64, share: f64) -> f64 {
+pub(super) fn middle(a: f64, b: f64, share: f64) -> f64 {
     if share == 0.0 { a } else { (a + b) / 2.0 }
 }
 
 /// The point between `a` and `b`, as NumPy rounds it; of two infinite ones the same infinity.
-fn blend(a: f64, b: f64, share: f64) -> f64 {
+pub(super) fn blend(a: f64, b: f64, share: f64) -> f64 {
     let distance = b - a;
     if a == b || share == 0.0 {
         a
