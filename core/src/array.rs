@@ -21,6 +21,7 @@ mod order;
 mod quantile;
 mod random;
 mod reduce;
+mod reduction;
 mod reshape;
 mod scan;
 mod search;

@@ -445,3 +445,18 @@ fn statistics_are_numpys() {
     });
     check(&values, &CHUNKS, |x| row(x).corrcoef().unwrap(), close(&correlations));
 }
+
+#[test]
+fn reductions_by_closures_are_combined_in_groups() {
+    let values = numbers(&[36, 20, 40]).mapv(|v| v as i64);
+    // The bits that any element has, over two axes: 36 x 40 blocks of one row at the finest.
+    let expected = values.fold_axis(Axis(2), 0, |a, b| a | b).fold_axis(Axis(0), 0, |a, b| a | b);
+    let of = |x: &Array| {
+        let both = |x: ArrayViewD<'_, i64>| {
+            x.fold_axis(Axis(2), 0, |a, b| a | b).fold_axis(Axis(0), 0, |a, b| a | b)
+        };
+        let kept = move |x: ArrayViewD<'_, i64>| both(x).insert_axis(Axis(0)).insert_axis(Axis(2));
+        x.reduction([0, 2], kept, kept, both).unwrap()
+    };
+    check(&values, &[[36, 20, 40], [1, 20, 3], [2, 7, 1]], of, equal(&expected));
+}
