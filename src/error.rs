@@ -30,6 +30,9 @@ pub enum Error {
         /// What is wrong with it and what is right.
         why: String,
     },
+    /// A fault in an expression.
+    #[error(transparent)]
+    Expression(#[from] crate::expression::ExpressionError),
     /// A request that makes no sense for this data.
     #[error("{path}: {what}")]
     Usage {
@@ -81,6 +84,7 @@ impl Error {
         match self {
             Self::Core(error) => error.fault(),
             Self::Io(error) => error.fault(),
+            Self::Expression(error) => error.fault,
             Self::Argument { .. } | Self::Usage { .. } => Fault::Usage,
             Self::Refused { .. } => Fault::Refused,
             Self::InArray { source, .. } | Self::Unfinished { source, .. } => source.fault(),

@@ -1,0 +1,173 @@
+//! Arrays put together from others: joined, repeated, shifted, padded, picked from.
+//!
+//! Invariant: coordinates of an axis whose positions are others than before are dropped. Called by the function
+//! table.
+
+use super::entry::{Entry, entry};
+use super::shape::axis_of;
+use crate::expression::arguments::Arguments;
+use crate::expression::error::{Outcome, Trouble};
+use crate::expression::labelled::Labelled;
+use crate::expression::number::Number;
+use crate::expression::value::Value;
+use blockwise_core::Array;
+use blockwise_core::array::{Index, PadMode};
+
+const FAMILY: &str = "joining and picking";
+
+/// The rows.
+pub(super) const TABLE: &[Entry] = &[
+    entry(FAMILY, "concatenate(arrays, axis=0)", "arrays one after another along an axis they have", |a| {
+        let arrays = arrays(a)?;
+        let first = arrays.first().ok_or_else(|| Trouble::here("there is nothing to concatenate"))?;
+        let axis = axis_of(a, "axis", first, 0)?;
+        joined(first, Array::concatenate(&bare(&arrays), axis)?, &[axis], &arrays)
+    }),
+    entry(FAMILY, "stack(arrays, axis=0)", "arrays of one shape along a new axis", |a| {
+        let arrays = arrays(a)?;
+        let first = arrays.first().ok_or_else(|| Trouble::here("there is nothing to stack"))?;
+        let axis = a.read("axis", Value::to_int)?.unwrap_or(0);
+        joined(first, Array::stack(&bare(&arrays), axis)?, &[], &arrays)
+    }),
+    entry(
+        FAMILY,
+        "roll(x, shift, axis)",
+        "x shifted along an axis; what falls off comes back at the other end",
+        |a| {
+            let x = a.array("x")?;
+            let axis = axis_of(a, "axis", &x, 0)?;
+            Ok(x.moved(x.array.roll(a.need("shift", Value::to_int)?, axis)?, &[axis]).into())
+        },
+    ),
+    entry(
+        FAMILY,
+        "tile(x, reps)",
+        "x repeated, whole after whole: a number for the last axis, or one per axis",
+        tile,
+    ),
+    entry(
+        FAMILY,
+        "pad(x, pad_width, mode=\"constant\", constant_values=0)",
+        "x with elements around it: modes constant, edge, reflect, symmetric, wrap",
+        pad,
+    ),
+    entry(FAMILY, "take(x, indices, axis)", "the elements at listed positions along an axis", |a| {
+        let x = a.array("x")?;
+        let axis = axis_of(a, "axis", &x, 0)?;
+        Ok(x.moved(x.array.take(&a.need("indices", Value::to_ints)?, axis)?, &[axis]).into())
+    }),
+    entry(
+        FAMILY,
+        "delete(x, indices, axis)",
+        "x without the elements at listed positions along an axis",
+        |a| {
+            let x = a.array("x")?;
+            let axis = axis_of(a, "axis", &x, 0)?;
+            Ok(x.moved(x.array.delete(&a.need("indices", Value::to_ints)?, axis)?, &[axis]).into())
+        },
+    ),
+    entry(FAMILY, "insert(x, index, values, axis)", "x with values before a position along an axis", |a| {
+        let x = a.array("x")?;
+        let axis = axis_of(a, "axis", &x, 0)?;
+        let (at, values) = (a.need("index", Value::to_int)?, a.array("values")?);
+        Ok(x.moved(x.array.insert(at, &values.array, axis)?, &[axis]).into())
+    }),
+];
+
+fn arrays(arguments: &Arguments) -> Outcome<Vec<Labelled>> {
+    arguments.need("arrays", |value| match value {
+        Value::List(items) => items.iter().map(Value::to_array).collect(),
+        other => Err(Trouble::here(format!(
+            "a list of arrays is wanted here, as in [a, b], not {}",
+            other.shown()
+        ))),
+    })
+}
+
+fn bare(arrays: &[Labelled]) -> Vec<Array> {
+    arrays.iter().map(|array| array.array.clone()).collect()
+}
+
+/// Labels of what arrays were joined to: those that all share, without the coordinates along `axes` of the first.
+fn joined(first: &Labelled, array: Array, axes: &[usize], parts: &[Labelled]) -> Outcome<Value> {
+    let merged = Labelled::merged(array.clone(), &parts.iter().collect::<Vec<_>>(), true);
+    let moved = first.moved(array, axes);
+    let still =
+        |dimension: &String| moved.coordinates.iter().any(|coordinate| coordinate.dimension == *dimension);
+    let mut labelled = merged;
+    labelled.coordinates.retain(|coordinate| still(&coordinate.dimension));
+    Ok(labelled.into())
+}
+
+fn tile(arguments: &Arguments) -> Outcome<Value> {
+    let x = arguments.array("x")?;
+    let reps = arguments.need("reps", Value::to_ints)?;
+    let lead = reps.len().saturating_sub(x.array.rank());
+    let mut tiled = x.index(&vec![Index::NewAxis; lead])?;
+    let first = tiled.array.rank() - reps.len();
+    for (axis, count) in (first..).zip(&reps) {
+        let count =
+            usize::try_from(*count).map_err(|_| Trouble::here("repetitions are numbers from 0 up"))?;
+        if count != 1 {
+            tiled = tiled.moved(tiled.array.tile(count, axis)?, &[axis]);
+        }
+    }
+    Ok(tiled.into())
+}
+
+fn pad(arguments: &Arguments) -> Outcome<Value> {
+    let x = arguments.array("x")?;
+    let rank = x.array.rank();
+    let widths = arguments.need("pad_width", |value| widths(value, rank))?;
+    let mode = arguments.read("mode", |value| Ok(value.to_text()?.to_owned()))?;
+    let mode = match mode.as_deref().unwrap_or("constant") {
+        "constant" => {
+            let value = match arguments.value("constant_values") {
+                Value::Nothing => Number::Int(0),
+                Value::Number(number) => number,
+                other => {
+                    return Err(Trouble::here(format!(
+                        "one number is wanted to pad with, not {}",
+                        other.shown()
+                    )));
+                }
+            };
+            PadMode::Constant(blockwise_core::adapt::cast_scalar(&value.scalar()?, x.array.dtype())?)
+        }
+        "edge" => PadMode::Edge,
+        "reflect" => PadMode::Reflect,
+        "symmetric" => PadMode::Symmetric,
+        "wrap" => PadMode::Wrap,
+        other => {
+            let message =
+                format!("there is no mode '{other}'; there are constant, edge, reflect, symmetric, wrap");
+            return Err(Trouble::here(message));
+        }
+    };
+    let mut padded = x;
+    for (axis, (before, after)) in widths.into_iter().enumerate() {
+        if (before, after) != (0, 0) {
+            padded = padded.moved(padded.array.pad(axis, before, after, mode)?, &[axis]);
+        }
+    }
+    Ok(padded.into())
+}
+
+/// `n`, `(before, after)` or `((before, after), …)` for every axis.
+fn widths(value: &Value, rank: usize) -> Outcome<Vec<(u64, u64)>> {
+    let pair = |value: &Value| match value.to_shape()?.as_slice() {
+        [both] => Ok((*both, *both)),
+        [before, after] => Ok((*before, *after)),
+        _ => Err(Trouble::here("widths are a number, or (before, after)")),
+    };
+    match value {
+        Value::List(items) if items.iter().any(|item| matches!(item, Value::List(_))) => {
+            if items.len() != rank {
+                let message = format!("{} pairs of widths for {rank} axes; give one per axis", items.len());
+                return Err(Trouble::here(message));
+            }
+            items.iter().map(pair).collect()
+        }
+        all => Ok(vec![pair(all)?; rank]),
+    }
+}
