@@ -53,6 +53,7 @@ pub mod chunks;
 pub mod codec_text;
 pub mod convert;
 mod error;
+pub mod evaluate;
 pub mod expression;
 mod fingerprint;
 mod location;

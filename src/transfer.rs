@@ -253,7 +253,7 @@ impl Drop for Transfer {
 }
 
 /// An output whose folder does not exist is a refusal, not bad input.
-fn refused_output(error: blockwise_io::Error) -> Error {
+pub(crate) fn refused_output(error: blockwise_io::Error) -> Error {
     match error {
         blockwise_io::Error::NotFound { path, hint } => {
             Error::Refused { path, what: format!("no such folder{hint}") }
@@ -263,14 +263,14 @@ fn refused_output(error: blockwise_io::Error) -> Error {
 }
 
 /// Gives up a publication that nothing was written to by this run.
-fn give_back(publication: Publication) {
+pub(crate) fn give_back(publication: Publication) {
     if let Some(partial) = publication.abandon() {
         tracing::info!("{} is left as an earlier run left it", partial.display());
     }
 }
 
 /// A folder for the metadata of an output that is only planned.
-fn plan_folder(resources: &Resources) -> Result<tempfile::TempDir> {
+pub(crate) fn plan_folder(resources: &Resources) -> Result<tempfile::TempDir> {
     let folder = tempfile::Builder::new().prefix("blockwise-plan-").tempdir_in(&resources.spill_folder);
     folder.map_err(|source| Error::Os {
         path: resources.spill_folder.display().to_string(),

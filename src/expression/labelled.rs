@@ -30,7 +30,8 @@ impl Coordinate {
     }
 
     /// Whether these are the same positions of the same stored coordinates.
-    fn is_same(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
         self.dimension == other.dimension && self.origin == other.origin && self.slices == other.slices
     }
 

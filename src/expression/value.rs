@@ -206,16 +206,20 @@ fn array_of(shape: &[u64], numbers: &[Number]) -> Outcome<Array> {
             Number::Complex(complex) => *complex,
             real => real.real().unwrap_or(f64::NAN).into(),
         };
-        return held::<Complex<f64>>(shape, &numbers.iter().map(whole).collect());
+        let elements: Vec<Complex<f64>> = numbers.iter().map(whole).collect();
+        return held(shape, &elements);
     }
     if numbers.is_empty() || any(|number| matches!(number, Number::Float(_))) {
-        return held::<f64>(shape, &numbers.iter().filter_map(|number| number.real()).collect());
+        let elements: Vec<f64> = numbers.iter().filter_map(|number| number.real()).collect();
+        return held(shape, &elements);
     }
     if numbers.iter().all(|number| matches!(number, Number::Bool(_))) {
-        return held::<bool>(shape, &numbers.iter().map(|number| *number == Number::Bool(true)).collect());
+        let elements: Vec<bool> = numbers.iter().map(|number| *number == Number::Bool(true)).collect();
+        return held(shape, &elements);
     }
     let int = |number: &Number| Value::Number(*number).to_int();
-    held::<i64>(shape, &numbers.iter().map(int).collect::<Outcome<_>>()?)
+    let elements: Vec<i64> = numbers.iter().map(int).collect::<Outcome<_>>()?;
+    held(shape, &elements)
 }
 
 fn held<T: Element>(shape: &[u64], elements: &[T]) -> Outcome<Array> {

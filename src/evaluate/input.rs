@@ -1,0 +1,226 @@
+//! Inputs of an expression: stored arrays as lazy ones, with coordinates, units, and CF packing undone.
+//!
+//! Invariant: an array or coordinate that several inputs name is one source, so it is read once. Called by
+//! [`super::Evaluation::open`].
+
+use super::EvalOptions;
+use crate::cf;
+use crate::error::{Error, Result};
+use crate::expression::{Coordinate, Labelled};
+use crate::location::{Location, Opened, is_within};
+use blockwise_core::adapt::Unpack;
+use blockwise_core::{Array, DType};
+use blockwise_io::{ArrayInfo, Attributes, ElementType};
+use std::sync::Arc;
+
+/// Attributes that speak of how values are stored, or name other arrays of the container.
+const NOT_CARRIED: [&str; 15] = [
+    "scale_factor",
+    "add_offset",
+    "_Unsigned",
+    "_FillValue",
+    "missing_value",
+    "valid_min",
+    "valid_max",
+    "valid_range",
+    "actual_range",
+    "coordinates",
+    "bounds",
+    "climatology",
+    "grid_mapping",
+    "ancillary_variables",
+    "cell_measures",
+];
+
+/// `NAME=PATH`: what an expression calls a stored array.
+#[derive(Clone, Debug)]
+pub struct EvalInput {
+    /// The name.
+    pub name: String,
+    /// The array.
+    pub location: Location,
+}
+
+impl std::str::FromStr for EvalInput {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || Error::Argument {
+            what: "input",
+            text: text.to_owned(),
+            why: "give a name and a path, as in t=era5.nc::t2m".to_owned(),
+        };
+        let (name, path) = text.split_once('=').ok_or_else(wrong)?;
+        if !is_name(name) {
+            return Err(wrong());
+        }
+        Ok(Self { name: name.to_owned(), location: path.parse()? })
+    }
+}
+
+/// Whether `text` can be a name in an expression.
+pub(super) fn is_name(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_') && chars.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// An input, for people.
+#[derive(Clone, Debug)]
+pub struct InputSummary {
+    /// What the expression calls it.
+    pub name: String,
+    /// The array's path and node.
+    pub label: String,
+    /// Type of its elements as they are computed with.
+    pub dtype: DType,
+    /// Elements per axis.
+    pub shape: Vec<u64>,
+    /// Whether CF packing or missing values were undone.
+    pub unpacked: bool,
+}
+
+/// An opened input.
+pub(super) struct Input {
+    pub(super) name: String,
+    pub(super) location: Location,
+    pub(super) opened: Arc<Opened>,
+    pub(super) info: ArrayInfo,
+    pub(super) value: Labelled,
+    /// Whether missing values became NaN.
+    pub(super) has_missing: bool,
+    unpacked: bool,
+    /// The stored coordinates, by origin.
+    pub(super) coordinates: Vec<(Arc<str>, ArrayInfo)>,
+}
+
+impl Input {
+    pub(super) fn summary(&self) -> InputSummary {
+        InputSummary {
+            name: self.name.clone(),
+            label: self.opened.label(&self.info.path),
+            dtype: self.value.array.dtype(),
+            shape: self.info.shape.clone(),
+            unpacked: self.unpacked,
+        }
+    }
+}
+
+/// Opens every input; what is named twice, once.
+pub(super) fn open_all(inputs: &[EvalInput], options: &EvalOptions) -> Result<Vec<Input>> {
+    let mut all: Vec<Input> = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let known = all.iter().find(|known| known.location == input.location).map(|known| Input {
+            name: input.name.clone(),
+            location: known.location.clone(),
+            opened: Arc::clone(&known.opened),
+            info: known.info.clone(),
+            value: known.value.clone(),
+            has_missing: known.has_missing,
+            unpacked: known.unpacked,
+            coordinates: known.coordinates.clone(),
+        });
+        let opened = match known {
+            Some(known) => known,
+            None => open(input, options)?,
+        };
+        all.push(opened);
+    }
+    Ok(all)
+}
+
+fn open(input: &EvalInput, options: &EvalOptions) -> Result<Input> {
+    let opened = input.location.open(&options.open)?;
+    let info = opened.only_array()?.clone();
+    let label = opened.label(&info.path);
+    let dtype = match &info.element_type {
+        ElementType::Number(dtype) => Some(*dtype),
+        _ => None,
+    };
+    if dtype.is_none() {
+        let what = format!("elements of type {} cannot be computed with", info.element_type);
+        return Err(Error::Refused { path: label, what });
+    }
+    let mut source = opened.array(&info.path)?.source()?;
+    let rule = if options.raw { None } else { cf::unpacking_of(&info).map_err(|error| error.in_array(&label))? };
+    let unpacked = rule.is_some();
+    let has_missing = rule.as_ref().is_some_and(|rule| !rule.missing.is_empty());
+    if let Some(rule) = rule {
+        source = Unpack::over(source, rule).map_err(|error| Error::from(error).in_array(&label))?;
+    }
+    let array = Array::from_source(source);
+    let array = with_names(array, &info.dimension_names)?;
+    let mut value = Labelled { array, coordinates: Vec::new(), attributes: Some(Arc::new(carried(&info.attributes))) };
+    let mut coordinates = Vec::new();
+    for (name, extent) in info.dimension_names.iter().zip(&info.shape) {
+        let Some(name) = name else { continue };
+        let Some(found) = coordinate_of(&opened, &info, name, *extent) else { continue };
+        let origin: Arc<str> = opened.label(&found.path).into();
+        let array = with_names(Array::from_source(opened.array(&found.path)?.source()?), &[Some(name.clone())])?;
+        value.coordinates.push(Coordinate::new(name.as_str(), Arc::clone(&origin), array));
+        coordinates.push((origin, found.clone()));
+    }
+    let (name, location) = (input.name.clone(), input.location.clone());
+    Ok(Input { name, location, opened: Arc::new(opened), info, value, has_missing, unpacked, coordinates })
+}
+
+/// `array` with those of the dimension names that are given and stand once.
+fn with_names(array: Array, names: &[Option<String>]) -> Result<Array> {
+    if names.len() != array.rank() || names.iter().all(Option::is_none) {
+        return Ok(array);
+    }
+    // An axis without a name gets one that no file can have, which results leave out again.
+    let own: Vec<String> = names
+        .iter()
+        .enumerate()
+        .map(|(axis, name)| match name {
+            Some(name) if !names.get(..axis).unwrap_or(&[]).contains(&Some(name.clone())) => name.clone(),
+            _ => unnamed(axis),
+        })
+        .collect();
+    Ok(array.with_names(&own.iter().map(String::as_str).collect::<Vec<_>>())?)
+}
+
+fn unnamed(axis: usize) -> String {
+    format!("/{axis}")
+}
+
+/// The names of an array's dimensions as files take them.
+pub(super) fn names_of(array: &Array) -> Vec<Option<String>> {
+    array.names().iter().map(|name| name.clone().filter(|name| !name.starts_with('/'))).collect()
+}
+
+/// The stored coordinates of a dimension: the array that is named after it, nearest above `array`.
+fn coordinate_of<'a>(opened: &'a Opened, array: &ArrayInfo, name: &str, extent: u64) -> Option<&'a ArrayInfo> {
+    let in_scope = |candidate: &&ArrayInfo| {
+        let above = candidate.path.parent().is_some_and(|group| is_within(&array.path, &group));
+        let streams = matches!(candidate.element_type, ElementType::Number(_) | ElementType::DateTime { .. });
+        above
+            && streams
+            && candidate.path.name() == Some(name)
+            && candidate.shape == [extent]
+            && candidate.path != array.path
+    };
+    opened.arrays.iter().filter(in_scope).max_by_key(|candidate| candidate.path.components().len())
+}
+
+fn carried(attributes: &Attributes) -> Attributes {
+    let mut kept = attributes.clone();
+    for name in NOT_CARRIED {
+        kept.remove(name);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_names_and_paths() {
+        let input: EvalInput = "t=a=b.nc::t2m".parse().unwrap();
+        assert_eq!((input.name.as_str(), input.location.to_string().as_str()), ("t", "a=b.nc::t2m"));
+        for wrong in ["a.nc", "2t=a.nc", "=a.nc", "a b=c.nc", "t="] {
+            assert!(wrong.parse::<EvalInput>().is_err(), "{wrong}");
+        }
+    }
+}
