@@ -9,7 +9,7 @@ mod input;
 mod output;
 
 pub use input::{EvalInput, InputSummary};
-pub use output::{OutputRequest, Storing, StoringReport, StoredResult};
+pub use output::{OutputRequest, StoredResult, Storing, StoringReport};
 
 use crate::error::{Error, Result};
 use crate::expression::{Expression, Labelled};

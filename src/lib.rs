@@ -63,6 +63,7 @@ pub mod record;
 mod select;
 pub mod size;
 mod spec;
+pub mod stats;
 pub mod target;
 mod transfer;
 pub mod verify;

@@ -10,9 +10,11 @@ use blockwise::{Error, Location, Result, Selection, machine, size};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-use crate::commands::{completions, convert, demo, doctor, info, ls, man, rechunk, verify};
+use crate::commands::{
+    completions, convert, demo, doctor, eval, functions, info, ls, man, rechunk, reduce, stats, verify,
+};
 
-/// Inspect, convert, rechunk and compare chunked arrays in Zarr, HDF5, NetCDF and npy, within a memory budget.
+/// Inspect, convert, rechunk, compute with and compare chunked arrays in Zarr, HDF5, NetCDF and npy, within a memory budget.
 #[derive(Debug, Parser)]
 #[command(
     name = "arrayctl",
@@ -25,6 +27,8 @@ use crate::commands::{completions, convert, demo, doctor, info, ls, man, rechunk
   arrayctl info era5.nc::t2m                            all about one array
   arrayctl convert era5.nc era5.zarr --codec zstd:3     another format
   arrayctl rechunk era5.zarr series.zarr --chunks time=-1,lat=19,lon=36 --memory 2GiB
+  arrayctl eval 't - mean(t, \"time\")' -i t=era5.nc::t2m -o anomaly.zarr
+  arrayctl stats era5.nc::t2m                           what is in it?
   arrayctl verify era5.zarr series.zarr --equal-nan     are they the same?
 
 Data are named PATH or PATH::NODE. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused before running,
@@ -44,6 +48,10 @@ pub(crate) enum Command {
     Ls(ls::Arguments),
     Convert(Box<convert::Arguments>),
     Rechunk(Box<rechunk::Arguments>),
+    Eval(Box<eval::Arguments>),
+    Reduce(Box<reduce::Arguments>),
+    Stats(Box<stats::Arguments>),
+    Functions(functions::Arguments),
     Verify(Box<verify::Arguments>),
     Doctor(doctor::Arguments),
     Demo(demo::Arguments),

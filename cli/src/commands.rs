@@ -6,10 +6,14 @@ pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod eval;
+pub(crate) mod functions;
 pub(crate) mod info;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod rechunk;
+pub(crate) mod reduce;
+pub(crate) mod stats;
 pub(crate) mod verify;
 
 use crate::args::{Cli, Command};
@@ -24,6 +28,10 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Ls(arguments) => ls::run(arguments, &cli.output)?,
         Command::Convert(arguments) => convert::run(arguments, &cli.output)?,
         Command::Rechunk(arguments) => rechunk::run(arguments, &cli.output)?,
+        Command::Eval(arguments) => eval::run(arguments, &cli.output)?,
+        Command::Reduce(arguments) => reduce::run(arguments, &cli.output)?,
+        Command::Stats(arguments) => stats::run(arguments, &cli.output)?,
+        Command::Functions(arguments) => functions::run(arguments, &cli.output)?,
         Command::Verify(arguments) => return verify::run(arguments, &cli.output),
         Command::Doctor(arguments) => doctor::run(arguments, &cli.output)?,
         Command::Demo(arguments) => demo::run(arguments, &cli.output)?,

@@ -43,6 +43,10 @@ pub(crate) fn report(error: &Error) -> ExitCode {
     let text = error.to_string();
     let paragraph: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     eprintln!("arrayctl: {}", paragraph.join(" "));
+    if let Error::Expression(fault) = error {
+        // Below the paragraph, the place that it speaks of.
+        fault.caret().lines().for_each(|line| eprintln!("  {line}"));
+    }
     ExitCode::from(match error.fault() {
         Fault::Usage => 2,
         Fault::Refused => 3,
@@ -68,7 +72,13 @@ pub(crate) fn panicked(panic: &(dyn Any + Send)) -> ExitCode {
 /// How an interrupted command is finished, if it is one that writes.
 fn resume_hint() -> String {
     let arguments: Vec<String> = std::env::args().collect();
-    let writes = matches!(arguments.get(1).map(String::as_str), Some("convert" | "rechunk"));
+    let stores =
+        arguments.iter().any(|argument| argument.starts_with("-o") || argument.starts_with("--output"));
+    let writes = match arguments.get(1).map(String::as_str) {
+        Some("convert" | "rechunk") => true,
+        Some("eval" | "reduce") => stores,
+        _ => false,
+    };
     if !writes {
         return String::new();
     }

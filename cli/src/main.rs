@@ -1,4 +1,4 @@
-//! `arrayctl`: inspect, convert, rechunk and compare chunked arrays within a memory budget.
+//! `arrayctl`: inspect, convert, rechunk, compute with and compare chunked arrays within a memory budget.
 //!
 //! Thin commands over the `blockwise` library, one file a subcommand. Invariants: results go to standard output,
 //! everything else to standard error; every failure is one paragraph and an exit code of the contract in
@@ -13,6 +13,7 @@ mod interrupt;
 mod json;
 mod progress;
 mod text;
+mod values;
 
 use args::Cli;
 use clap::Parser;

@@ -211,15 +211,24 @@ impl Array {
     /// # Errors
     /// If their number is not the rank, or two are the same.
     pub fn with_names(&self, names: &[&str]) -> Result<Self> {
+        self.with_some_names(names.iter().map(|name| Some((*name).to_owned())).collect())
+    }
+
+    /// The same array with dimension names, as far as there are any.
+    ///
+    /// # Errors
+    /// As [`Array::with_names`].
+    pub fn with_some_names(&self, names: Vec<Option<String>>) -> Result<Self> {
         if names.len() != self.rank() {
             return Err(Error::Rank { expected: self.rank(), found: names.len() });
         }
-        if let Some(twice) =
-            names.iter().enumerate().find_map(|(n, name)| names[..n].contains(name).then_some(name))
+        let known = |n: usize, name: &Option<String>| name.is_some() && names[..n].contains(name);
+        if let Some(Some(twice)) =
+            names.iter().enumerate().find_map(|(n, name)| known(n, name).then_some(name))
         {
             return Err(Error::Usage { message: format!("the dimension name '{twice}' is given twice") });
         }
-        Ok(self.renamed(names.iter().map(|name| Some((*name).to_owned())).collect()))
+        Ok(self.renamed(names))
     }
 
     /// The same array cut otherwise. Chunk arguments are dask's: see [`Chunks`].

@@ -61,7 +61,8 @@ impl std::str::FromStr for EvalInput {
 /// Whether `text` can be a name in an expression.
 pub(super) fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
-    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_') && chars.all(|c| c.is_alphanumeric() || c == '_')
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && chars.all(|c| c.is_alphanumeric() || c == '_')
 }
 
 /// An input, for people.
@@ -141,21 +142,23 @@ fn open(input: &EvalInput, options: &EvalOptions) -> Result<Input> {
         return Err(Error::Refused { path: label, what });
     }
     let mut source = opened.array(&info.path)?.source()?;
-    let rule = if options.raw { None } else { cf::unpacking_of(&info).map_err(|error| error.in_array(&label))? };
+    let rule =
+        if options.raw { None } else { cf::unpacking_of(&info).map_err(|error| error.in_array(&label))? };
     let unpacked = rule.is_some();
     let has_missing = rule.as_ref().is_some_and(|rule| !rule.missing.is_empty());
     if let Some(rule) = rule {
         source = Unpack::over(source, rule).map_err(|error| Error::from(error).in_array(&label))?;
     }
     let array = Array::from_source(source);
-    let array = with_names(array, &info.dimension_names)?;
-    let mut value = Labelled { array, coordinates: Vec::new(), attributes: Some(Arc::new(carried(&info.attributes))) };
+    let array = with_names(&array, &info.dimension_names)?;
+    let mut value =
+        Labelled { array, coordinates: Vec::new(), attributes: Some(Arc::new(carried(&info.attributes))) };
     let mut coordinates = Vec::new();
     for (name, extent) in info.dimension_names.iter().zip(&info.shape) {
         let Some(name) = name else { continue };
         let Some(found) = coordinate_of(&opened, &info, name, *extent) else { continue };
         let origin: Arc<str> = opened.label(&found.path).into();
-        let array = with_names(Array::from_source(opened.array(&found.path)?.source()?), &[Some(name.clone())])?;
+        let array = Array::from_source(opened.array(&found.path)?.source()?).with_names(&[name])?;
         value.coordinates.push(Coordinate::new(name.as_str(), Arc::clone(&origin), array));
         coordinates.push((origin, found.clone()));
     }
@@ -164,33 +167,23 @@ fn open(input: &EvalInput, options: &EvalOptions) -> Result<Input> {
 }
 
 /// `array` with those of the dimension names that are given and stand once.
-fn with_names(array: Array, names: &[Option<String>]) -> Result<Array> {
-    if names.len() != array.rank() || names.iter().all(Option::is_none) {
-        return Ok(array);
+fn with_names(array: &Array, names: &[Option<String>]) -> Result<Array> {
+    if names.len() != array.rank() {
+        return Ok(array.clone());
     }
-    // An axis without a name gets one that no file can have, which results leave out again.
-    let own: Vec<String> = names
-        .iter()
-        .enumerate()
-        .map(|(axis, name)| match name {
-            Some(name) if !names.get(..axis).unwrap_or(&[]).contains(&Some(name.clone())) => name.clone(),
-            _ => unnamed(axis),
-        })
-        .collect();
-    Ok(array.with_names(&own.iter().map(String::as_str).collect::<Vec<_>>())?)
-}
-
-fn unnamed(axis: usize) -> String {
-    format!("/{axis}")
-}
-
-/// The names of an array's dimensions as files take them.
-pub(super) fn names_of(array: &Array) -> Vec<Option<String>> {
-    array.names().iter().map(|name| name.clone().filter(|name| !name.starts_with('/'))).collect()
+    let first = |(axis, name): (usize, &Option<String>)| {
+        name.clone().filter(|_| !names.get(..axis).unwrap_or(&[]).contains(name))
+    };
+    Ok(array.with_some_names(names.iter().enumerate().map(first).collect())?)
 }
 
 /// The stored coordinates of a dimension: the array that is named after it, nearest above `array`.
-fn coordinate_of<'a>(opened: &'a Opened, array: &ArrayInfo, name: &str, extent: u64) -> Option<&'a ArrayInfo> {
+fn coordinate_of<'a>(
+    opened: &'a Opened,
+    array: &ArrayInfo,
+    name: &str,
+    extent: u64,
+) -> Option<&'a ArrayInfo> {
     let in_scope = |candidate: &&ArrayInfo| {
         let above = candidate.path.parent().is_some_and(|group| is_within(&array.path, &group));
         let streams = matches!(candidate.element_type, ElementType::Number(_) | ElementType::DateTime { .. });

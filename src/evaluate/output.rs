@@ -4,7 +4,7 @@
 //! rename after all results were computed; a dimension means one length and one set of coordinates in a file. Called
 //! by the command line's `eval` and `reduce`.
 
-use super::input::{Input, is_name, names_of};
+use super::input::{Input, is_name};
 use super::{EvalResult, Evaluation};
 use crate::chunks::contiguous_chunks;
 use crate::error::{Error, Result};
@@ -20,7 +20,9 @@ use blockwise_core::plan::{Plan, PlanSummary, Resources};
 use blockwise_core::region::byte_count;
 use blockwise_core::{Array, Cancellation, Scalar, Session, Sink};
 use blockwise_io::publish::{Publication, PublishOptions};
-use blockwise_io::{ArrayInfo, ArraySpec, AttributeValue, ContainerWriter, ElementType, Format, GroupInfo, NodePath};
+use blockwise_io::{
+    ArrayInfo, ArraySpec, AttributeValue, ContainerWriter, ElementType, Format, GroupInfo, NodePath,
+};
 use blockwise_kernels::DType;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -133,7 +135,8 @@ impl Evaluation {
             let meant: Vec<&EvalResult> = match name {
                 Some(wanted) => {
                     let found = self.results.iter().find(|result| result.name.as_ref() == Some(wanted));
-                    let names: Vec<&str> = self.results.iter().filter_map(|result| result.name.as_deref()).collect();
+                    let names: Vec<&str> =
+                        self.results.iter().filter_map(|result| result.name.as_deref()).collect();
                     let what = format!(
                         "no result is called '{wanted}'; {}",
                         if names.is_empty() {
@@ -192,7 +195,10 @@ impl Evaluation {
         let destination = place.destination;
         let alone = self.stands_alone(place);
         if alone && place.results.len() > 1 {
-            let what = format!("{} holds one array; give each result a file of its own with -o NAME=FILE", destination.format);
+            let what = format!(
+                "{} holds one array; give each result a file of its own with -o NAME=FILE",
+                destination.format
+            );
             return Err(Error::Usage { path: destination.path.display().to_string(), what });
         }
         let group = self.group(place)?;
@@ -206,7 +212,10 @@ impl Evaluation {
         if !alone {
             for (spec, array) in self.coordinates(place, &group, &storing.resources)? {
                 if arrays.iter().any(|(other, _)| other.path == spec.path) {
-                    let what = format!("the result '{}' is called as a dimension; write another name = …", spec.path);
+                    let what = format!(
+                        "the result '{}' is called as a dimension; write another name = …",
+                        spec.path
+                    );
                     return Err(Error::Usage { path: destination.path.display().to_string(), what });
                 }
                 coordinates.push((spec, array));
@@ -256,19 +265,22 @@ impl Evaluation {
         let mut group =
             GroupInfo { path: NodePath::root(), attributes: Default::default(), dimensions: Vec::new() };
         for (result, EvalResult { value, .. }) in &place.results {
-            for (name, length) in names_of(&value.array).into_iter().zip(value.array.shape()) {
+            for (name, length) in value.array.names().iter().zip(value.array.shape()) {
                 let Some(name) = name else { continue };
-                match group.dimensions.iter().find(|(known, ..)| *known == name) {
+                match group.dimensions.iter().find(|(known, ..)| known == name) {
                     Some((_, known, _)) if *known == length => {}
                     Some((_, known, _)) => {
                         let what = format!(
                             "'{result}' has {length} elements along '{name}', another result {known}; store them in two files"
                         );
-                        return Err(Error::Usage { path: place.destination.path.display().to_string(), what });
+                        return Err(Error::Usage {
+                            path: place.destination.path.display().to_string(),
+                            what,
+                        });
                     }
                     None => {
-                        let grows = self.inputs.iter().any(|input| grows(input, &name, length));
-                        group.dimensions.push((name, length, grows));
+                        let grows = self.inputs.iter().any(|input| grows(input, name, length));
+                        group.dimensions.push((name.clone(), length, grows));
                     }
                 }
             }
@@ -291,7 +303,8 @@ impl Evaluation {
         let mut found: Vec<(&crate::expression::Coordinate, ArraySpec)> = Vec::new();
         let all = place.results.iter().flat_map(|(_, result)| &result.value.coordinates);
         for coordinate in all {
-            if let Some((known, _)) = found.iter().find(|(known, _)| known.dimension == coordinate.dimension) {
+            if let Some((known, _)) = found.iter().find(|(known, _)| known.dimension == coordinate.dimension)
+            {
                 if !known.is_same(coordinate) {
                     let what = format!(
                         "results have different coordinates along '{}'; store them in two files",
@@ -302,7 +315,9 @@ impl Evaluation {
                 continue;
             }
             let stored = self.inputs.iter().flat_map(|input| &input.coordinates);
-            let Some((_, info)) = stored.into_iter().find(|(origin, _)| *origin == coordinate.origin) else { continue };
+            let Some((_, info)) = stored.into_iter().find(|(origin, _)| *origin == coordinate.origin) else {
+                continue;
+            };
             let mut info = info.clone();
             info.path = NodePath::root().child(&coordinate.dimension)?;
             info.is_coordinate = true;
@@ -316,7 +331,8 @@ impl Evaluation {
                 info.shard_shape = None;
                 info.attributes.remove("actual_range");
             }
-            let options = ArrayOptions { codec: self.options.arrays.codec.clone(), ..ArrayOptions::default() };
+            let options =
+                ArrayOptions { codec: self.options.arrays.codec.clone(), ..ArrayOptions::default() };
             let (spec, _) = spec_of(&info, place.destination.format, &options, resources.budget_bytes)?;
             found.push((coordinate, spec));
         }
@@ -333,11 +349,14 @@ impl Evaluation {
         resources: &Resources,
     ) -> Result<ArraySpec> {
         let array = &result.value.array;
-        let (dtype, shape, dimension_names) = (array.dtype(), array.shape(), names_of(array));
+        let (dtype, shape, dimension_names) = (array.dtype(), array.shape(), array.names().to_vec());
         let first = self.inputs.first();
         let is_cut = self.inputs.iter().any(|input| input.info.chunk_shape.is_some());
-        let chunk_shape =
-            if is_cut { array.grid().largest_chunk() } else { contiguous_chunks(&shape, dtype.size() as u64) };
+        let chunk_shape = if is_cut {
+            array.grid().largest_chunk()
+        } else {
+            contiguous_chunks(&shape, dtype.size() as u64)
+        };
         let mut attributes = result.value.attributes.as_deref().cloned().unwrap_or_default();
         let mut fill_value = None;
         if self.inputs.iter().any(|input| input.has_missing) && dtype.kind() == 'f' && format != Format::Npy {
@@ -358,7 +377,10 @@ impl Evaluation {
             unlimited,
             chunk_shape: Some(chunk_shape.into_iter().map(|length| length.max(1)).collect()),
             shard_shape: None,
-            codec: first.and_then(|input| input.info.codec.clone()),
+            // What was stored without chunks had no choice of codec.
+            codec: first
+                .filter(|input| input.info.chunk_shape.is_some())
+                .and_then(|input| input.info.codec.clone()),
             codec_text: String::new(),
             fill_value,
             attributes,
@@ -493,5 +515,6 @@ fn is_unlimited(group: &GroupInfo, dimension: &str) -> bool {
 fn grows(input: &Input, dimension: &str, length: u64) -> bool {
     let info = &input.info;
     let axes = info.dimension_names.iter().zip(&info.shape).zip(&info.unlimited);
-    axes.into_iter().any(|((name, own), unlimited)| name.as_deref() == Some(dimension) && *own == length && *unlimited)
+    axes.into_iter()
+        .any(|((name, own), unlimited)| name.as_deref() == Some(dimension) && *own == length && *unlimited)
 }

@@ -8,6 +8,7 @@ mod creation;
 pub(super) mod elementwise;
 mod entry;
 mod joining;
+mod order;
 mod reductions;
 mod shape;
 mod statistics;
@@ -20,7 +21,7 @@ use blockwise_kernels::function::{Family, Function};
 use entry::Entry;
 
 /// Other names of NumPy for the same functions.
-const ALIASES: [(&str, &str); 29] = [
+const ALIASES: [(&str, &str); 30] = [
     ("abs", "absolute"),
     ("acos", "arccos"),
     ("acosh", "arccosh"),
@@ -40,6 +41,7 @@ const ALIASES: [(&str, &str); 29] = [
     ("conj", "conjugate"),
     ("degrees", "rad2deg"),
     ("divide", "true_divide"),
+    ("flatten", "ravel"),
     ("fix", "trunc"),
     ("mod", "remainder"),
     ("nanamax", "nanmax"),
@@ -101,7 +103,7 @@ fn family(family: Family) -> String {
 
 fn entries() -> impl Iterator<Item = &'static Entry> {
     let tables = [reductions::TABLE, statistics::TABLE, shape::TABLE, joining::TABLE, creation::TABLE];
-    tables.into_iter().chain([elementwise::TABLE]).flatten()
+    tables.into_iter().chain([order::TABLE, elementwise::TABLE]).flatten()
 }
 
 fn canonical(name: &str) -> &str {

@@ -39,6 +39,13 @@ pub(super) const TABLE: &[Entry] = &[
             Ok(x.moved(x.array.roll(a.need("shift", Value::to_int)?, axis)?, &[axis]).into())
         },
     ),
+    entry(FAMILY, "repeat(x, repeats, axis)", "every element repeated, along an axis", |a| {
+        let x = a.array("x")?;
+        let axis = axis_of(a, "axis", &x, 0)?;
+        let times = a.need("repeats", Value::to_int)?;
+        let times = u64::try_from(times).map_err(|_| Trouble::here("repeats is a number from 0 up"))?;
+        Ok(x.moved(x.array.repeat(times, axis)?, &[axis]).into())
+    }),
     entry(
         FAMILY,
         "tile(x, reps)",

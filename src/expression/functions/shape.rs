@@ -19,6 +19,23 @@ pub(super) const TABLE: &[Entry] = &[
         Ok(x.with(x.array.astype(dtype)).into())
     }),
     entry(FAMILY, "transpose(x, *axes)", "x with its axes in the given order, or reversed", transpose),
+    entry(
+        FAMILY,
+        "reshape(x, *shape)",
+        "the elements in C order in another shape; one length may be -1",
+        |a| {
+            let x = a.array("x")?;
+            let shape = match a.rest.as_slice() {
+                [one] => one.value.to_ints().map_err(|trouble| trouble.or_at(one.at))?,
+                several => several.iter().map(|given| given.value.to_int()).collect::<Outcome<_>>()?,
+            };
+            Ok(x.with(x.array.reshape(&shape)?).into())
+        },
+    ),
+    entry(FAMILY, "ravel(x)", "the elements in C order along one axis", |a| {
+        let x = a.array("x")?;
+        Ok(x.with(x.array.ravel()?).into())
+    }),
     entry(FAMILY, "moveaxis(x, source, destination)", "x with one axis at another position", |a| {
         let (x, to) = (a.array("x")?, a.need("destination", Value::to_int)?);
         Ok(x.with(x.array.move_axis(a.need("source", Value::to_axis)?, to)?).into())
