@@ -156,7 +156,7 @@ pub(super) fn carry_out(
             print_plan(Some(computation.plan.summary()), output);
             return Ok(());
         }
-        let watcher = progress::watcher(run, output);
+        let watcher = progress::watcher(run, output)?;
         watcher.array_started(0, 1, &computation.plan.summary().label, computation.plan.summary());
         exec::run(&computation.plan, &resources, &*watcher, &cancellation)?;
         drop(watcher);
@@ -175,7 +175,7 @@ pub(super) fn carry_out(
         print_plan(storing.plan(), output);
         return Ok(());
     }
-    let watcher = progress::watcher(run, output);
+    let watcher = progress::watcher(run, output)?;
     let report = storing.run(&*watcher, &cancellation)?;
     drop(watcher);
     if output.json {

@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     };
     let cancellation = interrupt::cancellation();
     let resources = arguments.run.resources()?;
-    let watcher = progress::watcher(&arguments.run, output);
+    let watcher = progress::watcher(&arguments.run, output)?;
     let source = location(&arguments.source)?;
     let (all, plans) = stats(&source, &options, &resources, &*watcher, &cancellation)?;
     drop(watcher);
