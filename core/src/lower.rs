@@ -10,6 +10,7 @@
 //! alone. Called by [`crate::session`].
 
 mod expression;
+mod holding;
 mod outputs;
 mod stage;
 

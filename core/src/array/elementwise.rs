@@ -105,6 +105,18 @@ impl Array {
         Self { node: Arc::new(Node { dtype, grid, names, kind: Kind::Cast { input: self.clone() } }) }
     }
 
+    /// Whether cutting the array otherwise costs nothing, since its elements follow from their positions or lie in memory.
+    fn is_cut_for_nothing(&self) -> bool {
+        match &self.node().kind {
+            Kind::Constant(_) => true,
+            Kind::Source(source) => source.is_in_memory() && source.recut(self.grid()).is_some(),
+            Kind::View { input, .. } | Kind::Rechunk { input } | Kind::Cast { input } => {
+                input.is_cut_for_nothing()
+            }
+            _ => false,
+        }
+    }
+
     fn unary(&self, name: &str) -> Result<Self> {
         Self::call(name, [self.into()])
     }
@@ -125,11 +137,13 @@ fn result_dtype(function: &'static Function, arguments: &[Operand]) -> Result<DT
 }
 
 /// The grid and the names of what arrays broadcast to. On each axis the cuts are those of the array with the most
-/// elements that has the axis whole: no slivers where grids differ.
+/// elements that has the axis whole: no slivers where grids differ. Of several, one that is stored so.
 pub(super) fn common_grid(arrays: &[&Array]) -> Result<(ChunkGrid, Vec<Option<String>>)> {
     let rank = arrays.iter().map(|array| array.rank()).max().unwrap_or(0);
     let mut order: Vec<&Array> = arrays.to_vec();
-    order.sort_by_key(|array| std::cmp::Reverse(element_count(&array.shape()).unwrap_or(u64::MAX)));
+    order.sort_by_key(|array| {
+        (std::cmp::Reverse(element_count(&array.shape()).unwrap_or(u64::MAX)), array.is_cut_for_nothing())
+    });
     let (mut axes, mut names) = (Vec::with_capacity(rank), Vec::with_capacity(rank));
     for axis in 0..rank {
         let own = |array: &Array| (axis + array.rank()).checked_sub(rank);

@@ -122,7 +122,10 @@ impl Session {
     /// The first error of a task of the count.
     pub fn nonzero(&self, array: &Array) -> Result<Vec<Array>> {
         let mask = array.astype(DType::Bool);
-        let along = |axis: usize| self.compress(&Array::indices(&array.shape(), axis)?, &mask);
+        let along = |axis: usize| {
+            // Positions cost nothing to cut: as the array is.
+            self.compress(&Array::indices(&array.shape(), axis)?.rechunk(array.grid())?, &mask)
+        };
         (0..array.rank()).map(along).collect()
     }
 
@@ -132,7 +135,7 @@ impl Session {
     /// The first error of a task of the count.
     pub fn flat_nonzero(&self, array: &Array) -> Result<Array> {
         let flat = array.ravel()?.astype(DType::Bool);
-        self.compress(&Array::indices(&flat.shape(), 0)?, &flat)
+        self.compress(&Array::indices(&flat.shape(), 0)?.rechunk(flat.grid())?, &flat)
     }
 }
 
@@ -176,7 +179,7 @@ impl Array {
         let selection = self.selections(index)?;
         match values.into() {
             Operand::Number(number) => {
-                let inside = self.inside(&selection)?;
+                let inside = self.inside(&selection)?.rechunk(self.grid())?;
                 let chosen = Self::call("where", [inside.into(), Operand::Number(number), self.into()])?;
                 Ok(chosen.astype(self.dtype()).renamed(self.names().to_vec()))
             }

@@ -115,7 +115,7 @@ impl Array {
             Ok(())
         };
         let grid = with_axis(&parts, axis, AxisGrid::rectilinear(&found)?)?;
-        let function = BlockClosure::new("topk of chunks", top_scratch(self, &parts, axis), run);
+        let function = BlockClosure::new("topk of chunks", top_scratch(self, &parts, axis, wanted), run);
         let outputs = vec![(dtype, grid.clone()), (DType::I64, grid)];
         let index_axes = (0..self.rank()).map(Some).collect();
         let best = Self::from_blocks(Arc::new(function), vec![self.into()], tasks, index_axes, outputs)?;
@@ -165,7 +165,7 @@ fn top_of_whole(array: &Array, places: Option<&Array>, top: TopK, axis: usize) -
         let (values_out, places_out) = (values_out.bytes_mut(), places_out.bytes_mut());
         Ok(top.run(block.bytes, places, &block.shape()?, axis, values_out, places_out)?)
     };
-    let function = BlockClosure::new("topk", top_scratch(array, &tasks, axis), run);
+    let function = BlockClosure::new("topk", top_scratch(array, &tasks, axis, found), run);
     let inputs: Vec<BlockInput> = [Some(array), places].into_iter().flatten().map(BlockInput::from).collect();
     let outputs = vec![(array.dtype(), grid.clone()), (DType::I64, grid)];
     let index_axes = (0..array.rank()).map(Some).collect();
@@ -174,16 +174,21 @@ fn top_of_whole(array: &Array, places: Option<&Array>, top: TopK, axis: usize) -
     Ok((values.renamed(names.clone()), places.renamed(names)))
 }
 
-/// Bytes that finding top elements takes: a panel of lines, and the keys and places of one line.
-fn top_scratch(array: &Array, tasks: &ChunkGrid, axis: usize) -> u64 {
+/// Bytes that finding top elements takes: a panel of lines, what is found of them, and the entries of a piece of a line.
+fn top_scratch(array: &Array, tasks: &ChunkGrid, axis: usize, found: u64) -> u64 {
+    /// Key, place and number of an element.
+    const ENTRY_BYTES: u64 = 24;
     let chunk = tasks.largest_chunk();
-    let item_bytes = array.dtype().size();
-    let block_bytes = byte_count(&chunk, item_bytes).unwrap_or(u64::MAX);
-    let line = chunk.get(axis).copied().unwrap_or(1);
+    let item_bytes = array.dtype().size() as u64;
+    let block_bytes = byte_count(&chunk, item_bytes as usize).unwrap_or(u64::MAX);
+    let line = chunk.get(axis).copied().unwrap_or(1).max(1);
+    // Those found so far, and a piece of the line.
+    let entries = found.min(line) + found.max(4096).min(line);
     // A panel is at most the block, and at most 256 KiB or a cache line's width of lines.
-    let panel_bytes = line.saturating_mul(64).max(256 << 10).min(block_bytes.max(line * item_bytes as u64));
-    let found_bytes = panel_bytes.saturating_mul(1 + 8 / item_bytes as u64 + 1);
-    found_bytes.saturating_add(line.saturating_mul(2 * item_bytes as u64 + 24))
+    let panel_bytes = line.saturating_mul(64).max(256 << 10).min(block_bytes.max(line * item_bytes));
+    let lines = (panel_bytes / (line * item_bytes)).max(1);
+    let found_bytes = lines.saturating_mul(found.min(line)).saturating_mul(item_bytes + 8);
+    panel_bytes.saturating_add(found_bytes).saturating_add(entries.saturating_mul(ENTRY_BYTES))
 }
 
 pub(super) fn lengths(axis: &AxisGrid) -> impl Iterator<Item = u64> + '_ {

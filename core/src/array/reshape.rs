@@ -8,12 +8,13 @@ use super::{Array, Axis, Kind, Node};
 use crate::adapt::AxisGroup;
 use crate::error::{Error, Result};
 use crate::grid::{AxisGrid, ChunkGrid};
-use crate::region::element_count;
+use crate::region::{byte_count, element_count};
 use crate::source::Source;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// Bytes that a chunk of a reshaped array aims at.
-const TARGET_BYTES: u64 = 32 << 20;
+/// Bytes that a chunk of a reshaped array aims at, at least and at most; between them, twice those of the array's own.
+const TARGET_BYTES: RangeInclusive<u64> = 2 << 20..=32 << 20;
 
 /// An array in another shape.
 pub(crate) struct Reshape {
@@ -57,7 +58,7 @@ impl Array {
             return Self::full(&shape, value);
         }
         let groups = groups_of(&self.shape(), &shape);
-        let (own, item_bytes) = (self.shape(), self.dtype().size() as u64);
+        let own = self.shape();
         let (mut inner, mut outer) = (Vec::new(), Vec::new());
         // Axes that stay keep their cuts; what room they leave is for the groups that change.
         let kept: u64 = groups
@@ -67,7 +68,11 @@ impl Array {
             .map(|cuts| cuts.longest().max(1))
             .product();
         let changing = groups.iter().filter(|group| group.inner.len() != 1 || group.outer.len() != 1).count();
-        let room = (TARGET_BYTES / item_bytes.max(1) / kept.max(1)).max(1);
+        // What makes an array of a narrow dtype is often as wide as numbers are, and must be cut as that array is.
+        let item_bytes = self.dtype().size().max(size_of::<f64>());
+        let own_bytes = byte_count(&self.grid().largest_chunk(), item_bytes).unwrap_or(u64::MAX);
+        let target_bytes = own_bytes.saturating_mul(2).clamp(*TARGET_BYTES.start(), *TARGET_BYTES.end());
+        let room = (target_bytes / item_bytes as u64 / kept.max(1)).max(1);
         let share = if changing > 1 { room.isqrt().max(1) } else { room };
         for group in &groups {
             let from = own.get(group.inner.clone()).unwrap_or_default();

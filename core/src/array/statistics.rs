@@ -4,7 +4,7 @@
 //! programs and `eval`.
 
 use super::states::States;
-use super::tasks::{BLOCK_BYTES, pieces_along};
+use super::tasks::{block_elements, pieces_along};
 use super::{Array, Axes};
 use crate::block::blocks;
 use crate::error::{Error, Result};
@@ -70,7 +70,7 @@ impl Array {
         }
         let x = self.astype(DType::F64);
         let centred = x.try_sub(x.mean(1)?.expand_dims(1)?)?;
-        let long = pieces_along(&centred, 1, BLOCK_BYTES / 8 / variables)?;
+        let long = pieces_along(&centred, 1, block_elements(centred.grid(), 8) / variables)?;
         let tasks = ChunkGrid::from_axes(vec![
             AxisGrid::regular(variables, variables)?,
             long.axes().get(1).cloned().unwrap_or_else(AxisGrid::empty),

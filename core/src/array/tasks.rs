@@ -14,10 +14,10 @@ pub(super) const BLOCK_BYTES: u64 = 16 << 20;
 /// Bytes below which more tasks are not worth their while.
 const SMALL_BYTES: u64 = 64 << 10;
 /// Tasks that there should be at least, so that all threads have some.
-const TASKS: u64 = 32;
+const TASKS: u64 = 64;
 
 /// Elements that a block of an array aims at.
-fn block_elements(grid: &ChunkGrid, item_bytes: u64) -> u64 {
+pub(super) fn block_elements(grid: &ChunkGrid, item_bytes: u64) -> u64 {
     let total_bytes = element_count(&grid.shape()).unwrap_or(u64::MAX).saturating_mul(item_bytes);
     (total_bytes / TASKS).clamp(SMALL_BYTES, BLOCK_BYTES) / item_bytes
 }

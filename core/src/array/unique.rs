@@ -66,10 +66,11 @@ impl Array {
         let layout = Layout::new(most, dtype.size())?;
         let shape = small(&self.shape())?;
         // Elements with their places, twice while they are sorted; and what is found, while it is written.
-        let block = super::tasks::joined(self.grid(), dtype.size() as u64)?;
-        let elements = block.largest_chunk().iter().fold(1_u64, |n, length| n.saturating_mul(*length));
         let entry_bytes = 4 * dtype.size() as u64 + 16;
-        let adding = elements.saturating_mul(2 * entry_bytes + dtype.size() as u64 + 16);
+        let element_bytes = 2 * entry_bytes + dtype.size() as u64 + 16;
+        let block = super::tasks::joined(self.grid(), element_bytes)?;
+        let elements = block.largest_chunk().iter().fold(1_u64, |n, length| n.saturating_mul(*length));
+        let adding = elements.saturating_mul(element_bytes);
         let states = States {
             name: "unique",
             bytes: layout.bytes() as u64,
@@ -92,7 +93,8 @@ impl Array {
                 Ok(())
             }),
         };
-        states.reduce(vec![self.into()], self.grid(), blockwise_kernels::DType::U8, &[layout.bytes() as u64])
+        let shape = [layout.bytes() as u64];
+        states.reduce_blocks(vec![self.into()], block, blockwise_kernels::DType::U8, &shape)
     }
 }
 

@@ -5,13 +5,14 @@
 
 use super::Sums;
 use super::expression::{Expression, Piece, Read, Reads};
+use super::holding::{holdings, holdings_of, seen_axis};
 use super::outputs::{Job, Outputs};
 use crate::array::{Array, BlockInput, Kind};
 use crate::error::{Error, Result, human_bytes};
 use crate::exec::fold::waiting_states;
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::plan::recut_for;
-use crate::plan::sweep::{Holding, SeenAxis, Sweep};
+use crate::plan::sweep::Sweep;
 use crate::plan::{
     Applied, AppliedInput, Compute, Fold, Leaf, Operand, Output, Reach, Reduced, Resources, Stage,
     StageInput, StageWork,
@@ -72,10 +73,10 @@ struct FoldDraft {
 }
 
 /// An input in the making, with the pieces of reads that share it: read, piece.
-struct InputDraft {
+pub(super) struct InputDraft {
     source: Arc<dyn Source>,
     temporary: Option<Arc<Temporary>>,
-    pieces: Vec<(usize, usize)>,
+    pub(super) pieces: Vec<(usize, usize)>,
 }
 
 impl<'a> StageDraft<'a> {
@@ -338,8 +339,10 @@ impl<'a> StageDraft<'a> {
             if replaced || *read.seen.grid() == seen_tasks(&read.reach, tasks)? {
                 continue;
             }
-            let (holding, item_bytes) = holding(&[read], tasks, commit);
-            let bytes = holding.held_elements(drafted.stage.sweep.axes()).saturating_mul(item_bytes);
+            let axes = drafted.stage.sweep.axes();
+            let bytes = holdings_of(read, tasks, commit).iter().fold(0, |sum: u64, (holding, item_bytes)| {
+                sum.saturating_add(holding.held_elements(axes).saturating_mul(*item_bytes))
+            });
             if widest.is_none_or(|(most, _)| bytes > most) {
                 widest = Some((bytes, position));
             }
@@ -376,27 +379,6 @@ fn share_inputs(reads: &[Read]) -> Vec<InputDraft> {
     inputs
 }
 
-/// What holding inputs costs, and the bytes of their elements: one entry for each input that is seen everywhere, one
-/// for each read that is put together from windows, since of those few are seen at a time.
-fn holdings(
-    inputs: &[InputDraft],
-    reads: &[Read],
-    tasks: &ChunkGrid,
-    commit: &ChunkGrid,
-) -> Vec<(Holding, u64)> {
-    let whole = inputs.iter().filter_map(|input| {
-        let members: Vec<&Read> = input.pieces.iter().filter_map(|(read, _)| reads.get(*read)).collect();
-        let windowed = members.iter().any(|read| is_windowed(read));
-        (!windowed).then(|| holding(&members, tasks, commit))
-    });
-    let windowed = reads.iter().filter(|read| is_windowed(read)).map(|read| holding(&[read], tasks, commit));
-    whole.chain(windowed).collect()
-}
-
-fn is_windowed(read: &Read) -> bool {
-    read.pieces.iter().any(|piece| piece.window.is_some())
-}
-
 fn are_near(a: &View, b: &View, chunk: &[u64]) -> bool {
     let axis = |((a, b), chunk): ((&AxisView, &AxisView), &u64)| match (a, b) {
         (AxisView::Fixed { at: a }, AxisView::Fixed { at: b }) => a == b,
@@ -407,94 +389,6 @@ fn are_near(a: &View, b: &View, chunk: &[u64]) -> bool {
         _ => false,
     };
     a.axes().iter().zip(b.axes()).zip(chunk).all(axis)
-}
-
-/// What holding costs for reads that share an input, or for one of several pieces, and the bytes of an element.
-fn holding(members: &[&Read], tasks: &ChunkGrid, commit: &ChunkGrid) -> (Holding, u64) {
-    let seen: Vec<SeenAxis> =
-        tasks.axes().iter().enumerate().map(|(axis, cuts)| seen_axis(members, axis, cuts.extent())).collect();
-    // Axes that stand still are as thick as a chunk.
-    let thickness = |piece: &Piece| {
-        piece.view.axes().iter().zip(piece.source.grid().axes()).fold(1_u64, |product, (view, cuts)| {
-            match view {
-                AxisView::Fixed { .. } => product.saturating_mul(cuts.longest().max(1)),
-                AxisView::Along { .. } => product,
-            }
-        })
-    };
-    let pieces = members.iter().flat_map(|read| &read.pieces);
-    let thickest = pieces.map(thickness).max().unwrap_or(1);
-    let item_bytes = members.first().map_or(1, |read| read.dtype.size() as u64).saturating_mul(thickest);
-    (Holding::new(&seen, tasks, commit), item_bytes)
-}
-
-/// How a piece follows a task axis: start, step, and the cuts of the axis below.
-fn following(piece: &Piece, axis: usize) -> Option<(u64, i64, &AxisGrid)> {
-    piece.view.axes().iter().zip(piece.source.grid().axes()).find_map(|(view, cuts)| match *view {
-        AxisView::Along { axis: own, start, step } if own == axis => Some((start, step, cuts)),
-        _ => None,
-    })
-}
-
-/// How the chunks of some reads lie along a task axis.
-fn seen_axis(members: &[&Read], axis: usize, extent: u64) -> SeenAxis {
-    let pieces = members.first().map_or(&[][..], |read| read.pieces.as_slice());
-    let reach = |read: &&Read| match read.reach.get(axis) {
-        Some(Reach::Around(before, after)) => (*before, *after),
-        Some(Reach::Still) | None => (0, 0),
-    };
-    let own_reach = members.iter().map(reach).fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
-    let [Piece { window: None, .. }] = pieces else { return windowed_axis(pieces, axis, extent, own_reach) };
-    let Some((start, step, cuts)) = pieces.first().and_then(|piece| following(piece, axis)) else {
-        return SeenAxis { cuts: uncut(extent), unit: Some(1), reach: (0, 0) };
-    };
-    // Where one of the reads looks further ahead or behind than the first.
-    let (mut before, mut after) = (0_i128, 0_i128);
-    for read in members {
-        let own = reach(read);
-        let from =
-            read.pieces.first().and_then(|piece| following(piece, axis)).map_or(start, |found| found.0);
-        let shift = i128::from(from) - i128::from(start);
-        let shift = if step > 0 { shift } else { -shift };
-        let stride = i128::from(step.unsigned_abs());
-        let outwards =
-            if shift >= 0 { (shift + stride - 1) / stride } else { -((stride - 1 - shift) / stride) };
-        before = before.max(i128::from(own.0) - outwards);
-        after = after.max(i128::from(own.1) + outwards);
-    }
-    let clamp = |n: i128| u64::try_from(n.max(0)).unwrap_or(u64::MAX);
-    let reach = (clamp(before), clamp(after));
-    if start == 0 && step == 1 && cuts.extent() == extent {
-        return SeenAxis { cuts: cuts.clone(), unit: None, reach };
-    }
-    SeenAxis { cuts: View::seen_cuts(cuts, start, step, extent), unit: Some(cuts.longest().max(1)), reach }
-}
-
-fn uncut(extent: u64) -> AxisGrid {
-    AxisGrid::regular(extent, extent.max(1)).unwrap_or_else(|_| AxisGrid::empty())
-}
-
-/// How the chunks of pieces side by side lie along a task axis: cut wherever one of them is.
-fn windowed_axis(pieces: &[Piece], axis: usize, extent: u64, reach: (u64, u64)) -> SeenAxis {
-    let (mut starts, mut unit) = (vec![0, extent], 1);
-    for piece in pieces {
-        let window =
-            piece.window.as_ref().and_then(|window| window.ranges.get(axis).cloned()).unwrap_or(0..extent);
-        starts.extend([window.start, window.end]);
-        if let Some((start, step, cuts)) = following(piece, axis) {
-            unit = unit.max(cuts.longest());
-            let seen = View::seen_cuts(cuts, start, step, window.end - window.start);
-            starts.extend((0..seen.count()).map(|n| window.start + seen.start(n)));
-        }
-    }
-    starts.sort_unstable();
-    starts.dedup();
-    let lengths: Vec<u64> = starts.windows(2).filter_map(|pair| Some(pair.get(1)? - pair.first()?)).collect();
-    SeenAxis {
-        cuts: AxisGrid::rectilinear(&lengths).unwrap_or_else(|_| uncut(extent)),
-        unit: Some(unit),
-        reach,
-    }
 }
 
 /// Whether every task finds the read in one chunk, in rows that are read forwards.

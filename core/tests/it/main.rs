@@ -10,6 +10,8 @@ mod arrays;
 mod copies;
 mod failures;
 mod joins;
+mod memory;
 mod ops;
 mod scale;
 mod support;
+mod surface;

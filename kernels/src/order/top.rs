@@ -8,6 +8,9 @@ use super::panel::{panel_buffer, panels};
 use crate::error::check_len;
 use crate::{DType, KernelError, Lines};
 
+/// Elements of a line that are looked at together, at least.
+const PIECE: usize = 4096;
+
 /// Some extreme elements of every line, and where they are.
 ///
 /// ```
@@ -83,7 +86,8 @@ fn run<T: Ranked>(
     let size = size_of::<T>();
     let found = Lines { len: top.found(lines.len), ..lines };
     let mut buffer = panel_buffer(lines, size)?;
-    let mut entries = Vec::<(T::Key, i64, u32)>::new();
+    let piece = found.len.max(PIECE).min(lines.len).max(1);
+    let mut entries = Vec::<(T::Key, i64, u32)>::with_capacity(found.len + piece);
     let (mut best, mut at) = (Vec::<T>::new(), Vec::<i64>::new());
     for panel in panels(lines, size) {
         panel.gather(input, lines, size, &mut buffer);
@@ -93,7 +97,7 @@ fn run<T: Ranked>(
         for number in 0..panel.count {
             let line = items.get(number * lines.len..(number + 1) * lines.len).unwrap_or_default();
             entries.clear();
-            entries.extend((0_u32..).zip(line).map(|(local, item)| {
+            let entry = |(local, item): (u32, &T)| {
                 let key = if top.largest { item.tied().flip() } else { item.tied() };
                 let place = places.map_or(i64::from(local), |places| {
                     let line = panel.first + number;
@@ -103,9 +107,14 @@ fn run<T: Ranked>(
                     bytes.map_or(0, |bytes| i64::from_ne_bytes(*bytes))
                 });
                 (key, place, local)
-            }));
-            if found.len < entries.len() {
-                entries.select_nth_unstable(found.len);
+            };
+            // Piece by piece, so that long lines need no memory beside what is found of them.
+            for (part, from) in line.chunks(piece).zip((0_u32..).step_by(piece)) {
+                entries.extend((from..).zip(part).map(entry));
+                if found.len < entries.len() {
+                    entries.select_nth_unstable(found.len);
+                    entries.truncate(found.len);
+                }
             }
             let first = entries.get_mut(..found.len).unwrap_or_default();
             first.sort_unstable();
