@@ -4,10 +4,12 @@
 //! the result are both counted in `read_scratch_bytes`; encoded chunks are never handed on. Called by the facade,
 //! which puts adaptors between a stored array and a plan.
 
+mod nowhere;
 mod reshaped;
 mod several;
 mod unpack;
 
+pub use nowhere::Nowhere;
 pub(crate) use reshaped::{AxisGroup, Reshaped};
 pub(crate) use several::Several;
 pub use unpack::{Unpack, Unpacking};

@@ -3,6 +3,7 @@
 //! Invariant: a session never changes; what it runs never holds more than its budget, results in memory included.
 //! Called by programs and the command line.
 
+use crate::adapt::Nowhere;
 use crate::array::Array;
 use crate::context::{Cancellation, Observer, Unobserved};
 use crate::error::{Error, Result};
@@ -167,6 +168,27 @@ impl Session {
         let target =
             |(array, sink): &(Array, Arc<dyn Sink>)| Target { array: array.clone(), sink: Arc::clone(sink) };
         plan_arrays(&arrays.iter().map(target).collect::<Vec<_>>(), 0, self.sums, &self.resources)
+    }
+
+    /// The plan that computes `arrays` together, on their own grids: to look at, as text by its summary, or as DOT or SVG.
+    ///
+    /// # Errors
+    /// As [`Session::plan`].
+    ///
+    /// ```
+    /// use blockwise_core::{Array, Session};
+    /// let x = Array::from_fn(&[4000, 1000], |at| at[0] as f32)?;
+    /// let plan = Session::with_budget(64 << 20).explain(&[&x - x.mean(0)?])?;
+    /// assert_eq!(plan.summary().stages.len(), 2);
+    /// println!("{}", plan.summary());
+    /// # Ok::<(), blockwise_core::Error>(())
+    /// ```
+    pub fn explain(&self, arrays: &[Array]) -> Result<Plan> {
+        let nowhere = |(n, array): (usize, &Array)| {
+            let sink = Nowhere::new(format!("result {n}"), array.dtype(), array.grid().clone());
+            (array.clone(), Arc::new(sink) as Arc<dyn Sink>)
+        };
+        self.plan(&arrays.iter().enumerate().map(nowhere).collect::<Vec<_>>())
     }
 
     /// Writes each array to the sink beside it, in one run.
