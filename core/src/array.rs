@@ -21,6 +21,7 @@ mod order;
 mod quantile;
 mod random;
 mod reduce;
+mod reduce_with;
 mod reduction;
 mod reshape;
 mod scan;
