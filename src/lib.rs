@@ -64,6 +64,7 @@ mod select;
 pub mod size;
 mod spec;
 pub mod stats;
+pub mod store;
 pub mod target;
 mod transfer;
 pub mod verify;
@@ -76,6 +77,7 @@ pub use blockwise_kernels as kernels;
 pub use error::{Error, Result};
 pub use location::{Location, Opened};
 pub use select::Selection;
+pub use store::open;
 pub use watch::Watcher;
 
 /// The README's code, which runs as a test.
@@ -87,6 +89,6 @@ struct Readme;
 pub mod prelude {
     pub use crate::{Location, Selection, Watcher};
     pub use blockwise_core::plan::Resources;
-    pub use blockwise_core::{Cancellation, ChunkGrid, Region, Sink, Source, Unobserved};
+    pub use blockwise_core::{Array, Cancellation, ChunkGrid, Region, Session, Sink, Source, Unobserved};
     pub use blockwise_kernels::{DType, Element};
 }

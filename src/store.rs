@@ -1,0 +1,328 @@
+//! Stored arrays as lazy ones, and lazy arrays into new files: one line each in a program.
+//!
+//! Invariants: an output appears whole or not at all, by one rename after every array of it was computed; all arrays
+//! of one call are computed in one run, which reads each source as rarely as it can; a dimension name means one length
+//! in a file. Called by programs. The command line stores through jobs, which carry attributes and coordinates over.
+
+use crate::cf;
+use crate::error::{Error, Result};
+use crate::location::{Location, Opened};
+use crate::spec::{ArrayOptions, spec_of};
+use crate::transfer::{Destination, refused_output};
+use blockwise_core::adapt::Unpack;
+use blockwise_core::exec::RunReport;
+use blockwise_core::{Array, Session, Sink};
+use blockwise_io::publish::{Publication, PublishOptions};
+use blockwise_io::{
+    ArrayInfo, ArraySpec, Attributes, ContainerWriter, ElementType, Format, GroupInfo, NodePath, OpenOptions,
+};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The array at `PATH` or `PATH::NODE`, lazy, with its dimension names.
+///
+/// Elements are what they stand for: CF packing is undone and missing values are NaN, as `xarray.open_dataset` does.
+/// [`open_as_stored`] leaves both as they are.
+///
+/// ```
+/// let sst = blockwise::open("examples/data/coads_climatology.cdf::SST")?;
+/// assert_eq!(sst.shape(), [12, 90, 180]);
+/// let mean = sst.nanmean("TIME")?.nanmean(..)?.compute::<f32>()?;
+/// assert!((mean[[]] - 15.39).abs() < 0.01, "{mean} degrees");
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+///
+/// # Errors
+/// If there is no such array, several could be meant, or its elements are no numbers.
+pub fn open(location: &str) -> Result<Array> {
+    opened(location, true)
+}
+
+/// The array at `PATH` or `PATH::NODE`, lazy, with its dimension names and elements as they are stored.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_as_stored(location: &str) -> Result<Array> {
+    opened(location, false)
+}
+
+fn opened(location: &str, unpack: bool) -> Result<Array> {
+    let container: Opened = location.parse::<Location>()?.open(&OpenOptions::default())?;
+    let info = container.only_array()?;
+    let label = container.label(&info.path);
+    if !matches!(info.element_type, ElementType::Number(_)) {
+        let what = format!("elements of type {} cannot be computed with", info.element_type);
+        return Err(Error::Refused { path: label, what });
+    }
+    let mut source = container.array(&info.path)?.source()?;
+    if unpack && let Some(rule) = cf::unpacking_of(info).map_err(|error| error.in_array(&label))? {
+        source = Unpack::over(source, rule).map_err(|error| Error::from(error).in_array(&label))?;
+    }
+    named(Array::from_source(source), info)
+}
+
+/// `array` with the stored dimension names, if every axis has one of its own.
+fn named(array: Array, info: &ArrayInfo) -> Result<Array> {
+    let names: Vec<&str> = info.dimension_names.iter().flatten().map(String::as_str).collect();
+    let are_unique =
+        names.iter().enumerate().all(|(n, name)| !names.iter().take(n).any(|other| other == name));
+    if names.len() != array.rank() || !are_unique {
+        return Ok(array);
+    }
+    Ok(array.with_names(&names)?)
+}
+
+/// How arrays are stored.
+#[derive(Clone, Debug, Default)]
+pub struct StoreOptions {
+    /// Chunks, shards, codec and dtype; by default the array's own chunks and the format's usual codec.
+    pub arrays: ArrayOptions,
+    /// Attributes by the array's name; those of `""` are the file's.
+    pub attributes: BTreeMap<String, Attributes>,
+    /// Replace what is there.
+    pub overwrite: bool,
+}
+
+/// Computes arrays in one run and stores them in a new Zarr v3 group, each under its name.
+///
+/// A single array named `""` becomes the store's root. Names may hold groups (`surface/t2m`). An array of one axis
+/// that is called as its dimension holds that dimension's coordinates. Dimension names go with the arrays.
+///
+/// ```
+/// use blockwise::store::{StoreOptions, to_zarr};
+/// use blockwise_core::Session;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("winds.zarr");
+/// let u = blockwise::open("examples/data/coads_climatology.cdf::UWND")?;
+/// let v = blockwise::open("examples/data/coads_climatology.cdf::VWND")?;
+/// let speed = (u.square()? + v.square()?).sqrt()?;
+/// let session = Session::with_budget(64 << 20);
+/// let calm = speed.nanmin("TIME")?;
+/// to_zarr(&session, &[(&speed, "speed"), (&calm, "calm")], &path, &StoreOptions::default())?;
+///
+/// let stored = blockwise::open(&format!("{}::speed", path.display()))?;
+/// assert_eq!(stored.names()[0].as_deref(), Some("TIME"));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If the output exists and is not to be replaced, an option does not fit an array or the format, arrays disagree on
+/// a dimension's length, the budget is too small, or the run fails. Nothing is left behind then.
+pub fn to_zarr(
+    session: &Session,
+    arrays: &[(&Array, &str)],
+    path: impl AsRef<Path>,
+    options: &StoreOptions,
+) -> Result<RunReport> {
+    write(session, arrays, path.as_ref(), Format::Zarr3, options)
+}
+
+/// As [`to_zarr`], into a new HDF5 file.
+///
+/// # Errors
+/// As [`to_zarr`].
+pub fn to_hdf5(
+    session: &Session,
+    arrays: &[(&Array, &str)],
+    path: impl AsRef<Path>,
+    options: &StoreOptions,
+) -> Result<RunReport> {
+    write(session, arrays, path.as_ref(), Format::Hdf5, options)
+}
+
+/// As [`to_zarr`], into a new NetCDF-4 file.
+///
+/// ```
+/// use blockwise::store::{StoreOptions, to_netcdf};
+/// use blockwise_core::Session;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("mean.nc");
+/// let sst = blockwise::open("examples/data/coads_climatology.cdf::SST")?;
+/// let latitude = blockwise::open("examples/data/coads_climatology.cdf::COADSY")?;
+/// let zonal = sst.nanmean("COADSX")?;
+/// let arrays = [(&zonal, "sst"), (&latitude, "COADSY")];
+/// to_netcdf(&Session::with_budget(64 << 20), &arrays, &path, &StoreOptions::default())?;
+/// # let stored = blockwise::open(&format!("{}::sst", path.display()))?;
+/// # assert_eq!(stored.shape(), [12, 90]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`to_zarr`].
+pub fn to_netcdf(
+    session: &Session,
+    arrays: &[(&Array, &str)],
+    path: impl AsRef<Path>,
+    options: &StoreOptions,
+) -> Result<RunReport> {
+    write(session, arrays, path.as_ref(), Format::NetCdf4, options)
+}
+
+/// Computes an array and stores it as a new `.npy` file, which has no name, chunks or attributes for it.
+///
+/// # Errors
+/// As [`to_zarr`].
+pub fn to_npy(
+    session: &Session,
+    array: &Array,
+    path: impl AsRef<Path>,
+    options: &StoreOptions,
+) -> Result<RunReport> {
+    write(session, &[(array, "")], path.as_ref(), Format::Npy, options)
+}
+
+/// Everything that can be refused is, before the output is claimed; then one run, then one rename.
+fn write(
+    session: &Session,
+    arrays: &[(&Array, &str)],
+    path: &Path,
+    format: Format,
+    options: &StoreOptions,
+) -> Result<RunReport> {
+    let usage = |what: String| Error::Usage { path: path.display().to_string(), what };
+    let names: Vec<&str> = arrays.iter().map(|(_, name)| *name).collect();
+    if let Some(unknown) =
+        options.attributes.keys().find(|key| !key.is_empty() && !names.contains(&key.as_str()))
+    {
+        return Err(usage(format!("attributes are given for '{unknown}', but no array is called so")));
+    }
+    let specs = specs(session, arrays, format, options)?;
+    let stands_alone = match specs.as_slice() {
+        [only] if only.path.is_root() && matches!(format, Format::Zarr3 | Format::Npy) => true,
+        [] => return Err(usage("no array is given to store".to_owned())),
+        many if many.iter().any(|spec| spec.path.is_root()) => {
+            let what = "an array without a name must stand alone in a Zarr store; name each array";
+            return Err(usage(what.to_owned()));
+        }
+        _ => false,
+    };
+    if let Some((twice, _)) = specs.iter().enumerate().find_map(|(n, spec)| {
+        specs.iter().take(n).find(|other| other.path == spec.path).map(|other| (&other.path, n))
+    }) {
+        return Err(usage(format!("two arrays are called '{twice}'")));
+    }
+    let groups = if stands_alone { Vec::new() } else { groups(&specs, options).map_err(usage)? };
+    let publish = PublishOptions { overwrite: options.overwrite, ..PublishOptions::default() };
+    let destination =
+        Destination { path: path.to_path_buf(), format, overwrite: options.overwrite, resume: false };
+    let begun = Publication::begin(&destination.path, &publish).map_err(refused_output)?;
+    let publication = begun.ok_or_else(|| usage("an earlier run is still being published".to_owned()))?;
+    let outcome = blockwise_io::open::create(publication.partial(), format)
+        .map_err(Error::from)
+        .and_then(|mut writer| fill(session, &mut *writer, &groups, arrays, &specs));
+    match outcome {
+        Ok(report) => publication.commit().map(|()| report).map_err(Error::from),
+        Err(error) => {
+            // No later run can tell that it computes the same arrays, so nothing is kept for one.
+            if let Some(partial) = publication.abandon()
+                && let Err(fault) = std::fs::remove_dir_all(&partial)
+            {
+                tracing::warn!("{} could not be removed: {fault}; delete it", partial.display());
+            }
+            Err(error)
+        }
+    }
+}
+
+fn fill(
+    session: &Session,
+    writer: &mut dyn ContainerWriter,
+    groups: &[GroupInfo],
+    arrays: &[(&Array, &str)],
+    specs: &[ArraySpec],
+) -> Result<RunReport> {
+    for group in groups {
+        writer.create_group(group)?;
+    }
+    let mut targets: Vec<(Array, Arc<dyn Sink>)> = Vec::with_capacity(specs.len());
+    for ((array, _), spec) in arrays.iter().zip(specs) {
+        let array = match &spec.element_type {
+            ElementType::Number(dtype) => array.astype(*dtype),
+            _ => (*array).clone(),
+        };
+        targets.push((array, writer.create_array(spec)?));
+    }
+    let report = session.store(&targets)?;
+    drop(targets); // sinks hold the writer's file
+    writer.finish()?;
+    Ok(report)
+}
+
+/// What each stored array shall be.
+fn specs(
+    session: &Session,
+    arrays: &[(&Array, &str)],
+    format: Format,
+    options: &StoreOptions,
+) -> Result<Vec<ArraySpec>> {
+    let spec = |(array, name): &(&Array, &str)| {
+        let path: NodePath = name.parse()?;
+        let names = array.names().to_vec();
+        let is_coordinate =
+            names.len() == 1 && names.iter().any(|dimension| dimension.as_deref() == path.name());
+        let mut attributes = Attributes::new();
+        if !path.is_root() || arrays.len() == 1 {
+            attributes = options.attributes.get(*name).cloned().unwrap_or_default();
+        }
+        let info = ArrayInfo {
+            path,
+            format,
+            element_type: ElementType::Number(array.dtype()),
+            shape: array.shape(),
+            unlimited: vec![false; names.len()],
+            dimension_names: names,
+            chunk_shape: Some(array.grid().largest_chunk().into_iter().map(|length| length.max(1)).collect()),
+            shard_shape: None,
+            codec: None,
+            codec_text: String::new(),
+            fill_value: None,
+            attributes,
+            is_coordinate,
+        };
+        let (spec, _) = spec_of(&info, format, &options.arrays, session.resources().budget_bytes)?;
+        Ok(spec)
+    };
+    arrays.iter().map(spec).collect()
+}
+
+/// The groups that hold the arrays, parents first; the root declares every dimension.
+fn groups(specs: &[ArraySpec], options: &StoreOptions) -> std::result::Result<Vec<GroupInfo>, String> {
+    let group = |path| GroupInfo { path, attributes: Attributes::new(), dimensions: Vec::new() };
+    let mut root = group(NodePath::root());
+    root.attributes = options.attributes.get("").cloned().unwrap_or_default();
+    for spec in specs {
+        for (name, length) in spec.dimension_names.iter().zip(&spec.shape) {
+            let Some(name) = name else { continue };
+            match root.dimensions.iter().find(|(known, ..)| known == name) {
+                Some((_, known, _)) if known == length => {}
+                Some((_, known, _)) => {
+                    return Err(format!(
+                        "'{}' has {length} elements along '{name}', another array {known}; store them in two files, or name the dimension otherwise",
+                        spec.path
+                    ));
+                }
+                None => root.dimensions.push((name.clone(), *length, false)),
+            }
+        }
+    }
+    let mut all = vec![root];
+    for spec in specs {
+        let mut above = Vec::new();
+        let mut path = spec.path.parent();
+        while let Some(parent) = path {
+            path = parent.parent();
+            above.push(parent);
+        }
+        for parent in above.into_iter().rev() {
+            if !all.iter().any(|known| known.path == parent) {
+                all.push(group(parent));
+            }
+        }
+    }
+    Ok(all)
+}
