@@ -2,8 +2,9 @@
 //! threads, from memory to memory. Prints one JSON line. `make bench` puts it beside the real thing.
 //!
 //!     cargo run --release --example codec_floor -- SOURCE --chunks 2920,19,36 --codec blosc:zstd:3:shuffle
+//!     cargo run --release --example codec_floor -- SOURCE --decode-only
 //!
-//! Holds the decoded array in memory; gathering the output chunks is not timed, nor is memory that the system hands out
+//! `--decode-only` is the floor under a reduction: decoded chunks are dropped. Else it holds the decoded array in memory; gathering the output chunks is not timed, nor is memory that the system hands out
 //! for the first time.
 #![expect(
     clippy::expect_used,
@@ -32,14 +33,21 @@ fn main() -> Outcome<()> {
             .and_then(|at| arguments.get(at + 1))
             .ok_or(format!("{name} is missing"))
     };
+    let threads = std::thread::available_parallelism()?.get();
+    let pool = BufferPool::new(usize::MAX);
+    if arguments.iter().any(|argument| argument == "--decode-only") {
+        let source = open(&arguments[0])?;
+        let read = |index: &[u64], cx: &TaskContext<'_>| source.read(index, cx);
+        let secs = timed_batches(source.grid(), threads, &pool, read, |_, _, _| Ok(()))?;
+        println!(r#"{{"secs": {secs:.3}, "threads": {threads}}}"#);
+        return Ok(());
+    }
     let chunk: Vec<u64> = option("--chunks")?.split(',').map(str::parse).collect::<Result<_, _>>()?;
     let codec = parse_codec(option("--codec")?)?;
     let source = open(&arguments[0])?;
     let item_bytes = source.dtype().size();
     let chain = Chain::new(codecs(&codec, item_bytes));
     let output = ChunkGrid::regular(&source.grid().shape(), &chunk)?;
-    let threads = std::thread::available_parallelism()?.get();
-    let pool = BufferPool::new(usize::MAX);
 
     let array = MemoryArray::zeros("decoded", source.dtype(), source.grid().clone())?;
     let decode_secs = timed_batches(
