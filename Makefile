@@ -44,10 +44,10 @@ bench: ## blockwise beside its peers, one same-run table into benches/RESULTS.md
 	python="$$(tools/venv.sh peers benches/peers/requirements.txt)"
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	$(CARGO) build --release -p arrayctl
-	$(CARGO) build --release -p blockwise --example codec_floor
+	$(CARGO) build --release -p blockwise --examples
 	release="$$(tools/target_dir.sh)/release"
 	"$$python" benches/bench.py --arrayctl "$$release/arrayctl" --codec-floor "$$release/examples/codec_floor" \
-	  --scale $(SCALE) $(BENCH_ARGS)
+	  --examples "$$release/examples" --scale $(SCALE) $(BENCH_ARGS)
 
 doc: ## API documentation, warnings are errors
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE

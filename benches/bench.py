@@ -4,8 +4,12 @@ Every engine runs in a process of its own, in turn (A B A B ...), on the same wa
 memory of the worst run. Imports of Python peers are not counted. After its first run each engine's output is compared with
 the source in random windows; an output that differs fails the benchmark.
 
-usage: bench.py --arrayctl PATH [--codec-floor PATH] [--scale S] [--reps N] [--only rechunk,shards,codec,nc2zarr,nc2nc,memory]
-                [--data FOLDER] [--out FILE.md]
+usage: bench.py --arrayctl PATH [--codec-floor PATH] [--examples FOLDER] [--scale S] [--reps N] [--only TABLE,...]
+                [--peers ENGINE,...] [--data FOLDER] [--out FILE.md]
+
+Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; arrays, which is all of mean0, stdall, multi, anomaly, median0,
+vorticity, quadratic_means, double_difference and program, run by the programs of examples/ in FOLDER. Without --peers,
+every peer runs; with it, only those named.
 
 CACHE names the folder for data and outputs (default: .cache). BLOCKWISE_BENCH_ZARRS_TOOLS=1 installs zarrs_tools there if
 zarrs_reencode is not on the path (15 minutes on two cores).
@@ -14,6 +18,8 @@ zarrs_reencode is not on the path (15 minutes on two cores).
 import argparse
 import dataclasses
 import datetime
+import functools
+import itertools
 import json
 import os
 import pathlib
@@ -49,6 +55,7 @@ class Engine:
     command: Callable[[pathlib.Path], list]  # given the destination
     reports_secs: bool = False  # prints {"secs": ...} itself; otherwise the wall time of the process counts
     writes: bool = True
+    secs_key: str = "secs"  # what it calls the seconds that count
 
 
 @dataclasses.dataclass
@@ -57,9 +64,14 @@ class Workload:
 
     name: str
     title: str
-    source: pathlib.Path
+    source: pathlib.Path | None  # what is read, and warm before; None: generated
     suffix: str
     engines: list[Engine]
+    floor: str = "codec floor"  # the row that no engine can be faster than
+    group: str = ""
+    same: Callable[[pathlib.Path, pathlib.Path], None] | None = None  # compares source and destination
+    tolerance: float = 1e-5  # how far results may lie apart, relative
+    expected: float | None = None  # the result, where theory tells it; else the first row's
 
 
 @dataclasses.dataclass
@@ -67,6 +79,7 @@ class Sample:
     secs: float
     peak_bytes: int
     written_bytes: int
+    check: float | None = None  # what became of the result, if the program tells
 
 
 class Failed(Exception):
@@ -87,14 +100,17 @@ def run_once(engine, destination):
             sys.stderr.write(f"$ {shlex.join(command)}\n{done.stderr}")
             raise Failed(f"exit {done.returncode}: {(done.stderr.strip().splitlines() or ['?'])[-1][:120]}")
         measured = json.load(report)
-    secs = json.loads(done.stdout.splitlines()[-1])["secs"] if engine.reports_secs else measured["secs"]
-    return Sample(secs, measured["peak_bytes"], disk_bytes(destination))
+    told = json.loads(done.stdout.splitlines()[-1]) if engine.reports_secs else {}
+    secs = told.get(engine.secs_key, measured["secs"])
+    return Sample(secs, measured["peak_bytes"], disk_bytes(destination), told.get("check"))
+
+
+def files_of(path):
+    return [file for file in [path, *path.rglob("*")] if file.is_file()]
 
 
 def disk_bytes(path):
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.exists() else 0
+    return sum(file.stat().st_size for file in files_of(path))
 
 
 def open_array(path):
@@ -122,6 +138,36 @@ def check(source, destination):
             raise Failed(f"WRONG RESULT in {window}")
 
 
+@functools.cache
+def mean_over_time(source):
+    """The mean over the first axis, chunk by chunk in float64."""
+    x = open_array(source)
+    step = x.chunks[0]
+    total = sum(x[at : at + step].sum(0, dtype="f8") for at in range(0, x.shape[0], step))
+    return total / x.shape[0]
+
+
+def check_anomaly(source, destination):
+    """Compares random windows of the output with the source less its mean."""
+    a, b = open_array(source), open_array(destination)
+    mean = mean_over_time(source)
+    pick = random.Random(1)
+    for _ in range(4):
+        corner = [pick.randrange(max(1, size - 48)) for size in a.shape]
+        window = tuple(slice(start, start + 48) for start in corner)
+        if not np.allclose(a[window] - mean[window[1:]], b[window], rtol=0, atol=1e-3):
+            raise Failed(f"WRONG RESULT in {window}")
+
+
+def check_result(workload, sample, first):
+    """Compares what a program tells of its result with theory, or with what the first row told."""
+    expected = workload.expected if workload.expected is not None else first
+    if sample.check is None or expected is None:
+        return
+    if not abs(sample.check - expected) <= workload.tolerance * abs(expected):
+        raise Failed(f"ANOTHER RESULT: {sample.check}, not {expected}")
+
+
 def remove(path):
     for leftover in [path, *path.parent.glob(path.name + ".partial-*")]:
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
@@ -130,9 +176,9 @@ def remove(path):
 def measure(workload, reps, outputs):
     """All engines in turn, `reps` times: {label: [samples] or the reason of failure}."""
     results = {engine.label: [] for engine in workload.engines}
-    for path in workload.source.rglob("*") if workload.source.is_dir() else [workload.source]:
-        if path.is_file():
-            path.read_bytes()  # into the page cache
+    for path in files_of(workload.source) if workload.source else []:
+        path.read_bytes()  # into the page cache
+    first = None
     for rep in range(reps):
         for engine in workload.engines:
             samples = results[engine.label]
@@ -141,9 +187,12 @@ def measure(workload, reps, outputs):
             destination = outputs / f"out{workload.suffix}"
             remove(destination)
             try:
-                samples.append(run_once(engine, destination))
+                sample = run_once(engine, destination)
+                first = sample.check if first is None else first
+                check_result(workload, sample, first)
                 if rep == 0 and engine.writes:
-                    check(workload.source, destination)
+                    (workload.same or check)(workload.source, destination)
+                samples.append(sample)
             except Failed as failure:
                 results[engine.label] = str(failure)
             print(f"{workload.name} {engine.label} {rep + 1}/{reps}: {results[engine.label]}", flush=True)
@@ -159,7 +208,7 @@ def table(workload, results):
         if isinstance(samples, list) and samples
     }
     first = medians.get(workload.engines[0].label)
-    floor = medians.get("codec floor")
+    floor = medians.get(workload.floor)
     lines = [
         f"## {workload.title}",
         "",
@@ -262,6 +311,60 @@ def workloads(args, data, work_dir, shape):
     )
 
 
+def array_workloads(args, data, work_dir):
+    """Lazy arrays: reductions, what is computed from them, and public workloads on generated fields."""
+    source = data / "climate.zarr"
+
+    def ours(program, *arguments, budget=None, writes=False):
+        memory = ["--memory", budget] if budget else []
+        command = [args.examples / program, *arguments]
+        label = f"blockwise {budget}" if budget else "blockwise"
+        return Engine(
+            label, lambda out: [*command, *([out] if writes else []), *memory], reports_secs=True, writes=writes
+        )
+
+    def peer(engine, name, reads=False, writes=False):
+        program = [sys.executable, HERE / "peers" / "array_peer.py", engine, name]
+        return Engine(
+            engine, lambda out: [*program, *([source, out, work_dir] if reads else [])], True, writes
+        )
+
+    def climate(name, title, budgets, peers, floors=(), **options):
+        writes = name == "anomaly"
+        engines = [ours("array_workloads", name, source, budget=budget, writes=writes) for budget in budgets]
+        engines += [peer(other, name, True, writes) for other in peers]
+        return Workload(name, title, source, ".zarr", [*engines, *floors], group="arrays", **options)
+
+    def generated(name, title, expected):
+        engines = [ours(name), peer("dask", name)]
+        return Workload(name, title, None, "", engines, group="arrays", tolerance=2e-3, expected=expected)
+
+    floors = []
+    if args.codec_floor:
+        command = [args.codec_floor, source, "--decode-only"]
+        floors = [Engine("codec floor", lambda _: command, reports_secs=True, writes=False)]
+    yield climate("mean0", "Mean over time", ["2GiB"], ["dask", "tensorstore", "cubed"], floors)
+    yield climate("stdall", "Standard deviation of (x - 273.15) * 1.8 + 32", ["2GiB"], ["dask", "cubed"], floors)
+    yield climate(
+        "multi", "Mean, std, min, max, and nanmean over time, in one run", ["2GiB"], ["dask", "cubed"], floors
+    )
+    yield climate(
+        "anomaly",
+        f"Anomaly from the mean over time, written, {BLOSC}",
+        ["2GiB", "512MiB"],
+        ["dask", "cubed"],
+        same=check_anomaly,
+    )
+    yield climate("median0", "Exact median over time", ["2GiB", "512MiB"], ["dask"])
+    yield generated("vorticity", "Vorticity, fields of (2500, 2500, 48) f64, padded and rechunked", 7 / 72)
+    yield generated("quadratic_means", "Means of u*u, v*v and u*v, (100, 1, 987, 1920) f64", 11 / 12)
+    yield generated("double_difference", "a[1:, 1:] - b[:-1, :-1], (16384, 16384) f64", 1 / 6)
+    copy = dataclasses.replace(ours("array_workloads", "program"), label="one copy", secs_key="copy_secs")
+    engines = [ours("array_workloads", "program"), peer("numpy", "program"), peer("numexpr", "program"), copy]
+    title = "Ten operations on 1 GB of f64 in memory, inputs and output, one thread"
+    yield Workload("program", title, None, "", engines, floor="one copy", group="arrays")
+
+
 def zarrs_reencode():
     installed = CACHE / "cargo" / "bin" / "zarrs_reencode"
     if os.environ.get("BLOCKWISE_BENCH_ZARRS_TOOLS") == "1" and not installed.exists():
@@ -274,6 +377,12 @@ def find_nccopy():
     if not shutil.which("nccopy"):
         subprocess.run([ROOT / "tools" / "apt.sh", "netcdf-bin"])
     return shutil.which("nccopy")
+
+
+def chosen(engines, peers):
+    """Those of `engines` that are ours, a floor, or named."""
+    others = {"dask", "tensorstore", "cubed", "zarrs_reencode", "nccopy", "numpy", "numexpr"}
+    return [engine for engine in engines if not peers or engine.label not in others or engine.label in peers.split(",")]
 
 
 def memory_table(args, data, shape, outputs):
@@ -329,7 +438,9 @@ def main():
     parser.add_argument("--codec-floor", default="")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--reps", type=int, default=3)
-    parser.add_argument("--only", default="rechunk,shards,codec,nc2zarr,nc2nc,memory")
+    parser.add_argument("--only", default="rechunk,shards,codec,nc2zarr,nc2nc,memory,arrays")
+    parser.add_argument("--examples", type=pathlib.Path, help="where the built examples lie; none: no array tables")
+    parser.add_argument("--peers", default="", help="the peers that run; by default all")
     parser.add_argument("--data", type=pathlib.Path, help="made by peers/mkdata.py if absent")
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "RESULTS.md")
     args = parser.parse_args()
@@ -355,8 +466,12 @@ def main():
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-out-", dir=CACHE) as folder:
         outputs = pathlib.Path(folder)
-        for workload in workloads(args, data, outputs / "work", shape):
-            if workload.name in only:
+        tables = [workloads(args, data, outputs / "work", shape)]
+        if args.examples:
+            tables.append(array_workloads(args, data, outputs / "work"))
+        for workload in itertools.chain(*tables):
+            if workload.name in only or workload.group in only:
+                workload.engines = chosen(workload.engines, args.peers)
                 sections.append(table(workload, measure(workload, args.reps, outputs)))
         if "memory" in only:
             sections.append(memory_table(args, data, shape, outputs))

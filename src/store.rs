@@ -326,3 +326,92 @@ fn groups(specs: &[ArraySpec], options: &StoreOptions) -> std::result::Result<Ve
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blockwise_io::AttributeValue;
+
+    fn session() -> Session {
+        Session::with_budget(64 << 20)
+    }
+
+    fn field() -> Array {
+        let x = Array::from_fn(&[7, 10], |at| (at[0] * 10 + at[1]) as f32).unwrap();
+        x.rechunk([4, 5]).unwrap().with_names(&["y", "x"]).unwrap()
+    }
+
+    #[test]
+    fn arrays_are_stored_side_by_side_in_every_format() {
+        let folder = tempfile::tempdir().unwrap();
+        let field = field();
+        let (mean, x) = (field.mean("y").unwrap(), Array::arange(0.0, 10.0, 1.0).unwrap());
+        let x = x.with_names(&["x"]).unwrap();
+        let arrays = [(&field, "field"), (&mean, "means/over_y"), (&x, "x")];
+        let mut options = StoreOptions::default();
+        let mut units = Attributes::new();
+        units.set("units", AttributeValue::Text("K".to_owned()));
+        options.attributes.insert("field".to_owned(), units);
+        for (name, format) in [("a.zarr", Format::Zarr3), ("a.h5", Format::Hdf5), ("a.nc", Format::NetCdf4)] {
+            let path = folder.path().join(name);
+            write(&session(), &arrays, &path, format, &options).unwrap();
+            let stored = |node: &str| open(&format!("{}::{node}", path.display())).unwrap();
+            assert_eq!(stored("field").names(), field.names(), "{name}");
+            assert_eq!(stored("field").grid().largest_chunk(), [4, 5], "{name}");
+            let same = stored("field").compute::<f32>().unwrap() == field.compute::<f32>().unwrap();
+            assert!(same, "{name}");
+            let means = stored("means/over_y").compute::<f32>().unwrap();
+            assert_eq!(means[[3]], 33.0, "{name}");
+            let opened = Location::container(&path).open(&OpenOptions::default()).unwrap();
+            let info = opened.arrays.iter().find(|info| info.path.name() == Some("field")).unwrap();
+            assert!(info.attributes.get("units").is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn one_array_may_be_all_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (zarr, npy) = (folder.path().join("a.zarr"), folder.path().join("a.npy"));
+        let chunks = ArrayOptions { chunks: Some("7,2".parse().unwrap()), ..ArrayOptions::default() };
+        let options = StoreOptions { arrays: chunks, ..StoreOptions::default() };
+        to_zarr(&session(), &[(&field(), "")], &zarr, &options).unwrap();
+        to_npy(&session(), &field(), &npy, &StoreOptions::default()).unwrap();
+        let read = |path: &Path| open(&path.display().to_string()).unwrap();
+        assert_eq!(read(&zarr).grid().largest_chunk(), [7, 2]);
+        assert_eq!(read(&zarr).compute::<f32>().unwrap(), read(&npy).compute::<f32>().unwrap());
+
+        let ints = ArrayOptions { dtype: Some(blockwise_kernels::DType::I16), ..ArrayOptions::default() };
+        let options = StoreOptions { arrays: ints, overwrite: true, ..StoreOptions::default() };
+        to_zarr(&session(), &[(&field(), "")], &zarr, &options).unwrap();
+        assert_eq!(read(&zarr).compute::<i16>().unwrap()[[6, 9]], 69);
+    }
+
+    #[test]
+    fn what_is_refused_or_fails_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zarr");
+        let (field, short) = (field(), field().slice("x", ..3).unwrap());
+        let failing = Array::from_fn(&[4], |at| [1.0_f64, 2.0][at[0] as usize]).unwrap();
+        let mut unknown = StoreOptions::default();
+        unknown.attributes.insert("other".to_owned(), Attributes::new());
+        let plain = StoreOptions::default();
+        let cases: [(&[(&Array, &str)], &StoreOptions, &str); 7] = [
+            (&[], &plain, "no array"),
+            (&[(&field, "a"), (&short, "b")], &plain, "10"),
+            (&[(&field, "a"), (&field, "a")], &plain, "two arrays"),
+            (&[(&field, "a"), (&field, "")], &plain, "stand alone"),
+            (&[(&field, "../a")], &plain, "no valid node name"),
+            (&[(&field, "a")], &unknown, "'other'"),
+            (&[(&failing, "a")], &plain, "index out of bounds"),
+        ];
+        for (arrays, options, text) in cases {
+            let error = to_zarr(&session(), arrays, &path, options).unwrap_err().to_string();
+            assert!(error.contains(text), "{error}");
+            assert_eq!(folder.path().read_dir().unwrap().count(), 0, "{text}");
+        }
+        assert!(to_netcdf(&session(), &[(&field, "")], folder.path().join("a.nc"), &plain).is_err());
+        to_zarr(&session(), &[(&field, "a")], &path, &plain).unwrap();
+        let error = to_zarr(&session(), &[(&field, "a")], &path, &plain).unwrap_err().to_string();
+        assert!(error.contains("a.zarr"), "{error}");
+    }
+}

@@ -1,0 +1,140 @@
+"""One array workload by one Python peer; prints one JSON line {"secs": ..., "check": ...}, imports not counted.
+
+usage: array_peer.py ENGINE WORKLOAD [SOURCE [DESTINATION WORK_DIR]]
+
+WORKLOAD: mean0, stdall, multi, anomaly, median0 on the Zarr array SOURCE; vorticity, quadratic_means, double_difference
+on random numbers, the twins of examples/; program, ten operations on 1 GB in memory on one thread. `check` is the sum of
+the first result.
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+from peer import CODECS, THREADS, create
+
+CODEC = CODECS["blosc:zstd:3:shuffle"]
+
+
+def dask_engine(workload, source, destination, work_dir):
+    import dask
+    import dask.array as da
+
+    dask.config.set(scheduler="threads", num_workers=THREADS)
+    random = da.random.default_rng(42).random
+
+    def anomaly():
+        x = da.from_zarr(source)
+        da.store(x - x.mean(0), create(destination, x.shape, x.chunksize, CODEC), lock=False)
+
+    def multi():
+        x = da.from_zarr(source)
+        return dask.compute(x.mean(), x.std(), x.min(), x.max(), da.nanmean(x, axis=0))[0]
+
+    def vorticity(rows=2500, columns=2500, steps=48):
+        u, v = (random((rows, columns, steps), chunks=(rows, columns, 1)) for _ in range(2))
+        dx, dy = (random((rows + 1, columns), chunks=(rows + 1, columns)) for _ in range(2))
+
+        def padded(x):
+            x = da.pad(x, [(0, 1), (0, 0), (0, 0)], mode="wrap")
+            return x.rechunk({0: rows + 1})
+
+        return da.square(dx[..., None] * padded(u) - dy[..., None] * padded(v)).mean().compute()
+
+    def quadratic_means(steps=100, rows=987, columns=1920):
+        u, v = (random((steps, 1, rows, columns), chunks=(10, 1, -1, -1)) for _ in range(2))
+        return ((u * u).mean(0) + (v * v).mean(0) + (u * v).mean(0)).mean().compute()
+
+    def double_difference(side=16384):
+        a, b = (random((side, side), chunks="20MiB") for _ in range(2))
+        return da.square(a[1:, 1:] - b[:-1, :-1]).mean().compute()
+
+    return {
+        "mean0": lambda: da.from_zarr(source).mean(0).compute(),
+        "stdall": lambda: ((da.from_zarr(source) - 273.15) * 1.8 + 32).std().compute(),
+        "multi": multi,
+        "anomaly": anomaly,
+        "median0": lambda: da.median(da.from_zarr(source), axis=0).compute(),
+        "vorticity": vorticity,
+        "quadratic_means": quadratic_means,
+        "double_difference": double_difference,
+    }[workload]
+
+
+def cubed_engine(workload, source, destination, work_dir):
+    import cubed
+    import cubed.array_api as xp
+
+    options = dict(max_workers=THREADS)
+    spec = cubed.Spec(work_dir, allowed_mem="2GB", executor_name="threads", executor_options=options)
+
+    def stored():
+        return cubed.from_zarr(source, spec=spec)
+
+    def anomaly():
+        x = stored()
+        cubed.store(x - xp.mean(x, axis=0), create(destination, x.shape, x.chunksize, CODEC))
+
+    def multi():
+        x = stored()
+        return cubed.compute(xp.mean(x), xp.std(x), xp.min(x), xp.max(x), cubed.nanmean(x, axis=0))[0]
+
+    return {
+        "mean0": lambda: xp.mean(stored(), axis=0).compute(),
+        "stdall": lambda: xp.std((stored() - 273.15) * 1.8 + 32).compute(),
+        "multi": multi,
+        "anomaly": anomaly,
+    }[workload]
+
+
+def tensorstore_engine(workload, source, destination, work_dir):
+    import tensorstore
+
+    limits = {"data_copy_concurrency": {"limit": THREADS}, "cache_pool": {"total_bytes_limit": 0}}
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": source}, "context": limits}
+    return {"mean0": lambda: tensorstore.open(spec, read=True).result().read().result().mean(0)}[workload]
+
+
+def ten_operations(evaluate):
+    """The least of three runs on two inputs and an output of together 1 GB."""
+    count = 1_000_000_000 // 3 // 8
+    x, y = ((np.arange(count) * step % 1000 / 8.0) for step in (7, 8))
+    out = np.empty(count)
+    least = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        evaluate(x, y, out)
+        least = min(least, time.perf_counter() - start)
+    return least, out.sum()
+
+
+def numpy_program(x, y, out):
+    value = np.minimum(np.maximum(np.abs(((x + y) * 0.5 - x) * y), 0.25), 1e6)
+    np.add(np.where(value > x, value, x), 1.0, out=out)
+
+
+def numexpr_program(x, y, out):
+    import numexpr
+
+    numexpr.set_num_threads(1)
+    value = "minimum(maximum(abs(((x + y) * 0.5 - x) * y), 0.25), 1e6)"
+    numexpr.evaluate(f"where({value} > x, {value}, x) + 1.0", out=out)
+
+
+def main():
+    engine, workload, *paths = sys.argv[1:]
+    if workload == "program":
+        secs, check = ten_operations({"numpy": numpy_program, "numexpr": numexpr_program}[engine])
+    else:
+        engines = {"dask": dask_engine, "tensorstore": tensorstore_engine, "cubed": cubed_engine}
+        run = engines[engine](workload, *(paths + [None] * 3)[:3])
+        start = time.perf_counter()
+        result = run()
+        secs = time.perf_counter() - start
+        check = None if result is None else float(np.asarray(result, dtype="f8").sum())
+    print(json.dumps({"secs": secs, "check": check}))
+
+
+if __name__ == "__main__":
+    main()
