@@ -395,7 +395,8 @@ mod tests {
         let mut unknown = StoreOptions::default();
         unknown.attributes.insert("other".to_owned(), Attributes::new());
         let plain = StoreOptions::default();
-        let cases: [(&[(&Array, &str)], &StoreOptions, &str); 7] = [
+        type Case<'a> = (&'a [(&'a Array, &'a str)], &'a StoreOptions, &'a str);
+        let cases: [Case<'_>; 7] = [
             (&[], &plain, "no array"),
             (&[(&field, "a"), (&short, "b")], &plain, "10"),
             (&[(&field, "a"), (&field, "a")], &plain, "two arrays"),
