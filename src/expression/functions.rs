@@ -4,6 +4,7 @@
 //! tables by subject. Invariant: everything that can be called is listed, and nothing else. Called by the evaluator,
 //! `arrayctl functions` and the page in `docs/`.
 
+mod counting;
 mod creation;
 pub(super) mod elementwise;
 mod entry;
@@ -103,7 +104,7 @@ fn family(family: Family) -> String {
 
 fn entries() -> impl Iterator<Item = &'static Entry> {
     let tables = [reductions::TABLE, statistics::TABLE, shape::TABLE, joining::TABLE, creation::TABLE];
-    tables.into_iter().chain([order::TABLE, elementwise::TABLE]).flatten()
+    tables.into_iter().chain([order::TABLE, counting::TABLE, elementwise::TABLE]).flatten()
 }
 
 fn canonical(name: &str) -> &str {

@@ -132,7 +132,7 @@ def test_info_names_what_matters(coads):
 
 def test_small_commands():
     assert "arrayctl" in succeed("--version").stdout
-    for command in ("info", "ls", "convert", "rechunk", "verify", "doctor", "demo"):
+    for command in ("info", "ls", "convert", "rechunk", "eval", "reduce", "stats", "functions", "verify", "doctor", "demo"):
         assert command in succeed("--help").stdout
         succeed(command, "--help")
     assert "arrayctl" in succeed("completions", "bash").stdout

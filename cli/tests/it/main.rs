@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod choices;
+mod compute;
 mod jobs;
 mod run;
 mod small;

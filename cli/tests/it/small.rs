@@ -7,7 +7,21 @@ use std::path::Path;
 fn every_command_has_examples() {
     let here = Path::new(".");
     let help = succeed(here, &["--help"]);
-    let commands = ["info", "ls", "convert", "rechunk", "verify", "doctor", "demo", "completions", "man"];
+    let commands = [
+        "info",
+        "ls",
+        "convert",
+        "rechunk",
+        "eval",
+        "reduce",
+        "stats",
+        "functions",
+        "verify",
+        "doctor",
+        "demo",
+        "completions",
+        "man",
+    ];
     for command in commands {
         assert!(help.contains(command), "{command}");
         assert!(succeed(here, &[command, "--help"]).contains("EXAMPLES"), "{command}");
