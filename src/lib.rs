@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!   blockwise      convert  rechunk  verify          jobs: whole containers, one rename at the end
+//!      |           evaluate  stats                   NumPy expressions over stored arrays
 //!      |
 //!   io             Zarr  HDF5  NetCDF  npy  raw      containers of arrays; sources and sinks of chunks
 //!      |

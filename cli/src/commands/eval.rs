@@ -148,7 +148,7 @@ pub(super) fn carry_out(
     let resources = run.resources()?;
     let job = Evaluation::open(expression, inputs, options)?;
     for input in job.inputs().filter(|input| input.unpacked) {
-        tracing_note(output, &input.label, input.dtype.name());
+        note_unpacking(output, &input.label, input.dtype.name());
     }
     if requests.is_empty() {
         let computation = job.in_memory(&resources)?;
@@ -187,7 +187,7 @@ pub(super) fn carry_out(
 }
 
 /// Says that packing was undone, to who wants to know.
-fn tracing_note(output: &OutputArgs, label: &str, dtype: &str) {
+fn note_unpacking(output: &OutputArgs, label: &str, dtype: &str) {
     if output.verbose > 0 {
         eprintln!(
             "{}: packed or missing values are undone, elements are {dtype}; --raw takes them as stored",

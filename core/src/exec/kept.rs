@@ -56,10 +56,16 @@ impl Kept {
         !self.chunks.is_empty() && self.chunks.contains_key(&(address(source), position))
     }
 
-    pub(super) fn put(&mut self, source: &Arc<dyn Source>, position: u64, chunk: Arc<Chunk>) {
+    /// Keeps a chunk. The bytes to give back: those of the same chunk, which another input of the stage had kept.
+    pub(super) fn put(&mut self, source: &Arc<dyn Source>, position: u64, chunk: Arc<Chunk>) -> u64 {
         let key = (address(source), position);
-        self.chunks.insert(key, chunk);
-        self.order.push(key);
+        match self.chunks.insert(key, chunk) {
+            Some(twin) => twin.bytes().len() as u64,
+            None => {
+                self.order.push(key);
+                0
+            }
+        }
     }
 
     pub(super) fn take(&mut self, source: &Arc<dyn Source>, position: u64) -> Option<Arc<Chunk>> {

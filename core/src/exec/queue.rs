@@ -440,7 +440,10 @@ impl<'a> Queue<'a> {
         self.running -= 1;
         self.budget.release(reserved.step_bytes);
         match chunk {
-            Some(chunk) => self.kept.put(&self.sources[reserved.input], reserved.position, chunk),
+            Some(chunk) => {
+                let twin_bytes = self.kept.put(&self.sources[reserved.input], reserved.position, chunk);
+                self.budget.release(twin_bytes);
+            }
             None => self.budget.release(reserved.chunk_bytes),
         }
         match outcome {
@@ -542,7 +545,8 @@ impl<'a> Queue<'a> {
                 {
                     match chunk {
                         Some(chunk) if self.kept.wants(&self.sources[key.0]) => {
-                            self.kept.put(&self.sources[key.0], key.1, chunk);
+                            let twin_bytes = self.kept.put(&self.sources[key.0], key.1, chunk);
+                            self.budget.release(twin_bytes);
                         }
                         _ => self.budget.release(bytes),
                     }
