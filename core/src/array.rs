@@ -243,6 +243,10 @@ impl Array {
         }
         let node = match &self.node.kind {
             Kind::Constant(value) => Kind::Constant(*value),
+            // What lies in memory, or is made from positions, is cut where it is.
+            Kind::Source(source) if source.is_in_memory() => {
+                source.recut(&grid).map_or_else(|| Kind::Rechunk { input: self.clone() }, Kind::Source)
+            }
             _ => Kind::Rechunk { input: self.clone() },
         };
         Ok(Self {

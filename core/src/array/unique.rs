@@ -9,8 +9,11 @@ use super::states::States;
 use crate::error::{Error, Result};
 use crate::region::small;
 use crate::session::Session;
-use blockwise_kernels::order::Unique;
+use blockwise_kernels::order::{Unique, sort_scratch_bytes};
 use blockwise_kernels::{Buffer, Element};
+
+/// Elements that are sorted at a time.
+const PIECE_ELEMENTS: usize = 1 << 18;
 
 /// The distinct elements of an array.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,19 +68,22 @@ impl Array {
         let dtype = self.dtype();
         let layout = Layout::new(most, dtype.size())?;
         let shape = small(&self.shape())?;
-        // Elements with their places, twice while they are sorted; and what is found, while it is written.
-        let entry_bytes = 4 * dtype.size() as u64 + 16;
-        let element_bytes = 2 * entry_bytes + dtype.size() as u64 + 16;
-        let block = super::tasks::joined(self.grid(), element_bytes)?;
-        let elements = block.largest_chunk().iter().fold(1_u64, |n, length| n.saturating_mul(*length));
-        let adding = elements.saturating_mul(element_bytes);
+        // Sorting a piece, and what is found before, in the piece and in both together, with room to grow.
+        let sorting = sort_scratch_bytes(dtype, &[PIECE_ELEMENTS], 0, true)? as u64;
+        let found = most.saturating_add(PIECE_ELEMENTS as u64).saturating_mul(dtype.size() as u64 + 16);
+        let block = super::tasks::joined(self.grid(), dtype.size() as u64)?;
         let states = States {
             name: "unique",
             bytes: layout.bytes() as u64,
-            scratch_bytes: adding.max(4 * layout.bytes() as u64),
+            scratch_bytes: sorting.saturating_add(found.saturating_mul(5)),
             add: Box::new(move |info, blocks, state| {
                 let [block] = crate::block::blocks(blocks)?;
-                let own = Unique::of(block.bytes, dtype, 0)?;
+                let mut own = Unique::of(&[], dtype, 0)?;
+                let pieces = block.bytes.chunks(PIECE_ELEMENTS * dtype.size());
+                for (piece, first) in pieces.zip((0_i64..).step_by(PIECE_ELEMENTS)) {
+                    own.merge(&Unique::of(piece, dtype, first)?)?;
+                    layout.check(&own)?;
+                }
                 let (origin, extent) = (small(info.region.origin())?, block.shape()?);
                 let places = own.first_places().iter().map(|place| flat(*place, &origin, &extent, &shape));
                 let places: Vec<i64> = places.collect();
@@ -129,12 +135,17 @@ impl Layout {
         (8 + self.most * (16 + self.item_bytes)).next_multiple_of(8)
     }
 
-    fn write(self, unique: &Unique, state: &mut [u8]) -> Result<()> {
-        let found = unique.counts().len();
-        if found > self.most {
+    fn check(self, unique: &Unique) -> Result<()> {
+        if unique.counts().len() > self.most {
             let message = format!("there are more than {} distinct values; allow more", self.most);
             return Err(Error::Usage { message });
         }
+        Ok(())
+    }
+
+    fn write(self, unique: &Unique, state: &mut [u8]) -> Result<()> {
+        self.check(unique)?;
+        let found = unique.counts().len();
         let mut put = |at: usize, bytes: &[u8]| {
             if let Some(target) = state.get_mut(at..at + bytes.len()) {
                 target.copy_from_slice(bytes);

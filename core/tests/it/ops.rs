@@ -405,7 +405,7 @@ fn distinct_elements_are_found_and_bounded() {
         expected.entry(*v).or_insert((0, place as i64)).0 += 1;
     }
     for chunk in &CHUNKS {
-        for (budget, threads) in [(1 << 24, 3), (1 << 22, 1)] {
+        for (budget, threads) in [(1 << 28, 3), (1 << 26, 1)] {
             let session = Session::new(resources(budget, threads));
             let found = session.unique::<i16>(&stored(&values, chunk), 300).unwrap();
             assert!(found.values.iter().eq(expected.keys()));
