@@ -200,7 +200,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         let sum = map.map2(|_, a: ArrayViewD<'_, f64>, b: ArrayViewD<'_, f64>| &a + &b)?;
         let narrow = i.x.map_blocks(|block: ArrayViewD<'_, f64>| block.mapv(|v| v as f32))?;
         let shown = i.x.map_blocks_with_info(|_, block: ArrayViewD<'_, f64>| block.mapv(|v| v > 0.0))?;
-        Ok(vec![sum, narrow, shown])
+        let first = |block: ArrayViewD<'_, f64>| block.slice_axis(ndarray::Axis(0), (..1).into()).to_owned();
+        let last = |block: ArrayViewD<'_, f64>| block.index_axis(ndarray::Axis(0), 0).to_owned();
+        Ok(vec![sum, narrow, shown, i.x.reduction(0, first, first, last)?])
     }),
     of("random", |i| {
         let kinds = [
