@@ -21,7 +21,6 @@ mod order;
 mod quantile;
 mod random;
 mod reduce;
-mod reduce_with;
 mod reduction;
 mod reshape;
 mod scan;

@@ -30,7 +30,7 @@ fn methods_in(text: &str) -> BTreeSet<String> {
         if !line.is_empty() && !line.starts_with([' ', '}', '/', '#']) {
             is_impl = line == "impl Array {";
             let is_opened = |table: &&str| line.strip_prefix(*table) == Some("! {");
-            is_table = ["methods", "reductions", "cumulative"].iter().any(|table| is_opened(table));
+            is_table = ["methods", "reductions", "cumulative"].iter().any(is_opened);
             continue;
         }
         let item = line.trim_start();
