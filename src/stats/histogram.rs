@@ -155,7 +155,9 @@ fn exponent_for(least: f64, most: f64, is_whole: bool) -> i32 {
 /// The bin in which a number lies.
 #[expect(clippy::cast_possible_truncation, reason = "bins are chosen so that their numbers fit")]
 fn bin(number: f64, scale: f64) -> i64 {
-    (number * scale).floor() as i64
+    let scaled = number * scale;
+    // A tiny negative number may vanish when it is scaled; it lies below 0 all the same.
+    if number < 0.0 && scaled == 0.0 { -1 } else { scaled.floor() as i64 }
 }
 
 /// The bin that holds a bin, were bins wider by a power of two.
