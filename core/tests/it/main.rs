@@ -9,6 +9,7 @@
 mod arrays;
 mod copies;
 mod failures;
+mod invariance;
 mod joins;
 mod memory;
 mod ops;
