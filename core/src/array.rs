@@ -9,6 +9,7 @@
 mod axes;
 mod block;
 mod chunks;
+mod compose;
 mod create;
 mod elementwise;
 mod histogram;

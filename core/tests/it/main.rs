@@ -8,6 +8,7 @@
 
 mod arrays;
 mod copies;
+mod dask;
 mod failures;
 mod invariance;
 mod joins;

@@ -9,7 +9,7 @@ use blockwise_core::kernels::order::{QuantileMethod, Side};
 use blockwise_core::kernels::random::Distribution;
 use blockwise_core::kernels::scan::ScanOp;
 use blockwise_core::{Array, DType, Result};
-use ndarray::ArrayViewD;
+use ndarray::{ArrayViewD, Axis};
 
 /// Operations that are measured together, one run after another.
 pub(super) struct Operation {
@@ -94,6 +94,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             i.x.expand_dims(1)?.squeeze(1)?,
             i.x.slice(0, 3..4)?.broadcast_to(&[32, 512, 1024])?,
             i.x.with_names(&["a", "b", "c"])?.slice("b", 100..)?,
+            i.x.with_some_names(vec![Some("a".to_owned()), None, None])?.slice("a", 1..)?,
         ])
     }),
     of("concatenate, stack", |i| {
@@ -200,9 +201,52 @@ pub(super) const OPERATIONS: &[Operation] = &[
         let sum = map.map2(|_, a: ArrayViewD<'_, f64>, b: ArrayViewD<'_, f64>| &a + &b)?;
         let narrow = i.x.map_blocks(|block: ArrayViewD<'_, f64>| block.mapv(|v| v as f32))?;
         let shown = i.x.map_blocks_with_info(|_, block: ArrayViewD<'_, f64>| block.mapv(|v| v > 0.0))?;
-        let first = |block: ArrayViewD<'_, f64>| block.slice_axis(ndarray::Axis(0), (..1).into()).to_owned();
-        let last = |block: ArrayViewD<'_, f64>| block.index_axis(ndarray::Axis(0), 0).to_owned();
-        Ok(vec![sum, narrow, shown, i.x.reduction(0, first, first, last)?])
+        Ok(vec![sum, narrow, shown])
+    }),
+    of("compositions", |i| {
+        let (x, y) = (&i.x, &i.y);
+        let whole = Array::call("nan_to_num", [x.into()])?.astype(DType::I64);
+        let cube = x.index(&[Index::from(..), Index::from(..256), Index::from(..256)])?;
+        let (quotient, rest) = x.div_mod(y)?;
+        let (part, _) = x.modf()?;
+        let at = Array::arange_i64(0, 1 << 22, 1)?.rechunk([1 << 16])?.unravel_index(&[1 << 11, 1 << 11])?;
+        let row = Array::arange(0.0, 2048.0, 1.0)?;
+        let positive = Array::call("greater", [x.into(), 0.0.into()])?;
+        Ok(vec![
+            x.swap_axes(0, 2)?,
+            x.rot90(1, 1, 2)?,
+            x.fliplr()?,
+            x.flipud()?,
+            i.line.at_least_1d()?,
+            i.line.at_least_2d()?,
+            i.columns.at_least_3d()?,
+            Array::vstack(&[x.clone(), y.clone()])?,
+            Array::hstack(&[x.clone(), y.clone()])?,
+            Array::dstack(&[x.clone(), y.clone()])?,
+            x.append(y, 0)?,
+            Array::broadcast_arrays(&[x.clone(), y.slice(0, 0..1)?])?.swap_remove(1),
+            x.is_close(y, 1e-5, 1e-8, true)?,
+            x.all_close(y, 1e-5, 1e-8, false)?,
+            whole.choose(&[x.clone(), y.clone()])?,
+            Array::select(&[positive], std::slice::from_ref(x), 0.0)?,
+            row.outer(&row)?.rechunk([256, 256])?,
+            i.line.ediff1d()?,
+            quotient,
+            rest,
+            part,
+            x.moment(3, 0)?,
+            x.coarsen(named("mean"), 2, 4)?,
+            cube.trace(0)?,
+            cube.diagonal(1)?,
+            row.diag(0)?.rechunk([256, 256])?,
+            Array::ravel_multi_index(&at, &[1 << 11, 1 << 11])?,
+            i.line.vdot(&i.line)?,
+        ])
+    }),
+    of("reductions by closures", |i| {
+        let sum = |block: ArrayViewD<'_, f64>| block.sum_axis(Axis(0));
+        let kept = move |block: ArrayViewD<'_, f64>| sum(block).insert_axis(Axis(0));
+        Ok(vec![i.x.reduction(0, kept, kept, sum)?])
     }),
     of("random", |i| {
         let kinds = [
