@@ -12,6 +12,7 @@ mod chunks;
 mod compose;
 mod create;
 mod elementwise;
+mod formulas;
 mod histogram;
 mod index;
 mod join;

@@ -13,7 +13,7 @@ use blockwise_kernels::order::{Unique, sort_scratch_bytes};
 use blockwise_kernels::{Buffer, Element};
 
 /// Elements that are sorted at a time.
-const PIECE_ELEMENTS: usize = 1 << 18;
+const PIECE_ELEMENTS: usize = 1 << 16;
 
 /// The distinct elements of an array.
 #[derive(Clone, Debug, PartialEq)]
