@@ -24,6 +24,7 @@ pub use distribution::Distribution;
 use distribution::Form;
 pub use philox::philox4x32;
 use philox::{Draws, words};
+use smallvec::SmallVec;
 
 /// The random numbers of one array.
 ///
@@ -44,6 +45,60 @@ pub struct Random {
     dtype: DType,
     seed: u64,
     stream: u32,
+}
+
+/// The global indices of a box of an array, in C order of the box: runs along its last axis that is longer than 1.
+struct Runs {
+    /// Length, position and step of every axis that is longer than 1, slowest first.
+    axes: SmallVec<[(usize, usize, u64); 4]>,
+    /// Global index of the position.
+    index: u64,
+}
+
+impl Runs {
+    fn new(full: &[usize], origin: &[usize], shape: &[usize]) -> Self {
+        let (mut axes, mut index, mut step) = (SmallVec::new(), 0_u64, 1_u64);
+        for (&full, (&origin, &len)) in full.iter().zip(origin.iter().zip(shape)).rev() {
+            index += origin as u64 * step;
+            if len > 1 {
+                axes.insert(0, (len, 0, step));
+            }
+            step *= full as u64;
+        }
+        Self { axes, index }
+    }
+
+    /// The next indices.
+    fn next_indices(&mut self, mut out: &mut [u64]) {
+        while !out.is_empty() {
+            let Some((len, position, step)) = self.axes.last_mut() else { return out.fill(self.index) };
+            let (count, step) = (out.len().min(*len - *position), *step);
+            let (now, later) = out.split_at_mut(count);
+            for (number, index) in now.iter_mut().enumerate() {
+                *index = self.index + number as u64 * step;
+            }
+            out = later;
+            *position += count;
+            self.index += count as u64 * step;
+            self.carry();
+        }
+    }
+
+    /// Goes on along slower axes from the end of a faster one.
+    fn carry(&mut self) {
+        for axis in (0_usize..self.axes.len()).rev() {
+            let Some((len, position, step)) = self.axes.get_mut(axis) else { return };
+            if *position < *len {
+                return;
+            }
+            self.index -= *len as u64 * *step;
+            *position = 0;
+            if let Some((_, slower, step)) = axis.checked_sub(1).and_then(|n| self.axes.get_mut(n)) {
+                *slower += 1;
+                self.index += *step;
+            }
+        }
+    }
 }
 
 impl Random {
@@ -85,33 +140,30 @@ impl Random {
         let count = shape.iter().try_fold(1_usize, |n, &len| n.checked_mul(len)).ok_or_else(overflow)?;
         full.iter().try_fold(1_u64, |n, &len| n.checked_mul(len as u64)).ok_or_else(overflow)?;
         check_len("an array of random numbers", out.len(), count, self.dtype.size())?;
-        let row_len = shape.last().copied().unwrap_or(1);
         if count == 0 {
             return Ok(());
         }
         let size = self.dtype.size();
-        for (number, row) in out.chunks_exact_mut(row_len * size).enumerate() {
-            let (mut rest, mut index, mut step) = (number * row_len, 0_u64, 1_u64);
-            for (&full, (&origin, &len)) in axes().rev() {
-                index += (origin + rest % len) as u64 * step;
-                rest /= len;
-                step *= full as u64;
-            }
-            for (tile, from) in row.chunks_mut(TILE_ELEMENTS * size).zip((index..).step_by(TILE_ELEMENTS)) {
-                self.tile(from, tile);
-            }
+        let mut run = Runs::new(full, origin, shape);
+        let mut indices = [0_u64; TILE_ELEMENTS];
+        for tile in out.chunks_mut(TILE_ELEMENTS * size) {
+            let indices = indices.get_mut(..tile.len() / size).unwrap_or_default();
+            run.next_indices(indices);
+            self.tile(indices, tile);
         }
         Ok(())
     }
 
-    /// The elements from the global index `first` on: at most a tile of them.
-    fn tile(&self, first: u64, out: &mut [u8]) {
+    /// The elements of these global indices: at most a tile of them.
+    fn tile(&self, indices: &[u64], out: &mut [u8]) {
         let count = out.len() / self.dtype.size();
         let mut bits = [0_u64; TILE_ELEMENTS];
         let bits = bits.get_mut(..count).unwrap_or_default();
-        let draws = |place: usize| Draws::new(self.seed, self.stream, first + place as u64);
+        let draws = |place: usize| {
+            Draws::new(self.seed, self.stream, indices.get(place).copied().unwrap_or_default())
+        };
         if self.needs_words() {
-            words(self.seed, self.stream, first, bits);
+            words(self.seed, self.stream, indices, bits);
         }
         // Results replace the bits they come from, as doubles or integers.
         let float = |bits: &mut [u64], of: &dyn Fn(usize, u64) -> f64| {

@@ -34,15 +34,15 @@ const fn halves(word: u64) -> [u32; 2] {
     [word as u32, (word >> 32) as u32]
 }
 
-/// One word for each element from the index `first` on: elements `2i` and `2i + 1` share the block `(i, 0, stream)`.
-pub(super) fn words(seed: u64, stream: u32, first: u64, out: &mut [u64]) {
-    InstructionSet::best().run(Words { seed, stream, first, out });
+/// One word for each element of `indices`: elements `2i` and `2i + 1` share the block `(i, 0, stream)`.
+pub(super) fn words(seed: u64, stream: u32, indices: &[u64], out: &mut [u64]) {
+    InstructionSet::best().run(Words { seed, stream, indices, out });
 }
 
 struct Words<'a> {
     seed: u64,
     stream: u32,
-    first: u64,
+    indices: &'a [u64],
     out: &'a mut [u64],
 }
 
@@ -50,27 +50,36 @@ impl NullaryFnOnce for Words<'_> {
     type Output = ();
     #[inline(always)]
     fn call(self) {
-        let Self { seed, stream, first, mut out } = self;
-        let mut block = first / 2;
-        // An odd first element is the second half of its block.
-        let mut skip = (first % 2) as usize;
-        while !out.is_empty() {
-            let pairs = side(seed, stream, block);
-            let count = out.len().min(2 * SIDE - skip);
+        let Self { seed, stream, indices, out } = self;
+        let (mut indices, mut out) = (indices, out);
+        while let (Some(&first), false) = (indices.first(), out.is_empty()) {
+            // Neighbours share blocks; those that stand apart have one each.
+            let skip = (first % 2) as usize;
+            let most = indices.len().min(out.len()).min(2 * SIDE - skip);
+            let neighbours = indices[..most].iter().zip(first..).take_while(|(a, b)| **a == *b).count();
+            let count = if neighbours > SIDE { neighbours } else { most.min(SIDE) };
             let (now, later) = out.split_at_mut(count);
-            now.copy_from_slice(&pairs.as_flattened()[skip..skip + count]);
+            if neighbours > SIDE {
+                let pairs = side(seed, stream, &std::array::from_fn(|i| first / 2 + i as u64));
+                now.copy_from_slice(&pairs.as_flattened()[skip..skip + count]);
+            } else {
+                let blocks = std::array::from_fn(|i| indices.get(i).map_or(0, |index| index / 2));
+                let pairs = side(seed, stream, &blocks);
+                for ((word, pair), index) in now.iter_mut().zip(&pairs).zip(indices) {
+                    *word = pair[(index % 2) as usize];
+                }
+            }
             out = later;
-            skip = 0;
-            block += SIDE as u64;
+            indices = &indices[count..];
         }
     }
 }
 
 /// The words of `SIDE` blocks.
 #[inline(always)]
-fn side(seed: u64, stream: u32, block: u64) -> [[u64; 2]; SIDE] {
-    let mut c0: [u32; SIDE] = std::array::from_fn(|i| (block + i as u64) as u32);
-    let mut c1: [u32; SIDE] = std::array::from_fn(|i| ((block + i as u64) >> 32) as u32);
+fn side(seed: u64, stream: u32, blocks: &[u64; SIDE]) -> [[u64; 2]; SIDE] {
+    let mut c0: [u32; SIDE] = std::array::from_fn(|i| blocks[i] as u32);
+    let mut c1: [u32; SIDE] = std::array::from_fn(|i| (blocks[i] >> 32) as u32);
     let (mut c2, mut c3) = ([0; SIDE], [stream; SIDE]);
     let [mut k0, mut k1] = halves(seed);
     for _ in 0..ROUNDS {
@@ -131,9 +140,11 @@ mod tests {
     #[test]
     fn words_are_those_of_the_blocks() {
         let (seed, stream, first) = (0x0123_4567_89ab_cdef, 7, (1 << 33) - 5);
+        // Neighbours, then elements that stand apart.
+        let indices: Vec<u64> = (first..first + 40).chain((0..37).map(|i| first + 3 * i)).collect();
         let mut out = [0; 77];
-        words(seed, stream, first, &mut out);
-        for (element, word) in (first..).zip(out) {
+        words(seed, stream, &indices, &mut out);
+        for (element, word) in indices.into_iter().zip(out) {
             let block = philox4x32(
                 [(element / 2) as u32, ((element / 2) >> 32) as u32, 0, stream],
                 [seed as u32, (seed >> 32) as u32],
