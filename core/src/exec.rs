@@ -87,14 +87,8 @@ pub fn run(
             StageWork::Copy(sink) => Work::Copy(&**sink),
             StageWork::Compute(compute) => Work::Compute(ComputeRun::new(compute, &stage.tasks)),
         };
-        let whole = match &stage.work {
-            StageWork::Compute(compute) if compute.resumable().is_none() => {
-                Some(Done::nothing(&stage.commit))
-            }
-            _ => None,
-        };
         let nothing = Done::nothing(&stage.commit);
-        let done = whole.as_ref().or(stored.as_ref()).unwrap_or(&nothing);
+        let done = stored.as_ref().filter(|_| stage.resumes).unwrap_or(&nothing);
         let opened = stage.opens.iter().try_for_each(|array| array.open());
         let run = StageRun { number, stage, sources: &sources, work, observer, cancellation, pool: &pool };
         let before = std::mem::take(&mut kept);

@@ -198,6 +198,8 @@ impl Lowering<'_> {
         })?;
         for stage in &mut stages {
             stage.fixed_bytes = self.fixed_bytes;
+            // A copy to a temporary array is of what something else reads.
+            stage.resumes = opens.is_none();
             stage.peak_bytes = stage.peak_bytes.saturating_add(self.fixed_bytes);
         }
         if let Some(input) = stages.first_mut().and_then(|stage| stage.inputs.first_mut()) {

@@ -64,6 +64,9 @@ pub(crate) struct Stage {
     /// Bytes that the stage needs with all threads at work.
     pub(crate) peak_bytes: u64,
     pub(crate) work: StageWork,
+    /// Whether the task array is that of the plan's one sink, position by position: then tasks whose boxes an earlier run
+    /// stored are skipped.
+    pub(crate) resumes: bool,
     /// Temporary arrays that this stage writes.
     pub(crate) opens: Vec<Arc<Temporary>>,
     /// Temporary arrays that no later stage needs.

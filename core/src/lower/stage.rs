@@ -218,10 +218,16 @@ impl<'a> StageDraft<'a> {
             fixed_bytes,
             peak_bytes: needed(resources.threads.max(1) as u64),
             work: StageWork::Compute(Compute { operands, outputs }),
+            resumes: self.writes_alone(),
             opens: self.opens.clone(),
             discards: Vec::new(),
         };
         Ok(Drafted { stage, needed_bytes: needed(1), held_bytes })
+    }
+
+    /// Whether the stage does nothing but write one array to a sink of the plan.
+    fn writes_alone(&self) -> bool {
+        matches!(self.jobs.as_slice(), [Member::Write { .. }]) && self.opens.is_empty()
     }
 
     fn name(&self) -> String {

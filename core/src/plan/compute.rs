@@ -87,18 +87,6 @@ impl Compute {
             }
         })
     }
-
-    /// The one sink whose boxes are the tasks' own, if the stage writes nothing else: then what an earlier run stored
-    /// can be skipped.
-    pub(crate) fn resumable(&self) -> Option<&Arc<dyn Sink>> {
-        match self.outputs.as_slice() {
-            [Output::Written { sinks, .. }] => match sinks.as_slice() {
-                [sink] => Some(sink),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
 }
 
 impl Reduced {

@@ -124,6 +124,7 @@ pub(crate) fn plan_copy_stages(
             fixed_bytes: 0,
             peak_bytes: hop.sizes.needed_bytes(threads),
             work: StageWork::Copy(output),
+            resumes: true,
             opens: to.cloned().into_iter().collect(),
             discards: from.cloned().into_iter().collect(),
         }
@@ -257,6 +258,7 @@ fn plan_pass_through(
         fixed_bytes: 0,
         peak_bytes: sizes.task_bytes().saturating_mul(resources.threads.max(1) as u64),
         work: StageWork::Pass { source: Arc::clone(source), sink: Arc::clone(sink), checked },
+        resumes: true,
         opens: Vec::new(),
         discards: Vec::new(),
     }];

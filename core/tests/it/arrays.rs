@@ -1,13 +1,13 @@
 //! Arrays computed end to end: values against plain loops, whatever the chunks, budget and threads.
 
-use crate::support::Stubborn;
+use crate::support::{Resumed, Stubborn};
 use blockwise_core::array::{Axes, Index, Reduce};
 use blockwise_core::memory::MemoryArray;
 use blockwise_core::plan::Resources;
 use blockwise_core::{Array, ChunkGrid, DType, Session};
-use ndarray::{Array2, ArrayD, Axis, IxDyn, s};
+use ndarray::{Array2, ArrayD, Axis, IxDyn, concatenate, s};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn session(budget_bytes: u64, threads: usize) -> Session {
     Session::new(Resources {
@@ -166,5 +166,31 @@ fn a_source_seen_in_two_ways_is_accounted_once() {
     for budget in [300_000, 1 << 20] {
         let sum = session(budget, 2).compute::<f64>(&centred).unwrap();
         assert!(sum[[]].abs() < 1e-6);
+    }
+}
+
+#[test]
+fn a_resumed_computation_makes_all_that_it_reads() {
+    let (values, x) = field((40, 60), [7, 13]);
+    // A stored part, a reduction and an input that is cut first: stages whose boxes are not those of the result.
+    let joined = Array::concatenate(&[&x + 1.0, x.clone()], 0).unwrap();
+    let lower = concatenate(Axis(0), &[(&values + 1.0).view(), values.view()]).unwrap();
+    let cases = [
+        (joined.slice(0, 5..45).unwrap(), lower.slice(s![5..45, ..]).to_owned()),
+        (&x - x.mean(0).unwrap(), &values - &values.mean_axis(Axis(0)).unwrap()),
+        ((&x + 1.0).rechunk([40, 3]).unwrap(), &values + 1.0),
+    ];
+    for ((array, expected), budget_bytes) in cases.iter().zip([1 << 20, 1 << 20, 66_000]) {
+        let inner = MemoryArray::zeros("out", DType::F64, array.grid().clone()).unwrap();
+        let committed: fn(&[u64]) -> bool = |index| index.iter().sum::<u64>() % 2 == 0;
+        let sink = Arc::new(Resumed { inner, committed, writes: AtomicU64::new(0) });
+        session(budget_bytes, 2).store(&[(array.clone(), Arc::clone(&sink) as _)]).unwrap();
+        let found = Array2::from_shape_vec((40, 60), sink.inner.to_elements::<f64>().unwrap()).unwrap();
+        for index in array.grid().indices() {
+            let region = array.grid().region(&index).unwrap();
+            let at = [region.origin()[0] as usize, region.origin()[1] as usize];
+            let wanted = if committed(&index) { 0.0 } else { expected[at] };
+            assert!((found[at] - wanted).abs() < 1e-12, "{index:?}: {} and not {wanted}", found[at]);
+        }
     }
 }
