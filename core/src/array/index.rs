@@ -224,20 +224,8 @@ fn selected_grid(axis: &AxisGrid, selection: Selection) -> Result<AxisGrid> {
     if let (Some(chunk), 0, 1) = (axis.regular_chunk(), start, step) {
         return AxisGrid::regular(count, chunk);
     }
-    let mut lengths = Vec::new();
-    let (mut at, mut done) = (start, 0);
-    while done < count {
-        // How many selected elements are in the chunk of `at`, in the direction of the step.
-        let chunk = axis
-            .chunk_of(at)
-            .ok_or_else(|| Error::Internal { message: "a slice left its axis".to_owned() })?;
-        let stride = step.unsigned_abs();
-        let room = if step > 0 { axis.start(chunk + 1) - at } else { at - axis.start(chunk) + 1 };
-        let here = room.div_ceil(stride).min(count - done);
-        lengths.push(here);
-        done += here;
-        at = at.saturating_add_signed(step.saturating_mul(here as i64));
-    }
+    let seen = View::seen_cuts(axis, start, step, count);
+    let lengths = (0..seen.count()).map(|n| seen.length(n)).collect();
     AxisGrid::rectilinear(&merged(lengths))
 }
 

@@ -5,9 +5,8 @@
 //! Called by programs.
 
 use super::{Array, Index, Operand};
-use crate::block::{Block, BlockFunction, BlockInfo};
+use crate::block::{Block, BlockClosure, BlockInfo, blocks, chunks};
 use crate::chunk::Chunk;
-use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::session::Session;
@@ -15,36 +14,25 @@ use blockwise_kernels::{DType, gather};
 use std::sync::Arc;
 
 /// The elements of the first input at which the second is true.
-struct Compress;
-
-impl BlockFunction for Compress {
-    fn name(&self) -> &'static str {
-        "elements by mask"
+fn compress(_info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]) -> Result<()> {
+    let ([elements, mask], [output]) = (blocks(inputs)?, chunks(outputs)?);
+    let wanted = gather::count_true(mask.bytes) * elements.dtype.size();
+    let found = output.bytes().len();
+    if wanted != found {
+        // The mask was counted in an earlier run: its source has changed since.
+        let message =
+            format!("the mask picks {wanted} bytes, {found} when it was counted; do not change its source");
+        return Err(Error::Usage { message });
     }
+    gather::compress(elements.bytes, mask.bytes, elements.dtype.size(), output.bytes_mut())?;
+    Ok(())
+}
 
-    fn run(
-        &self,
-        _info: &BlockInfo<'_>,
-        inputs: &[Block<'_>],
-        outputs: &mut [Chunk],
-        _cx: &TaskContext<'_>,
-    ) -> Result<()> {
-        let ([elements, mask], [output]) = (inputs, outputs) else {
-            return Err(Error::Internal { message: "a mask takes an array and gives one".to_owned() });
-        };
-        let wanted = gather::count_true(mask.bytes) * elements.dtype.size();
-        let found = output.bytes().len();
-        if wanted != found {
-            // The mask was counted in an earlier run: its source has changed since.
-            let message = format!(
-                "the mask picks {wanted} bytes, {found} when it was counted; do not change its source"
-            );
-            return Err(Error::Usage { message });
-        }
-        gather::compress(elements.bytes, mask.bytes, elements.dtype.size(), output.bytes_mut())
-            .map(drop)
-            .map_err(|fault| Error::Internal { message: fault.to_string() })
-    }
+/// How many elements of a block are true.
+fn count_true(_info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]) -> Result<()> {
+    let ([mask], [output]) = (blocks(inputs)?, chunks(outputs)?);
+    output.bytes_mut().copy_from_slice(&(gather::count_true(mask.bytes) as u64).to_ne_bytes());
+    Ok(())
 }
 
 impl Session {
@@ -97,7 +85,13 @@ impl Session {
         };
         let inputs = vec![(&part(&flat)?).into(), (&part(&mask)?).into()];
         let outputs = vec![(flat.dtype(), ChunkGrid::from_axes(vec![AxisGrid::rectilinear(&picked)?])?)];
-        let found = Array::from_blocks(Arc::new(Compress), inputs, tasks, vec![Some(0)], outputs)?;
+        let found = Array::from_blocks(
+            Arc::new(BlockClosure::new("elements by mask", 0, compress)),
+            inputs,
+            tasks,
+            vec![Some(0)],
+            outputs,
+        )?;
         found.into_iter().next().ok_or_else(|| Error::Internal { message: "no output".to_owned() })
     }
 
@@ -106,7 +100,7 @@ impl Session {
         let blocks = cuts.count();
         let ones = ChunkGrid::regular(&[blocks], &[1])?;
         let counted = Array::from_blocks(
-            Arc::new(CountTrue),
+            Arc::new(BlockClosure::new("count of a mask", 0, count_true)),
             vec![mask.into()],
             mask.grid().clone(),
             vec![Some(0)],
@@ -136,29 +130,6 @@ impl Session {
     pub fn flat_nonzero(&self, array: &Array) -> Result<Array> {
         let flat = array.ravel()?.astype(DType::Bool);
         self.compress(&Array::indices(&flat.shape(), 0)?.rechunk(flat.grid())?, &flat)
-    }
-}
-
-/// How many elements of a block are true.
-struct CountTrue;
-
-impl BlockFunction for CountTrue {
-    fn name(&self) -> &'static str {
-        "count of a mask"
-    }
-
-    fn run(
-        &self,
-        _info: &BlockInfo<'_>,
-        inputs: &[Block<'_>],
-        outputs: &mut [Chunk],
-        _cx: &TaskContext<'_>,
-    ) -> Result<()> {
-        let ([mask], [output]) = (inputs, outputs) else {
-            return Err(Error::Internal { message: "a count takes one mask".to_owned() });
-        };
-        output.bytes_mut().copy_from_slice(&(gather::count_true(mask.bytes) as u64).to_ne_bytes());
-        Ok(())
     }
 }
 
