@@ -8,11 +8,13 @@
 
 mod axes;
 mod block;
+mod blockwise;
 mod chunks;
 mod compose;
 mod create;
 mod elementwise;
 mod formulas;
+mod gufunc;
 mod histogram;
 mod index;
 mod join;
@@ -30,6 +32,7 @@ mod search;
 mod shape;
 mod states;
 mod statistics;
+mod take;
 mod tasks;
 mod unique;
 
@@ -39,6 +42,7 @@ pub use block::BlockInput;
 pub use chunks::{AxisChunks, Chunks};
 pub(crate) use elementwise::Call;
 pub use elementwise::Operand;
+pub use gufunc::Gufunc;
 pub use index::Index;
 pub use join::PadMode;
 pub(crate) use join::Part;

@@ -21,6 +21,7 @@ use crate::plan::{CopyOptions, Plan, Resources, Stage, plan_copy_stages};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::temporary::{Place, Temporary};
+pub(crate) use outputs::is_stored;
 use outputs::{Job, Outputs};
 use stage::{Drafted, StageDraft};
 use std::sync::Arc;

@@ -1,12 +1,11 @@
-//! Elements picked by index or by mask, and put back: take, scatter, compress, place, and the indices of pads.
+//! Elements picked by index or by mask: take and compress.
 //!
 //! Invariants: items are bytes, of any size and alignment; indices are checked before anything is written, negative ones
 //! count from the end as NumPy's; neighbouring indices are copied as one run. Called by core's tasks for fancy
-//! indexing, masks, pads, rolls and repeats.
+//! indexing and masks.
 
 use crate::error::check_len;
 use crate::{KernelError, Lines};
-use std::str::FromStr;
 
 /// Indices of an axis of `len`, counted from its start.
 fn checked(indexes: &[i64], len: usize) -> Result<Vec<usize>, KernelError> {
@@ -28,36 +27,19 @@ fn runs(indexes: &[usize]) -> impl Iterator<Item = (usize, usize, usize)> {
     })
 }
 
-/// Copies items of `N` bytes from places to their numbers (or back, with `scatter`).
-fn copy_items<const N: usize>(out: &mut [u8], input: &[u8], places: &[usize], scatter: bool) {
+/// Copies the items of `N` bytes at `places`.
+fn copy_items<const N: usize>(out: &mut [u8], input: &[u8], places: &[usize]) {
     let ((to, _), (from, _)) = (out.as_chunks_mut::<N>(), input.as_chunks::<N>());
-    if scatter {
-        for (item, &place) in from.iter().zip(places) {
-            to[place] = *item;
-        }
-    } else {
-        for (item, &place) in to.iter_mut().zip(places) {
-            *item = from[place];
-        }
+    for (item, &place) in to.iter_mut().zip(places) {
+        *item = from[place];
     }
 }
 
-/// Copies blocks of `block` bytes between places and their numbers.
-fn copy_blocks(out: &mut [u8], input: &[u8], places: &[usize], block: usize, scatter: bool) {
-    match block {
-        0 => {}
-        1 => copy_items::<1>(out, input, places, scatter),
-        2 => copy_items::<2>(out, input, places, scatter),
-        4 => copy_items::<4>(out, input, places, scatter),
-        8 => copy_items::<8>(out, input, places, scatter),
-        16 => copy_items::<16>(out, input, places, scatter),
-        _ => {
-            for (number, place, count) in runs(places) {
-                let (to, from) = if scatter { (place, number) } else { (number, place) };
-                let source = &input[from * block..(from + count) * block];
-                out[to * block..(to + count) * block].copy_from_slice(source);
-            }
-        }
+/// Copies the blocks of `block` bytes at `places`, run by run.
+fn copy_runs(out: &mut [u8], input: &[u8], places: &[usize], block: usize) {
+    for (number, place, count) in runs(places) {
+        let source = &input[place * block..(place + count) * block];
+        out[number * block..(number + count) * block].copy_from_slice(source);
     }
 }
 
@@ -67,7 +49,7 @@ fn is_smooth(places: &[usize]) -> bool {
     follows * 8 > places.len() * 7
 }
 
-/// Bytes that [`take`] and [`scatter`] use beside input and output.
+/// Bytes that [`take`] uses beside input and output.
 #[must_use]
 pub const fn scratch_bytes(indexes: usize) -> usize {
     indexes.saturating_mul(8)
@@ -96,58 +78,28 @@ pub fn take(
     item_bytes: usize,
     out: &mut [u8],
 ) -> Result<(), KernelError> {
-    move_items(out, input, Lines::new(shape, axis)?, indexes, item_bytes, false)
-}
-
-/// Writes elements to `indexes` of `axis` of a C-ordered chunk of `shape`, the inverse of [`take`]: `input` is in C order of
-/// the shape whose axis has as many elements as there are indices; of equal indices the last stays, and what
-/// none names is left as it is.
-///
-/// # Errors
-/// As [`take`].
-pub fn scatter(
-    out: &mut [u8],
-    shape: &[usize],
-    axis: usize,
-    indexes: &[i64],
-    item_bytes: usize,
-    input: &[u8],
-) -> Result<(), KernelError> {
-    move_items(out, input, Lines::new(shape, axis)?, indexes, item_bytes, true)
-}
-
-fn move_items(
-    out: &mut [u8],
-    input: &[u8],
-    lines: Lines,
-    indexes: &[i64],
-    item_bytes: usize,
-    scatter: bool,
-) -> Result<(), KernelError> {
+    let lines = Lines::new(shape, axis)?;
     let picked = lines
         .count()
         .checked_mul(indexes.len())
         .ok_or_else(|| KernelError::Overflow { shape: vec![lines.outer, indexes.len(), lines.inner] })?;
-    let (whole, part) = if scatter { (out.len(), input.len()) } else { (input.len(), out.len()) };
-    check_len("the chunk that is indexed", whole, lines.elements(), item_bytes)?;
-    check_len("the elements that are picked", part, picked, item_bytes)?;
+    check_len("the chunk that is indexed", input.len(), lines.elements(), item_bytes)?;
+    check_len("the elements that are picked", out.len(), picked, item_bytes)?;
     let places = checked(indexes, lines.len)?;
     let block = lines.inner * item_bytes;
     if picked == 0 || block == 0 {
         return Ok(());
     }
-    let (whole, part) = (lines.len * block, places.len() * block);
-    let (out_step, input_step) = if scatter { (whole, part) } else { (part, whole) };
     let smooth = is_smooth(&places);
-    for (out, input) in out.chunks_exact_mut(out_step).zip(input.chunks_exact(input_step)) {
-        if smooth {
-            for (number, place, count) in runs(&places) {
-                let (to, from) = if scatter { (place, number) } else { (number, place) };
-                let source = &input[from * block..(from + count) * block];
-                out[to * block..(to + count) * block].copy_from_slice(source);
-            }
-        } else {
-            copy_blocks(out, input, &places, block, scatter);
+    let lines = out.chunks_exact_mut(places.len() * block).zip(input.chunks_exact(lines.len * block));
+    for (out, input) in lines {
+        match block {
+            1 if !smooth => copy_items::<1>(out, input, &places),
+            2 if !smooth => copy_items::<2>(out, input, &places),
+            4 if !smooth => copy_items::<4>(out, input, &places),
+            8 if !smooth => copy_items::<8>(out, input, &places),
+            16 if !smooth => copy_items::<16>(out, input, &places),
+            _ => copy_runs(out, input, &places, block),
         }
     }
     Ok(())
@@ -160,14 +112,6 @@ pub fn count_true(mask: &[u8]) -> usize {
     mask.chunks(255 * 32)
         .map(|block| block.iter().map(|flag| u64::from(*flag != 0)).sum::<u64>() as usize)
         .sum()
-}
-
-/// The places at which a mask is true, plus `origin`.
-#[must_use]
-pub fn true_places(mask: &[u8], origin: i64) -> Vec<i64> {
-    let mut places = Vec::with_capacity(count_true(mask));
-    each_run(mask, |first, count| places.extend((first..first + count).map(|place| origin + place as i64)));
-    places
 }
 
 /// Calls `run` with the first place and the count of each run of true bools, none longer than a word.
@@ -214,72 +158,4 @@ pub fn compress(input: &[u8], mask: &[u8], item_bytes: usize, out: &mut [u8]) ->
         at += len;
     });
     Ok(count)
-}
-
-/// Writes `values`, in order, over the elements whose bool in `mask` is true: the inverse of [`compress`].
-///
-/// # Errors
-/// [`KernelError::Length`] if there is not one bool per element, or one value per true one. Nothing was written.
-pub fn place(out: &mut [u8], mask: &[u8], item_bytes: usize, values: &[u8]) -> Result<(), KernelError> {
-    check_mask(out.len(), mask, item_bytes)?;
-    check_len("the values to place", values.len(), count_true(mask), item_bytes)?;
-    let mut at = 0;
-    each_run(mask, |first, count| {
-        let (to, len) = (first * item_bytes, count * item_bytes);
-        out[to..to + len].copy_from_slice(&values[at..at + len]);
-        at += len;
-    });
-    Ok(())
-}
-
-/// What a pad repeats of the array it surrounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PadMode {
-    /// The outermost element.
-    Edge,
-    /// The array mirrored at its outermost element.
-    Reflect,
-    /// The array mirrored at its edge.
-    Symmetric,
-    /// The array again.
-    Wrap,
-}
-
-impl FromStr for PadMode {
-    type Err = KernelError;
-    /// NumPy's names.
-    fn from_str(name: &str) -> Result<Self, KernelError> {
-        match name {
-            "edge" => Ok(Self::Edge),
-            "reflect" => Ok(Self::Reflect),
-            "symmetric" => Ok(Self::Symmetric),
-            "wrap" => Ok(Self::Wrap),
-            _ => Err(KernelError::Name {
-                what: "pad mode",
-                name: name.to_owned(),
-                known: "edge, reflect, symmetric, wrap",
-            }),
-        }
-    }
-}
-
-/// The index, in an axis of `len`, of the element at `place` of the padded axis, whose places before the axis are negative:
-/// what [`take`] needs to pad an axis. `None` if the axis has no element to repeat.
-#[must_use]
-pub fn padded_index(mode: PadMode, len: usize, place: i64) -> Option<i64> {
-    let len = i64::try_from(len).ok().filter(|len| *len > 0)?;
-    let last = len - 1;
-    Some(match mode {
-        PadMode::Edge => place.clamp(0, last),
-        PadMode::Wrap => place.rem_euclid(len),
-        PadMode::Reflect if last == 0 => 0,
-        PadMode::Reflect => {
-            let turn = place.rem_euclid(2 * last);
-            turn.min(2 * last - turn)
-        }
-        PadMode::Symmetric => {
-            let turn = place.rem_euclid(2 * len);
-            turn.min(2 * len - 1 - turn)
-        }
-    })
 }

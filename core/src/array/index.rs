@@ -202,7 +202,7 @@ impl Array {
         self.index(&items)
     }
 
-    fn position(&self, axis: usize, at: i64) -> Result<u64> {
+    pub(super) fn position(&self, axis: usize, at: i64) -> Result<u64> {
         let extent = self.grid().axes()[axis].extent();
         let found = if at < 0 {
             extent.checked_sub(at.unsigned_abs())

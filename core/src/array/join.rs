@@ -1,4 +1,4 @@
-//! Arrays put together: side by side, stacked, rolled, tiled, padded, with elements inserted or left out.
+//! Arrays put together: side by side, stacked, rolled, tiled, padded, with elements inserted.
 //!
 //! All are one node, a list of parts that tile the result; nothing is copied but by the task that needs it. A part that
 //! is computed is stored first. Invariant: the parts cover every position of the result exactly once. Called by
@@ -257,55 +257,6 @@ impl Array {
                 Ok((run(from, step, count)?, count))
             }
         }
-    }
-
-    /// The elements at `positions` along an axis, in that order; negative ones count from the end. Positions that
-    /// follow each other evenly are one view.
-    ///
-    /// # Errors
-    /// If a position is outside the axis, or there are too many runs.
-    pub fn take(&self, positions: &[i64], axis: impl Into<Axis>) -> Result<Self> {
-        let axis = axis.into().resolve(self.names())?;
-        let extent = self.shape()[axis] as i64;
-        let mut places = Vec::with_capacity(positions.len());
-        for &at in positions {
-            let place = if at < 0 { at + extent } else { at };
-            if !(0..extent).contains(&place) {
-                let message = format!("position {at} is outside axis {axis}, which has {extent} elements");
-                return Err(Error::Usage { message });
-            }
-            places.push(place);
-        }
-        let mut parts = Vec::new();
-        let mut rest = places.as_slice();
-        while let Some(&from) = rest.first() {
-            let step = rest.get(1).map_or(1, |next| next - from);
-            let even = |(n, at): &(usize, &i64)| **at == from + step * *n as i64;
-            let count = if step == 0 { 1 } else { rest.iter().enumerate().take_while(even).count() };
-            let stop = from + step * count as i64;
-            let step = if step == 0 { 1 } else { step };
-            let item = Index::Slice { start: Some(from), stop: (stop >= 0).then_some(stop), step };
-            let item = if count == 1 { Index::from(from..from + 1) } else { item };
-            parts.push(self.slice(axis, item)?);
-            check_parts(parts.len())?;
-            rest = rest.get(count..).unwrap_or_default();
-        }
-        match parts.as_slice() {
-            [] => self.slice(axis, ..0),
-            _ => Self::concatenate(&parts, axis),
-        }
-    }
-
-    /// The array without the elements at `positions` along an axis.
-    ///
-    /// # Errors
-    /// If a position is outside the axis.
-    pub fn delete(&self, positions: &[i64], axis: impl Into<Axis>) -> Result<Self> {
-        let axis = axis.into().resolve(self.names())?;
-        let extent = self.shape()[axis] as i64;
-        let left: Vec<i64> =
-            (0..extent).filter(|at| !positions.contains(at) && !positions.contains(&(at - extent))).collect();
-        self.take(&left, axis)
     }
 
     /// The array with `values` before position `at` along an axis.

@@ -3,7 +3,7 @@
 //!
 //! Types and shapes are checked when the array is built; a closure that gives a block of another shape fails with the block's
 //! index, and so does one that panics. Invariant: a closure sees a block exactly as it lies in the array: it is given no
-//! more, and no less. Called by programs.
+//! more, and no less. Called by programs, index notation ([`MapBlocks::blockwise`]) and [`Gufunc`](super::Gufunc).
 
 use super::elementwise::common_grid;
 use super::order::one;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::region::byte_count;
 use blockwise_kernels::{DType, Element, Scalar};
-use ndarray::{ArrayD, ArrayViewD};
+use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};
 use std::sync::Arc;
 
 /// A function of whole blocks in the making: its inputs, and how its results are cut.
@@ -41,6 +41,8 @@ pub struct MapBlocks {
     dropped: Vec<usize>,
     cut: Vec<(usize, AxisGrid)>,
     added: Vec<(usize, u64)>,
+    /// For every input, the task axis of each axis that typed closures see of it.
+    shown: Vec<Vec<usize>>,
     element_scratch_bytes: u64,
 }
 
@@ -65,6 +67,7 @@ impl MapBlocks {
         };
         Ok(Self {
             name: "map_blocks".to_owned(),
+            shown: vec![(0..tasks.rank()).collect(); inputs.len()],
             inputs: inputs.into_iter().map(deepened).collect::<Result<_>>()?,
             tasks,
             names,
@@ -73,6 +76,11 @@ impl MapBlocks {
             added: Vec::new(),
             element_scratch_bytes: 0,
         })
+    }
+
+    /// Typed closures see of each input the axes that follow these task axes; along the others its blocks have length 1.
+    pub(super) fn showing(self, shown: Vec<Vec<usize>>) -> Self {
+        Self { shown, ..self }
     }
 
     /// What the function is called in plans and errors.
@@ -158,9 +166,10 @@ impl MapBlocks {
         closure: impl Fn(&BlockInfo<'_>, ArrayViewD<'_, T>) -> ndarray::Array<U, D> + Send + Sync + 'static,
     ) -> Result<Array> {
         self.expect_types(&[T::DTYPE])?;
+        let shown = self.shown.clone();
         let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
             let ([block], [out]) = (blocks(inputs)?, chunks(outputs)?);
-            fill(out, &closure(info, block.view()?).into_dyn())
+            fill(out, &closure(info, seen(block, shown.first())?).into_dyn())
         };
         let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, run)?)?;
         Ok(result)
@@ -178,11 +187,52 @@ impl MapBlocks {
         + 'static,
     ) -> Result<Array> {
         self.expect_types(&[S::DTYPE, T::DTYPE])?;
+        let shown = self.shown.clone();
         let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
             let ([a, b], [out]) = (blocks(inputs)?, chunks(outputs)?);
-            fill(out, &closure(info, a.view()?, b.view()?).into_dyn())
+            let made = closure(info, seen(a, shown.first())?, seen(b, shown.get(1))?);
+            fill(out, &made.into_dyn())
         };
         let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, run)?)?;
+        Ok(result)
+    }
+
+    /// The array of what `closure` makes of the blocks of any number of inputs, all of one type.
+    ///
+    /// # Errors
+    /// If an input is not of the closure's type.
+    pub fn map_all<T: Element, U: Element, D: ndarray::Dimension>(
+        self,
+        closure: impl Fn(&BlockInfo<'_>, &[ArrayViewD<'_, T>]) -> ndarray::Array<U, D> + Send + Sync + 'static,
+    ) -> Result<Array> {
+        self.expect_types(&vec![T::DTYPE; self.inputs.len()])?;
+        let shown = self.shown.clone();
+        let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
+            let views = inputs.iter().zip(&shown).map(|(block, shown)| seen(block, Some(shown)));
+            let [out] = chunks(outputs)?;
+            fill(out, &closure(info, &views.collect::<Result<Vec<_>>>()?).into_dyn())
+        };
+        let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, run)?)?;
+        Ok(result)
+    }
+
+    /// The array into whose blocks `closure` writes what it makes of the one input's: no memory is taken for results.
+    /// What a block holds before is not told; every element must be written.
+    ///
+    /// # Errors
+    /// If there is not one input, or it is not of the closure's type.
+    pub fn map_into<T: Element, U: Element>(
+        self,
+        closure: impl Fn(&BlockInfo<'_>, ArrayViewD<'_, T>, ArrayViewMutD<'_, U>) + Send + Sync + 'static,
+    ) -> Result<Array> {
+        self.expect_types(&[T::DTYPE])?;
+        let shown = self.shown.clone();
+        let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
+            let ([block], [out]) = (blocks(inputs)?, chunks(outputs)?);
+            closure(info, seen(block, shown.first())?, out.view_mut()?);
+            Ok(())
+        };
+        let [result] = one(self.apply(&[U::DTYPE], run)?)?;
         Ok(result)
     }
 
@@ -248,6 +298,10 @@ impl MapBlocks {
         }
         let grid = ChunkGrid::from_axes(axes)?;
         if self.tasks.chunk_count() == 0 {
+            if grid.chunk_count() > 0 {
+                let message = format!("{} has no block to work on: what it drops is empty", self.name);
+                return Err(Error::Usage { message });
+            }
             let empty =
                 |dtype: &DType| Ok(Array::full(&grid.shape(), Scalar::zero(*dtype))?.renamed(names.clone()));
             return dtypes.iter().map(empty).collect();
@@ -288,6 +342,29 @@ impl Array {
         MapBlocks::new([self])?.map(move |_, block| closure(block))
     }
 
+    /// As [`Array::map_blocks`], with a closure that writes into the block of the result: no memory is taken for it.
+    /// What that holds before is not told; every element must be written.
+    ///
+    /// # Errors
+    /// As [`Array::map_blocks`].
+    ///
+    /// ```
+    /// use blockwise_core::Array;
+    /// use ndarray::{ArrayViewD, ArrayViewMutD, Zip};
+    /// let x = Array::arange(0.0, 10.0, 1.0)?.rechunk([4])?;
+    /// let y = x.map_blocks_into(|block: ArrayViewD<'_, f64>, mut out: ArrayViewMutD<'_, i32>| {
+    ///     Zip::from(&mut out).and(&block).for_each(|out, x| *out = *x as i32 / 2);
+    /// })?;
+    /// assert_eq!(y.compute::<i32>()?.as_slice(), Some(&[0, 0, 1, 1, 2, 2, 3, 3, 4, 4][..]));
+    /// # Ok::<(), blockwise_core::Error>(())
+    /// ```
+    pub fn map_blocks_into<T: Element, U: Element>(
+        &self,
+        closure: impl Fn(ArrayViewD<'_, T>, ArrayViewMutD<'_, U>) + Send + Sync + 'static,
+    ) -> Result<Self> {
+        MapBlocks::new([self])?.map_into(move |_, block, out| closure(block, out))
+    }
+
     /// As [`Array::map_blocks`], with the place of the block in the array.
     ///
     /// # Errors
@@ -298,6 +375,20 @@ impl Array {
     ) -> Result<Self> {
         MapBlocks::new([self])?.map(closure)
     }
+}
+
+/// A block as a closure sees it: the axes that follow the task axes `shown`, in that order.
+fn seen<'a, T: Element>(block: &Block<'a>, shown: Option<&Vec<usize>>) -> Result<ArrayViewD<'a, T>> {
+    let view = block.view()?;
+    let rank = view.ndim();
+    let mut order = shown.cloned().unwrap_or_default();
+    let kept = order.len();
+    order.extend((0..rank).filter(|axis| !shown.is_some_and(|shown| shown.contains(axis))));
+    let mut view = view.permuted_axes(order);
+    for axis in (kept..rank).rev() {
+        view = view.index_axis_move(ndarray::Axis(axis), 0);
+    }
+    Ok(view)
 }
 
 /// Copies what a closure gave into the block it is for.

@@ -61,7 +61,7 @@ pub(super) fn stored_key(array: &Array) -> BarrierKey {
 }
 
 /// Whether what an array shows lies in storage or in the result of a barrier, so that it can be read in pieces.
-pub(super) fn is_stored(array: &Array) -> bool {
+pub(crate) fn is_stored(array: &Array) -> bool {
     match &array.node().kind {
         Kind::Source(_)
         | Kind::Constant(_)

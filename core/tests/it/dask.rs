@@ -19,6 +19,7 @@ struct Surface {
     arrays: BTreeSet<String>,
     sessions: BTreeSet<String>,
     maps: BTreeSet<String>,
+    gufuncs: BTreeSet<String>,
     distributions: String,
 }
 
@@ -30,6 +31,7 @@ impl Surface {
             arrays: surface::methods_of("Array"),
             sessions: surface::methods_of("Session"),
             maps: surface::methods_of("MapBlocks"),
+            gufuncs: surface::methods_of("Gufunc"),
             distributions: fs::read_to_string(distributions).unwrap(),
         }
     }
@@ -49,6 +51,7 @@ impl Surface {
             Some(("Array", method)) => there(self.arrays.contains(method), given.to_owned()),
             Some(("Session", method)) => there(self.sessions.contains(method), given.to_owned()),
             Some(("MapBlocks", method)) => there(self.maps.contains(method), given.to_owned()),
+            Some(("Gufunc", method)) => there(self.gufuncs.contains(method), given.to_owned()),
             Some(("Distribution", kind)) => {
                 let found = [format!("\n    {kind} {{\n"), format!("\n    {kind},\n")];
                 there(found.iter().any(|line| self.distributions.contains(line)), given.to_owned())

@@ -7,6 +7,7 @@
 )]
 
 mod arrays;
+mod closures;
 mod copies;
 mod dask;
 mod failures;
@@ -17,3 +18,4 @@ mod ops;
 mod scale;
 mod support;
 mod surface;
+mod takes;

@@ -2,14 +2,14 @@
 
 use super::MIB;
 use super::inputs::Inputs;
-use blockwise_core::array::{Axes, Index, MapBlocks, PadMode, Reduce};
+use blockwise_core::array::{Axes, Gufunc, Index, MapBlocks, PadMode, Reduce};
 use blockwise_core::kernels::function::{Function, TABLE};
 use blockwise_core::kernels::histogram::Bins;
 use blockwise_core::kernels::order::{QuantileMethod, Side};
 use blockwise_core::kernels::random::Distribution;
 use blockwise_core::kernels::scan::ScanOp;
 use blockwise_core::{Array, DType, Result};
-use ndarray::{ArrayViewD, Axis};
+use ndarray::{ArrayViewD, ArrayViewMutD, Axis, Zip};
 
 /// Operations that are measured together, one run after another.
 pub(super) struct Operation {
@@ -115,6 +115,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
         let row = i.x.slice(1, 5..6)?;
         Ok(vec![i.x.take(&places, 2)?, i.x.insert(100, &row, 1)?, i.x.delete(&[0, 5, -1], 1)?])
     }),
+    of("scattered take, vindex", |i| {
+        let scattered = |count: i64, extent: i64| (0..count).map(|n| n * n * 37 % extent).collect::<Vec<_>>();
+        let (many, ys) = (scattered(5000, 1024), scattered(3000, 512));
+        Ok(vec![
+            i.x.take(&many, 2)?,
+            i.x.take(&scattered(300, 512), 1)?,
+            (&i.x + 1.0).take(&scattered(300, 512), 1)?,
+            i.line.take(&scattered(100_000, 1_000_000), 0)?,
+            i.x.vindex([1, 2], &[&ys, &many[..3000]])?,
+        ])
+    }),
     of("reshape, ravel", |i| {
         Ok(vec![
             i.x.reshape(&[-1, 1024])?,
@@ -201,7 +212,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
         let sum = map.map2(|_, a: ArrayViewD<'_, f64>, b: ArrayViewD<'_, f64>| &a + &b)?;
         let narrow = i.x.map_blocks(|block: ArrayViewD<'_, f64>| block.mapv(|v| v as f32))?;
         let shown = i.x.map_blocks_with_info(|_, block: ArrayViewD<'_, f64>| block.mapv(|v| v > 0.0))?;
-        Ok(vec![sum, narrow, shown])
+        let doubled =
+            i.x.map_blocks_into(|block: ArrayViewD<'_, f64>, mut out: ArrayViewMutD<'_, f64>| {
+                Zip::from(&mut out).and(&block).for_each(|out, x| *out = 2.0 * x);
+            })?;
+        let turned = MapBlocks::blockwise("kji", [(&i.x, "ijk"), (&i.y, "ijk")], &[])?;
+        let turned =
+            turned.map2(|_, a: ArrayViewD<'_, f64>, b: ArrayViewD<'_, f64>| (&a + &b).reversed_axes())?;
+        let lines = Gufunc::new("(i)->()", [&i.x])?;
+        let lines = lines.vectorize(|line: ArrayViewD<'_, f64>| ndarray::arr0(line.sum()))?;
+        Ok(vec![sum, narrow, shown, doubled, turned, lines])
     }),
     of("compositions", |i| {
         let (x, y) = (&i.x, &i.y);
