@@ -8,6 +8,8 @@
 //!      |
 //!   io             Zarr  HDF5  NetCDF  npy  raw      containers of arrays; sources and sinks of chunks
 //!      |
+//!   linalg         products, decompositions          blocked algorithms over arrays; dense leaves by faer
+//!      |
 //!   core           Source -> plan -> exec -> Sink    grids, budget, spill, threads
 //!      |
 //!   kernels        dtypes  buffers  strided copies   typed loops over memory
@@ -75,6 +77,7 @@ pub use blockwise_core as core;
 pub use blockwise_core::machine;
 pub use blockwise_io as io;
 pub use blockwise_kernels as kernels;
+pub use blockwise_linalg as linalg;
 pub use error::{Error, Result};
 pub use location::{Location, Opened};
 pub use select::Selection;

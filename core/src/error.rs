@@ -179,6 +179,30 @@ pub enum Error {
     /// What a kernel that works along axes refuses.
     #[error(transparent)]
     Kernel(#[from] blockwise_kernels::KernelError),
+    /// A matrix that must be positive definite is not.
+    #[error(
+        "the matrix is not positive definite: column {column} shows it; it must be Hermitian with positive eigenvalues and free of NaN: try lu or lstsq"
+    )]
+    NotPositiveDefinite {
+        /// The first column at which the factorisation cannot go on, from 0.
+        column: u64,
+    },
+    /// A matrix that must be invertible is not.
+    #[error("the matrix is singular: column {column} depends on those before it; try lstsq")]
+    Singular {
+        /// The first such column, from 0.
+        column: u64,
+    },
+    /// An iteration that does not come to an end.
+    #[error("{operation} of a matrix of {rows} by {columns} did not converge; it may hold NaN or infinities")]
+    NoConvergence {
+        /// What was computed.
+        operation: &'static str,
+        /// Rows of the matrix.
+        rows: u64,
+        /// Columns of the matrix.
+        columns: u64,
+    },
     /// A layout fault in a kernel: a bug, never bad input.
     #[error("internal: {message}; please report this")]
     Internal {
@@ -225,6 +249,9 @@ impl Error {
             | Self::SpillDamaged { .. }
             | Self::Panic { .. }
             | Self::Internal { .. } => Fault::Failed,
+            Self::NotPositiveDefinite { .. } | Self::Singular { .. } | Self::NoConvergence { .. } => {
+                Fault::BadInput
+            }
             Self::Cancelled => Fault::Cancelled,
             Self::Store { cause } => cause.fault(),
             Self::InTask { source, .. } => source.fault(),

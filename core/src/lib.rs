@@ -11,6 +11,7 @@ pub mod block;
 pub mod budget;
 pub mod chunk;
 pub mod context;
+pub mod dense;
 pub mod error;
 pub mod exec;
 mod generate;

@@ -1,0 +1,10 @@
+//! Linear algebra on chunked arrays: blocked algorithms over [`Array`](blockwise_core::Array), as free functions that return
+//! lazy arrays.
+//!
+//! A folder an algorithm. All are built of core's functions of whole blocks and of the leaves of a device
+//! ([`Dense`](blockwise_core::dense::Dense)); [`dense`] has those of a CPU, by faer. Errors are core's: faults of shapes and
+//! dtypes show when an array is made, those of elements when it is computed.
+//!
+//! Called by programs through `blockwise::linalg`, and by `eval`.
+
+pub mod dense;
