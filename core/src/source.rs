@@ -5,7 +5,7 @@
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
 use crate::error::Result;
-use crate::grid::ChunkGrid;
+use crate::grid::{AxisGrid, ChunkGrid};
 use blockwise_kernels::{Buffer, DType};
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use std::sync::Arc;
 /// * The answers to `dtype`, `grid`, `label`, `read_scratch_bytes` and `encoding` never change.
 /// * `read` is called from many threads at once, for any chunk, in any order, any number of times, and gives the
 ///   same elements each time. It takes its result from `cx.pool()`, holds no more than that result plus
-///   [`read_scratch_bytes`](Source::read_scratch_bytes) while it runs, and starts no threads.
+///   [`read_scratch_bytes`](Source::read_scratch_bytes) while it runs, and starts no threads. Between reads it holds
+///   no more than [`held_bytes`](Source::held_bytes).
 /// * Corrupt input is an error that names file and cause; never a fill value, never a panic. Only a chunk that the
 ///   format defines as absent (no file, no address) reads as fill values, subject to the policy the source was
 ///   opened with.
@@ -57,6 +58,20 @@ pub trait Source: Send + Sync {
     fn recut(&self, grid: &ChunkGrid) -> Option<Arc<dyn Source>> {
         let _ = grid;
         None
+    }
+
+    /// This array with its chunks cut further along `axis`, where `bands` are cut, if a chunk need not be decoded whole
+    /// for a part of it (codecs that work in small blocks). Whoever reads the bands of a chunk one after the other, in
+    /// ascending order, has every block decoded about once; in any other order, or again, they read as well but cost
+    /// more. `None`: a chunk is decoded whole or not at all.
+    fn banded(&self, axis: usize, bands: &AxisGrid) -> Option<Arc<dyn Source>> {
+        let _ = (axis, bands);
+        None
+    }
+
+    /// Upper bound on the bytes that it holds between reads, from the first to its last.
+    fn held_bytes(&self) -> u64 {
+        0
     }
 
     /// A text that says how a stored chunk is encoded, down to dtype, byte order, codecs with parameters and the

@@ -72,6 +72,11 @@ pub trait ByteStore: Send + Sync {
         pool: &BufferPool,
     ) -> Result<Option<Buffer>>;
 
+    /// The folder whose files the objects are, if so: parts of one are then read at little cost.
+    fn folder(&self) -> Option<&Root> {
+        None
+    }
+
     /// Bytes of the object.
     ///
     /// # Errors

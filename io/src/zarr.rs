@@ -8,6 +8,7 @@
 
 mod array;
 mod attributes;
+mod banded;
 mod cache;
 mod documents;
 mod element;

@@ -47,7 +47,7 @@ pub(crate) struct TaskSizes {
     pub(crate) input: u64,
     /// The largest output chunk, decoded; 0 if inputs are handed on uncopied.
     pub(crate) output: u64,
-    /// Inputs held at once when outputs run one by one.
+    /// Inputs held at once when outputs run one by one, with what their source holds between reads.
     pub(crate) held: u64,
 }
 
@@ -93,7 +93,10 @@ pub(crate) fn plan_copy_stages(
     if let Some(passed) = plan_pass_through(&source, sink, resources, options)? {
         return Ok(passed);
     }
-    let (source, chosen) = choose_route(source, sink, resources)?;
+    let (source, chosen) = match banded_route(&source, sink, resources)? {
+        Some(banded) => banded,
+        None => choose_route(source, sink, resources)?,
+    };
     let temporaries: Vec<Arc<Temporary>> = chosen
         .between
         .iter()
@@ -121,7 +124,7 @@ pub(crate) fn plan_copy_stages(
             commit: output.commit_grid().clone(),
             sweep: hop.sweep,
             task_bytes: hop.sizes.task_bytes(),
-            fixed_bytes: 0,
+            fixed_bytes: if n == 0 { source.held_bytes() } else { 0 },
             peak_bytes: hop.sizes.needed_bytes(threads),
             work: StageWork::Copy(output),
             resumes: true,
@@ -130,6 +133,43 @@ pub(crate) fn plan_copy_stages(
         }
     });
     Ok((stages.collect(), chosen.smallest_budget_bytes))
+}
+
+/// A band of an array takes at least this, lest chunks be read in slivers.
+const BAND_BYTES: u64 = 512 << 10;
+
+/// The single pass that reads chunks in bands along one axis, as the output is cut there, if it holds less than half of
+/// what whole chunks would make it hold, and all threads can work within the budget.
+fn banded_route(
+    source: &Arc<dyn Source>,
+    sink: &Arc<dyn Sink>,
+    resources: &Resources,
+) -> Result<Option<(Arc<dyn Source>, route::Route)>> {
+    let threads = resources.threads.max(1) as u64;
+    let whole = route::single(&Ends::new(source, sink)?)?.needed_bytes(threads);
+    let mut best: Option<(u64, Arc<dyn Source>, route::Route)> = None;
+    let chunk = source.grid().largest_chunk();
+    let chunk_bytes = byte_count(&chunk, source.dtype().size()).unwrap_or(u64::MAX);
+    for (axis, (own, wanted)) in source.grid().axes().iter().zip(sink.grid().axes()).enumerate() {
+        if own.longest() <= wanted.longest() {
+            continue;
+        }
+        let band_bytes = (chunk_bytes / own.longest()).saturating_mul(wanted.longest()).max(1);
+        let bands = wanted.coarsened(BAND_BYTES.div_ceil(band_bytes));
+        let Some(banded) = source.banded(axis, &bands) else { continue };
+        let route = route::single(&Ends::new(&banded, sink)?)?;
+        let needed_bytes = route.needed_bytes(threads);
+        let is_less = best.as_ref().is_none_or(|(least, ..)| needed_bytes < *least);
+        if needed_bytes <= resources.budget_bytes.min(whole / 2) && is_less {
+            best = Some((needed_bytes, banded, route));
+        }
+    }
+    let Some((_, banded, mut route)) = best else { return Ok(None) };
+    // Less memory does by another route.
+    if let Ok((_, other)) = choose_route(Arc::clone(source), sink, resources) {
+        route.smallest_budget_bytes = route.smallest_budget_bytes.min(other.smallest_budget_bytes);
+    }
+    Ok(Some((banded, route)))
 }
 
 /// The route, and the source cut as the route reads it. A source that serves any box is cut for long runs first,
@@ -165,6 +205,8 @@ pub(crate) struct Ends {
     pub(crate) item_bytes: usize,
     pub(crate) read_scratch: u64,
     pub(crate) write_scratch: u64,
+    /// Bytes that the source holds between reads.
+    pub(crate) held_bytes: u64,
     pub(crate) label: String,
 }
 
@@ -179,6 +221,7 @@ impl Ends {
             item_bytes: source.dtype().size(),
             read_scratch: source.read_scratch_bytes(),
             write_scratch: sink.write_scratch_bytes(),
+            held_bytes: source.held_bytes(),
             label: format!("{} to {}", source.label(), sink.label()),
         })
     }

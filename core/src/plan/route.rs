@@ -41,7 +41,7 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    fn needed_bytes(&self, threads: u64) -> u64 {
+    pub(crate) fn needed_bytes(&self, threads: u64) -> u64 {
         self.hops.iter().map(|hop| hop.sizes.needed_bytes(threads)).max().unwrap_or(0)
     }
 
@@ -59,7 +59,7 @@ impl Route {
 pub(crate) fn choose(ends: &Ends, resources: &Resources) -> Result<Route> {
     let threads = resources.threads.max(1) as u64;
     let budget = resources.budget_bytes;
-    let single = route_through(ends, Vec::new())?;
+    let single = single(ends)?;
     let mut smallest = single.needed_bytes(1);
     if single.needed_bytes(threads) <= budget {
         return Ok(Route { smallest_budget_bytes: smallest, ..single });
@@ -89,6 +89,12 @@ pub(crate) fn choose(ends: &Ends, resources: &Resources) -> Result<Route> {
         Some(route) => Ok(Route { smallest_budget_bytes: smallest, ..route }),
         None => Err(over_budget(&format!("rechunk of {}", ends.label), &sizes, smallest, resources)),
     }
+}
+
+/// The route of one pass, whatever it needs.
+pub(crate) fn single(ends: &Ends) -> Result<Route> {
+    let route = route_through(ends, Vec::new())?;
+    Ok(Route { smallest_budget_bytes: route.needed_bytes(1), ..route })
 }
 
 /// Shares of memory for boxes, halving from the whole array down to nothing.
@@ -161,7 +167,11 @@ fn route_through(ends: &Ends, between: Vec<ChunkGrid>) -> Result<Route> {
             write_scratch: if last { ends.write_scratch } else { spill::scratch_bytes(bytes(output)?) },
             input: bytes(input)?,
             output: if input == output { 0 } else { bytes(output)? },
-            held: held_elements.saturating_mul(ends.item_bytes as u64),
+            held: held_elements.saturating_mul(ends.item_bytes as u64).saturating_add(if n == 0 {
+                ends.held_bytes
+            } else {
+                0
+            }),
         };
         hops.push(Hop { sweep, sizes });
     }

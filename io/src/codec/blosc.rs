@@ -20,7 +20,8 @@ use crate::container::BloscShuffle;
 use std::ffi::CStr;
 use std::fmt;
 
-pub(super) use frame::{decode_into, decode_scratch_bytes};
+pub(super) use frame::decode_into;
+pub(crate) use frame::{FrameIndex, decode_scratch_bytes};
 
 const NAME: &str = "blosc";
 

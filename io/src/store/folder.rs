@@ -114,6 +114,10 @@ impl ByteStore for Root {
         file.read_range(offset, len_bytes, pool).map(Some)
     }
 
+    fn folder(&self) -> Option<&Root> {
+        Some(self)
+    }
+
     fn len(&self, key: &str) -> Result<Option<u64>> {
         Ok(self.file(key)?.map(|file| file.len_bytes()))
     }

@@ -360,7 +360,8 @@ pub(crate) fn is_filled_with(bytes: &[u8], element: &[u8]) -> bool {
         && bytes.get(element.len()..).is_some_and(|rest| bytes.starts_with(rest)) // each equals the one before
 }
 
-fn check_bools(path: &str, bytes: &[u8]) -> Result<()> {
+/// That every byte is 0 or 1.
+pub(super) fn check_bools(path: &str, bytes: &[u8]) -> Result<()> {
     match bytes.iter().position(|byte| *byte > 1) {
         None => Ok(()),
         Some(at) => {

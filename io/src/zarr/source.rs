@@ -5,6 +5,7 @@
 //! left out; encoded chunks are handed on only in the form that every reader of their codecs takes, else encoded anew.
 //! Called by the planner and the executor.
 
+use super::banded::Banded;
 use super::cache::{IndexCache, Indexed};
 use super::element::Items;
 use super::json::{corrupt, path_of};
@@ -14,7 +15,8 @@ use super::pipeline::{Body, Pipeline, Shard, fill_with, permuted};
 use crate::codec::{DecodedLen, frame};
 use crate::container::MissingChunks;
 use crate::error::{Error, Result};
-use crate::store::ByteStore;
+use crate::store::{ByteStore, RegularFile};
+use blockwise_core::grid::AxisGrid;
 use blockwise_core::{Chunk, ChunkGrid, Source, TaskContext};
 use blockwise_kernels::{Buffer, BufferPool, DType};
 use std::sync::Arc;
@@ -32,12 +34,17 @@ pub(crate) struct Shared {
 
 /// An array's chunks.
 pub(crate) struct ZarrSource {
+    chunks: Arc<StoredChunks>,
+}
+
+/// The chunks where they are stored.
+pub(super) struct StoredChunks {
     shared: Arc<Shared>,
-    label: String,
+    pub(super) label: String,
     /// Key of the array.
     array: String,
-    items: Items,
-    grid: ChunkGrid,
+    pub(super) items: Items,
+    pub(super) grid: ChunkGrid,
     keys: KeyEncoding,
     /// Items of a stored object per axis.
     object_shape: Vec<u64>,
@@ -46,11 +53,22 @@ pub(crate) struct ZarrSource {
     /// Shards to go through, outermost first, each with the order of its encoded axes.
     levels: Vec<(Shard, Option<Vec<usize>>)>,
     /// How what `read` gives is encoded, its axes being the array's.
-    unit: Pipeline,
-    fill: Vec<u8>,
+    pub(super) unit: Pipeline,
+    pub(super) fill: Vec<u8>,
     scratch_bytes: u64,
+    /// Bytes that looking up a chunk holds.
+    pub(super) index_bytes: u64,
     encoding: Option<String>,
     missing: AtomicU64,
+}
+
+/// Where a chunk is stored.
+pub(super) struct Found {
+    pub(super) key: String,
+    /// For messages.
+    pub(super) path: String,
+    /// Its part of the object, if not the whole.
+    pub(super) part: Option<(u64, usize)>,
 }
 
 /// A chunk as it is stored.
@@ -93,7 +111,7 @@ impl ZarrSource {
         let index_bytes = levels.iter().map(|(shard, _)| 2 * shard.index_bytes() as u64).max().unwrap_or(0);
         let scratch_bytes = unit.decode_scratch_bytes(clipped).saturating_add(index_bytes);
         let fill = meta.effective_fill();
-        Ok(Self {
+        let chunks = StoredChunks {
             encoding: unit.encoding(&fill),
             object_shape: items.with_run(&meta.chunk_shape),
             rank: meta.shape.len(),
@@ -108,22 +126,22 @@ impl ZarrSource {
             unit,
             fill,
             scratch_bytes,
-        })
+            index_bytes,
+        };
+        Ok(Self { chunks: Arc::new(chunks) })
     }
+}
 
-    /// The stored bytes of chunk `index`; `None` if it is absent.
-    fn fetch(&self, index: &[u64], pool: &BufferPool) -> Result<Option<Encoded>> {
+impl StoredChunks {
+    /// Where chunk `index` is; `None` if it is absent. An object of its own may turn out to be missing still.
+    pub(super) fn find(&self, index: &[u64], pool: &BufferPool) -> Result<Option<Found>> {
         let origin = self.grid.region(index)?.origin().to_vec();
         let object: Vec<u64> = origin.iter().zip(&self.object_shape).map(|(at, len)| at / len).collect();
         let key = self.keys.key(&self.array, object.get(..self.rank).unwrap_or_default());
         let store = &*self.shared.store;
         let path = path_of(store, &key);
         if self.levels.is_empty() {
-            let bytes = store.get(&key, self.unit.longest_encoded(), pool)?;
-            return match bytes {
-                Some(bytes) => Ok(Some(Encoded { bytes, path })),
-                None => self.missing(path),
-            };
+            return Ok(Some(Found { key, path, part: None }));
         }
         let mut within: Vec<u64> = origin.iter().zip(&self.object_shape).map(|(at, len)| at % len).collect();
         let (mut base, mut shard_bytes) = (0_u64, None);
@@ -139,13 +157,13 @@ impl ZarrSource {
                         Some(known) => known,
                         None => match store.len(&key)? {
                             Some(len) => len,
-                            None => return self.missing(path),
+                            None => return self.missing(path).map(|()| None),
                         },
                     };
                     let place = shard.index_place(&path, shard_bytes)?;
                     let at = base.saturating_add(place.offset);
                     let Some(bytes) = store.get_range(&key, at, place.len_bytes, pool)? else {
-                        return self.missing(path);
+                        return self.missing(path).map(|()| None);
                     };
                     let index = Arc::new(shard.parse_index(&path, bytes, shard_bytes)?);
                     let indexed = Indexed { index, base };
@@ -161,18 +179,56 @@ impl ZarrSource {
                 .ok_or_else(|| corrupt(&path, "an address overflows"))?;
             if level + 1 == self.levels.len() {
                 let path = format!("{path}, inner chunk {linear} at byte {at}");
-                let bytes = store.get_range(&key, at, place.len_bytes, pool)?;
-                // The index was read from this object, so it must be there still.
-                let bytes = bytes.ok_or_else(|| corrupt(&path, "the shard went away while it was read"))?;
-                return Ok(Some(Encoded { bytes, path }));
+                return Ok(Some(Found { key, path, part: Some((at, place.len_bytes)) }));
             }
             (base, shard_bytes, within) = (at, Some(place.len_bytes as u64), rest);
         }
         Ok(None) // not reached: the last level returns
     }
 
+    /// The stored bytes of chunk `index`; `None` if it is absent.
+    fn fetch(&self, index: &[u64], pool: &BufferPool) -> Result<Option<Encoded>> {
+        let Some(Found { key, path, part }) = self.find(index, pool)? else { return Ok(None) };
+        let store = &*self.shared.store;
+        let bytes = match part {
+            None => store.get(&key, self.unit.longest_encoded(), pool)?,
+            Some((at, len_bytes)) => store.get_range(&key, at, len_bytes, pool)?,
+        };
+        match bytes {
+            Some(bytes) => Ok(Some(Encoded { bytes, path })),
+            None => self.gone(path, part.is_some()).map(|()| None),
+        }
+    }
+
+    /// The file that chunk `found` lies in, for reading parts of it; `None` if the chunk is absent.
+    pub(super) fn file(&self, found: &Found) -> Result<Option<RegularFile>> {
+        let Some(folder) = self.shared.store.folder() else {
+            return Err(corrupt(&found.path, "the store has no files to read parts of"));
+        };
+        let file = folder.file(&found.key)?;
+        if file.is_none() {
+            self.gone(found.path.clone(), found.part.is_some())?;
+        }
+        Ok(file)
+    }
+
+    /// Whether parts of chunks are read at little cost.
+    pub(super) fn has_files(&self) -> bool {
+        self.shared.store.folder().is_some()
+    }
+
+    /// What to do when the object of a chunk is not there.
+    fn gone(&self, path: String, is_shard: bool) -> Result<()> {
+        // A shard's index was read from it, so it must be there still.
+        if is_shard {
+            Err(corrupt(path, "the shard went away while it was read"))
+        } else {
+            self.missing(path)
+        }
+    }
+
     /// What to do about an object that is not there.
-    fn missing(&self, path: String) -> Result<Option<Encoded>> {
+    fn missing(&self, path: String) -> Result<()> {
         match self.shared.missing_chunks {
             MissingChunks::Fill => {}
             MissingChunks::Warn => {
@@ -182,7 +238,7 @@ impl ZarrSource {
             }
             MissingChunks::Error => return Err(Error::MissingChunk { path }),
         }
-        Ok(None)
+        Ok(())
     }
 }
 
@@ -205,58 +261,63 @@ fn along(unit: &Pipeline, axes: &[usize]) -> Pipeline {
 
 impl Source for ZarrSource {
     fn label(&self) -> &str {
-        &self.label
+        &self.chunks.label
     }
 
     fn dtype(&self) -> DType {
-        self.items.dtype
+        self.chunks.items.dtype
     }
 
     fn grid(&self) -> &ChunkGrid {
-        &self.grid
+        &self.chunks.grid
     }
 
     fn read_scratch_bytes(&self) -> u64 {
-        self.scratch_bytes
+        self.chunks.scratch_bytes
     }
 
     fn read(&self, index: &[u64], cx: &TaskContext<'_>) -> blockwise_core::Result<Chunk> {
-        let shape = self.grid.region(index)?.shape().to_vec();
-        let Some(encoded) = self.fetch(index, cx.pool())? else {
-            let mut chunk = Chunk::uninit(self.items.dtype, &shape, cx.pool())?;
-            fill_with(chunk.bytes_mut(), &self.fill);
+        let shape = self.chunks.grid.region(index)?.shape().to_vec();
+        let Some(encoded) = self.chunks.fetch(index, cx.pool())? else {
+            let mut chunk = Chunk::uninit(self.chunks.items.dtype, &shape, cx.pool())?;
+            fill_with(chunk.bytes_mut(), &self.chunks.fill);
             return Ok(chunk);
         };
         // Clipped lengths are at most the full ones, which fit.
         let crop: Vec<usize> = shape.iter().filter_map(|len| usize::try_from(*len).ok()).collect();
-        let buffer = self.unit.decode(&encoded.path, encoded.bytes, &crop, &self.fill, cx.pool())?;
-        Chunk::new(self.items.dtype, shape, buffer)
+        let buffer =
+            self.chunks.unit.decode(&encoded.path, encoded.bytes, &crop, &self.chunks.fill, cx.pool())?;
+        Chunk::new(self.chunks.items.dtype, shape, buffer)
+    }
+
+    fn banded(&self, axis: usize, bands: &AxisGrid) -> Option<Arc<dyn Source>> {
+        Banded::new(&self.chunks, axis, bands).map(|banded| Arc::new(banded) as Arc<dyn Source>)
     }
 
     fn encoding(&self) -> Option<&str> {
-        self.encoding.as_deref()
+        self.chunks.encoding.as_deref()
     }
 
     fn read_encoded(&self, index: &[u64], cx: &TaskContext<'_>) -> blockwise_core::Result<Option<Buffer>> {
-        let Some(encoded) = self.fetch(index, cx.pool())? else { return Ok(None) };
-        let is_raw = self.unit.chain.is_empty() && matches!(self.unit.body, Body::Items { .. });
+        let Some(encoded) = self.chunks.fetch(index, cx.pool())? else { return Ok(None) };
+        let is_raw = self.chunks.unit.chain.is_empty() && matches!(self.chunks.unit.body, Body::Items { .. });
         let found = encoded.bytes.len();
-        let expected = self.unit.decoded_bytes();
+        let expected = self.chunks.unit.decoded_bytes();
         if found == 0 || (is_raw && found != expected) {
             let what = format!("the chunk has {found} bytes, {expected} decoded ones were expected");
             return Err(corrupt(encoded.path, what).into());
         }
-        if frame::is_plain(&self.unit.chain, &encoded.bytes, expected) {
+        if frame::is_plain(&self.chunks.unit.chain, &encoded.bytes, expected) {
             return Ok(Some(encoded.bytes));
         }
         // Legal, but other readers of Zarr stumble over it: encoded anew, it is plain.
         let Encoded { bytes, path } = encoded;
-        let decoded = self.unit.decode_chain(&path, bytes, DecodedLen::Exact(expected), cx.pool())?;
-        Ok(Some(self.unit.chain.encode(&decoded, cx.pool()).map_err(|error| error.at(&path))?))
+        let decoded = self.chunks.unit.decode_chain(&path, bytes, DecodedLen::Exact(expected), cx.pool())?;
+        Ok(Some(self.chunks.unit.chain.encode(&decoded, cx.pool()).map_err(|error| error.at(&path))?))
     }
 }
 
-impl Drop for ZarrSource {
+impl Drop for StoredChunks {
     fn drop(&mut self) {
         let count = self.missing.load(Ordering::Relaxed);
         if count > 1 {
