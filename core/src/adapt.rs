@@ -17,7 +17,7 @@ pub use unpack::{Unpack, Unpacking};
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
-use crate::grid::ChunkGrid;
+use crate::grid::{AxisGrid, ChunkGrid};
 use crate::region::byte_count;
 use crate::source::Source;
 use blockwise_kernels::{DType, Scalar, cast};
@@ -60,6 +60,14 @@ impl Source for Cast {
 
     fn stored_bytes(&self) -> Option<u64> {
         self.inner.stored_bytes()
+    }
+
+    fn banded(&self, axis: usize, bands: &AxisGrid) -> Option<Arc<dyn Source>> {
+        Some(Self::over(self.inner.banded(axis, bands)?, self.dtype))
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.inner.held_bytes()
     }
 
     fn recut(&self, grid: &ChunkGrid) -> Option<Arc<dyn Source>> {

@@ -33,7 +33,7 @@ const MAPPED_FROM_BYTES: usize = 256 << 10;
 
 /// Mappings from this size on ask for large pages (2 MiB); smaller ones would waste too much of the last.
 #[cfg(target_os = "linux")]
-const HUGE_FROM_BYTES: usize = 1 << 20;
+const HUGE_FROM_BYTES: usize = 2 << 20;
 
 /// Aligned, initialised memory of a size class.
 enum Memory {

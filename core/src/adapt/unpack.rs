@@ -7,7 +7,7 @@ use super::{cast_bytes, scratch_over};
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
-use crate::grid::ChunkGrid;
+use crate::grid::{AxisGrid, ChunkGrid};
 use crate::source::Source;
 use blockwise_kernels::{DType, DTypeVisitor, Element, Scalar};
 use bytemuck::Pod;
@@ -164,6 +164,14 @@ impl Source for Unpack {
 
     fn stored_bytes(&self) -> Option<u64> {
         self.inner.stored_bytes()
+    }
+
+    fn banded(&self, axis: usize, bands: &AxisGrid) -> Option<Arc<dyn Source>> {
+        Some(Arc::new(Self { inner: self.inner.banded(axis, bands)?, rule: self.rule.clone() }))
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.inner.held_bytes()
     }
 
     fn recut(&self, grid: &ChunkGrid) -> Option<Arc<dyn Source>> {

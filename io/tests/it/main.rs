@@ -1,5 +1,6 @@
 //! Integration tests of io: whole files and stores, read and written.
 
+mod banded;
 mod corpus;
 mod hdf5_read;
 #[cfg(feature = "hdf5-write")]
