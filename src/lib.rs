@@ -81,7 +81,7 @@ pub use blockwise_linalg as linalg;
 pub use error::{Error, Result};
 pub use location::{Location, Opened};
 pub use select::Selection;
-pub use store::open;
+pub use store::{open, open_as_stored};
 pub use watch::Watcher;
 
 /// The README's code, which runs as a test.

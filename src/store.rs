@@ -1,8 +1,12 @@
 //! Stored arrays as lazy ones, and lazy arrays into new files: one line each in a program.
 //!
-//! Invariants: an output appears whole or not at all, by one rename after every array of it was computed; all arrays
+//! What is there already is changed by [`to_zarr_region`] and [`append_to_zarr`]. Invariants: an output appears whole or not at all, by one rename after every array of it was computed; all arrays
 //! of one call are computed in one run, which reads each source as rarely as it can; a dimension name means one length
 //! in a file. Called by programs. The command line stores through jobs, which carry attributes and coordinates over.
+
+mod update;
+
+pub use update::{append_to_zarr, to_zarr_region};
 
 use crate::cf;
 use crate::error::{Error, Result};
@@ -194,18 +198,13 @@ fn write(
     let specs = specs(session, arrays, format, options)?;
     let stands_alone = match specs.as_slice() {
         [only] if only.path.is_root() && matches!(format, Format::Zarr3 | Format::Npy) => true,
-        [] => return Err(usage("no array is given to store".to_owned())),
         many if many.iter().any(|spec| spec.path.is_root()) => {
             let what = "an array without a name must stand alone in a Zarr store; name each array";
             return Err(usage(what.to_owned()));
         }
         _ => false,
     };
-    if let Some((twice, _)) = specs.iter().enumerate().find_map(|(n, spec)| {
-        specs.iter().take(n).find(|other| other.path == spec.path).map(|other| (&other.path, n))
-    }) {
-        return Err(usage(format!("two arrays are called '{twice}'")));
-    }
+    checked_names(arrays).map_err(usage)?;
     let groups = if stands_alone { Vec::new() } else { groups(&specs, options).map_err(usage)? };
     let publish = PublishOptions { overwrite: options.overwrite, ..PublishOptions::default() };
     let destination =
@@ -227,6 +226,22 @@ fn write(
             Err(error)
         }
     }
+}
+
+/// Where arrays are stored: each elsewhere.
+fn checked_names(arrays: &[(&Array, &str)]) -> std::result::Result<Vec<NodePath>, String> {
+    if arrays.is_empty() {
+        return Err("no array is given to store".to_owned());
+    }
+    let mut nodes: Vec<NodePath> = Vec::with_capacity(arrays.len());
+    for (_, name) in arrays {
+        let node: NodePath = name.parse().map_err(|error: blockwise_io::Error| error.to_string())?;
+        if nodes.contains(&node) {
+            return Err(format!("two arrays are called '{node}'"));
+        }
+        nodes.push(node);
+    }
+    Ok(nodes)
 }
 
 fn fill(

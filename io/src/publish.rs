@@ -11,10 +11,12 @@ pub mod disk;
 mod journal;
 mod lock;
 mod object;
+mod update;
 
 pub use disk::{Overlap, free_bytes, overlap};
 pub use journal::Journal;
 pub use object::ObjectFile;
+pub use update::Update;
 
 use crate::error::{Error, Result};
 use disk::{exists, identity, io_error, remove_all, sync_filesystem, sync_folder};

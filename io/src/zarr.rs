@@ -4,7 +4,8 @@
 //! [`crate::codec`]'s; reads go through a [`ByteStore`]. Invariants: nothing that a store says is trusted (see each
 //! module); a chunk is absent only if the store positively has no such object, or a checked shard index says so.
 //!
-//! Called by the facade, which opens a container by [`open`] and writes one by [`ZarrWriter`].
+//! Called by the facade, which opens a container by [`open`], writes one by [`ZarrWriter`] and changes one by
+//! [`ZarrUpdate`].
 
 mod array;
 mod attributes;
@@ -22,9 +23,11 @@ mod pipeline;
 mod sink;
 mod source;
 mod texts;
+mod update;
 mod writer;
 
 pub use hierarchy::detect;
+pub use update::ZarrUpdate;
 pub use writer::ZarrWriter;
 
 use crate::container::{Container, OpenOptions};

@@ -15,6 +15,7 @@ use crate::attribute::Attributes;
 use crate::container::{ArrayInfo, Container, Format, GroupInfo, NodePath, OpenOptions, StoredArray};
 use crate::error::{Error, Result};
 use crate::store::{ByteStore, EntryKind, Visit, join};
+use blockwise_core::Source;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -82,6 +83,32 @@ impl ZarrContainer {
             shared: Arc::new(Shared { store, missing_chunks: options.missing_chunks, indexes }),
             format,
         })
+    }
+
+    /// Where the bytes are.
+    pub(crate) fn store(&self) -> &dyn ByteStore {
+        &*self.shared.store
+    }
+
+    /// What the metadata of the array `path` says, and its chunks.
+    ///
+    /// # Errors
+    /// As [`Container::array`] and [`StoredArray::source`].
+    pub(crate) fn stored(&self, path: &NodePath) -> Result<(ArrayMeta, Arc<dyn Source>)> {
+        let meta = self.array_meta(path)?;
+        let source = ZarrArray::new(Arc::clone(&self.shared), path.clone(), meta.clone()).source()?;
+        Ok((meta, source))
+    }
+
+    /// What the metadata of the array `path` says.
+    fn array_meta(&self, path: &NodePath) -> Result<ArrayMeta> {
+        let place = || path_of(&*self.shared.store, &path.to_string());
+        let hint = match self.node(&path.to_string())? {
+            Some(Node::Array(meta)) => return Ok(*meta),
+            Some(Node::Group(_)) => "; there is a group, not an array: name an array in it",
+            None => "; there is no array of that name",
+        };
+        Err(Error::NotFound { path: place(), hint: hint.to_owned() })
     }
 
     /// The node whose key is `key`; `None` if there is no document.
@@ -305,18 +332,7 @@ impl Container for ZarrContainer {
     }
 
     fn array(&self, path: &NodePath) -> Result<Arc<dyn StoredArray>> {
-        let place = || path_of(&*self.shared.store, &path.to_string());
-        match self.node(&path.to_string())? {
-            Some(Node::Array(meta)) => {
-                Ok(Arc::new(ZarrArray::new(Arc::clone(&self.shared), path.clone(), *meta)))
-            }
-            Some(Node::Group(_)) => {
-                let hint = "; there is a group, not an array: name an array in it".to_owned();
-                Err(Error::NotFound { path: place(), hint })
-            }
-            None => {
-                Err(Error::NotFound { path: place(), hint: "; there is no array of that name".to_owned() })
-            }
-        }
+        let meta = self.array_meta(path)?;
+        Ok(Arc::new(ZarrArray::new(Arc::clone(&self.shared), path.clone(), meta)))
     }
 }

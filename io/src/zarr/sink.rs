@@ -8,7 +8,8 @@ mod gathering;
 
 use super::element::Items;
 use super::keys::KeyEncoding;
-use super::pipeline::{Pipeline, Shard, fill_with, is_filled_with};
+use super::meta::ArrayMeta;
+use super::pipeline::{Body, Pipeline, Shard, fill_with, is_filled_with};
 use crate::error::Result;
 use crate::publish::PartialFolder;
 use blockwise_core::{Chunk, ChunkGrid, Sink, TaskContext};
@@ -41,6 +42,49 @@ pub(crate) struct SinkParts {
     pub(crate) skips_fill: bool,
     /// Key and content of the array's documents.
     pub(crate) documents: Vec<(String, Vec<u8>)>,
+}
+
+impl SinkParts {
+    /// To write chunks of a stored array as it is encoded, whatever is in them: what is there must be replaced. What of
+    /// its encoding cannot be written is the error.
+    pub(crate) fn of_stored(
+        meta: &ArrayMeta,
+        partial: PartialFolder,
+        label: String,
+        array: String,
+    ) -> Result<Self, String> {
+        let pipeline = meta.pipeline.clone()?;
+        let (unit, shard) = match pipeline.body {
+            Body::Shard(_) if !pipeline.chain.is_empty() || pipeline.order.is_some() => {
+                return Err("shards that are compressed or turned as a whole are not written".to_owned());
+            }
+            Body::Shard(shard) if shard.index_at_start => {
+                return Err("shards that begin with their index are not written".to_owned());
+            }
+            Body::Shard(shard) => (shard.inner.clone(), Some(*shard)),
+            _ => (pipeline, None),
+        };
+        if !matches!(unit.body, Body::Items { .. }) || !unit.filters.is_empty() {
+            return Err(format!("chunks that are encoded as '{}' are not written", unit.describe()));
+        }
+        let shape = unit.items.with_run(&meta.shape);
+        let lengths: Vec<u64> = unit.shape.iter().map(|length| *length as u64).collect();
+        let cut = |lengths: &[u64]| ChunkGrid::regular(&shape, lengths).map_err(|error| error.to_string());
+        Ok(Self {
+            partial,
+            label,
+            array,
+            grid: cut(&lengths)?,
+            commit_grid: cut(&unit.items.with_run(&meta.chunk_shape))?,
+            rank: meta.shape.len(),
+            keys: meta.keys,
+            unit,
+            shard,
+            fill: meta.effective_fill(),
+            skips_fill: false,
+            documents: Vec::new(),
+        })
+    }
 }
 
 /// An array being written.
