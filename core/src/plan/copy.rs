@@ -93,7 +93,9 @@ pub(crate) fn plan_copy_stages(
     if let Some(passed) = plan_pass_through(&source, sink, resources, options)? {
         return Ok(passed);
     }
-    let (source, chosen) = match banded_route(&source, sink, resources)? {
+    let banded = banded_route(&source, sink, resources)?;
+    let in_bands = banded.is_some();
+    let (source, chosen) = match banded {
         Some(banded) => banded,
         None => choose_route(source, sink, resources)?,
     };
@@ -113,7 +115,7 @@ pub(crate) fn plan_copy_stages(
         let input = from.map_or_else(|| Arc::clone(&source), |t| Arc::clone(t) as Arc<dyn Source>);
         let output = to.map_or_else(|| Arc::clone(sink), |t| Arc::clone(t) as Arc<dyn Sink>);
         Stage {
-            name: stage_name(n, last),
+            name: if in_bands { "rechunk in bands".to_owned() } else { stage_name(n, last) },
             inputs: vec![StageInput {
                 source: input,
                 read_scratch: hop.sizes.read_scratch,
