@@ -198,7 +198,7 @@ impl Lowering<'_> {
             other => other,
         })?;
         for stage in &mut stages {
-            stage.fixed_bytes = self.fixed_bytes;
+            stage.fixed_bytes = stage.fixed_bytes.saturating_add(self.fixed_bytes);
             // A copy to a temporary array is of what something else reads.
             stage.resumes = opens.is_none();
             stage.peak_bytes = stage.peak_bytes.saturating_add(self.fixed_bytes);

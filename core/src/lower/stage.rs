@@ -200,7 +200,8 @@ impl<'a> StageDraft<'a> {
         };
         let largest_input = inputs.iter().map(|input| read_bytes(input).0).max().unwrap_or(0);
         let largest_scratch = inputs.iter().map(|input| read_bytes(input).1).max().unwrap_or(0);
-        let fixed_bytes = fixed_bytes.saturating_add(state_bytes);
+        let between_reads = inputs.iter().map(|input| input.source.held_bytes());
+        let fixed_bytes = between_reads.fold(fixed_bytes.saturating_add(state_bytes), u64::saturating_add);
         let needed = |threads: u64| {
             fixed_bytes
                 .saturating_add(held_bytes)
