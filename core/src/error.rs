@@ -258,6 +258,15 @@ impl Error {
         }
     }
 
+    /// Whether a temporary file did not give back what was put there, so that it would help to compute that again.
+    pub(crate) fn is_lost_spill(&self) -> bool {
+        match self {
+            Self::SpillDamaged { .. } | Self::Spill { action: "reading", .. } => true,
+            Self::InTask { source, .. } => source.is_lost_spill(),
+            _ => false,
+        }
+    }
+
     /// This error with the task in which it happened; unchanged if it already has one or is a cancellation.
     #[must_use]
     pub fn in_task(self, operation: impl Into<String>, chunk: &[u64], region: &dyn fmt::Display) -> Self {

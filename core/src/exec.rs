@@ -50,6 +50,9 @@ pub struct RunReport {
 
 /// Runs `plan` with `resources`, which must be those it was planned for, and finishes its sinks.
 ///
+/// What was lost in a temporary file, because it no longer holds what was written or cannot be read, is computed again,
+/// once: the stages start over, and skip what the result has stored.
+///
 /// # Errors
 /// The first error of a task, with the task named; [`Error::NoSpace`] before anything runs if temporary files would
 /// not fit; [`Error::Cancelled`] if `cancellation` was set.
@@ -67,6 +70,35 @@ pub fn run(
         .build()
         .map_err(|error| Error::Internal { message: format!("no threads: {error}") })?;
     let pool = BufferPool::new(usize::try_from(resources.budget_bytes).unwrap_or(usize::MAX));
+    let machine = Machine { workers: &workers, pool: &pool, budget_bytes: resources.budget_bytes };
+    let mut report = match run_stages(plan, &machine, observer, cancellation) {
+        Err(error) if error.is_lost_spill() => {
+            tracing::warn!("{error}; what it held is computed again");
+            run_stages(plan, &machine, observer, cancellation)?
+        }
+        outcome => outcome?,
+    };
+    for sink in &plan.sinks {
+        sink.finish()?;
+    }
+    report.secs = started.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// What stages run on.
+struct Machine<'a> {
+    workers: &'a rayon::ThreadPool,
+    pool: &'a BufferPool,
+    budget_bytes: u64,
+}
+
+/// Runs the stages of `plan`, one after another.
+fn run_stages(
+    plan: &Plan,
+    machine: &Machine<'_>,
+    observer: &dyn Observer,
+    cancellation: &Cancellation,
+) -> Result<RunReport> {
     // Only a plan for one result can know what an earlier run left undone.
     let stored = match plan.sinks.as_slice() {
         [sink] => Some(Done::of(&**sink)),
@@ -90,9 +122,10 @@ pub fn run(
         let nothing = Done::nothing(&stage.commit);
         let done = stored.as_ref().filter(|_| stage.resumes).unwrap_or(&nothing);
         let opened = stage.opens.iter().try_for_each(|array| array.open());
-        let run = StageRun { number, stage, sources: &sources, work, observer, cancellation, pool: &pool };
+        let pool = machine.pool;
+        let run = StageRun { number, stage, sources: &sources, work, observer, cancellation, pool };
         let before = std::mem::take(&mut kept);
-        let outcome = opened.and_then(|()| run.run(&workers, done, resources.budget_bytes, before));
+        let outcome = opened.and_then(|()| run.run(machine.workers, done, machine.budget_bytes, before));
         stage.discards.iter().for_each(|array| array.discard());
         let outcome = match outcome {
             Ok((outcome, left)) => {
@@ -109,10 +142,6 @@ pub fn run(
         report.stored_bytes = outcome.stored_bytes;
         report.peak_reserved_bytes = report.peak_reserved_bytes.max(outcome.peak_reserved_bytes);
     }
-    for sink in &plan.sinks {
-        sink.finish()?;
-    }
-    report.secs = started.elapsed().as_secs_f64();
     Ok(report)
 }
 

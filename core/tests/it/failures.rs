@@ -69,6 +69,60 @@ fn temporary_files_respect_the_limit() {
     assert!(matches!(error, Error::NoSpace { free_bytes: 1000, .. }), "{error}");
 }
 
+/// Writes into the temporary file of this process in `folder` whenever a first stage ends, `times` times.
+#[cfg(target_os = "linux")]
+struct Damage {
+    folder: std::path::PathBuf,
+    times: std::sync::atomic::AtomicUsize,
+}
+
+#[cfg(target_os = "linux")]
+impl Observer for Damage {
+    fn observe(&self, event: &Event<'_>) {
+        use std::os::unix::fs::FileExt;
+        use std::sync::atomic::Ordering::SeqCst;
+        if !matches!(event, Event::StageFinished { stage: 0 })
+            || self.times.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err()
+        {
+            return;
+        }
+        // The file has no name any more, but its descriptor has one.
+        let mut open = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+        let prefix = self.folder.join(".blockwise-spill-").to_string_lossy().into_owned();
+        let is_spill = |fd: &std::path::PathBuf| {
+            std::fs::read_link(fd).is_ok_and(|path| path.to_string_lossy().starts_with(&prefix))
+        };
+        let spill = open.find(is_spill).expect("a temporary file is open");
+        let file = std::fs::OpenOptions::new().write(true).open(spill).unwrap();
+        file.write_all_at(b"damage", 40).unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_damaged_temporary_file_held_is_computed_again_once() {
+    let elements: Vec<u32> = (0..1600).collect();
+    for (times, survives) in [(0, true), (1, true), (2, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, _) = ends(None);
+        let output = ChunkGrid::regular(&[40, 40], &[40, 4]).unwrap();
+        let sink = Arc::new(MemoryArray::zeros("out", source.dtype(), output).unwrap());
+        let spill_folder = folder.path().to_owned();
+        let resources = blockwise_core::plan::Resources { spill_folder, ..resources(2_000, 2) };
+        let plan = plan_copy(source, Arc::clone(&sink) as Arc<dyn Sink>, &resources, &CopyOptions::default())
+            .unwrap();
+        assert!(plan.summary().temporary_bytes > 0);
+        let damage = Damage { folder: folder.path().to_owned(), times: times.into() };
+        let outcome = exec::run(&plan, &resources, &damage, &Cancellation::new());
+        match outcome {
+            Ok(_) => assert!(survives && sink.to_elements::<u32>().unwrap() == elements),
+            Err(error) => {
+                assert!(!survives && error.to_string().contains("checksum"), "{times}: {error}");
+            }
+        }
+    }
+}
+
 struct CancelAtFirstRead(Cancellation);
 
 impl Observer for CancelAtFirstRead {
