@@ -169,6 +169,12 @@ pub trait Dense<T: Inexact>: Send + Sync {
     /// If the sizes do not fit.
     fn trsm(&self, triangle: Triangle, a: (Matrix<'_, T>, Op), b: MatrixMut<'_, T>) -> Result<()>;
 
+    /// Solves `x op(a) = b`, as [`Dense::trsm`] does with `a` on the left.
+    ///
+    /// # Errors
+    /// If the sizes do not fit.
+    fn trsm_right(&self, triangle: Triangle, a: (Matrix<'_, T>, Op), b: MatrixMut<'_, T>) -> Result<()>;
+
     /// The Cholesky factor `l`, lower, with `a = l lᴴ`, in the place of `a`'s lower half, which alone is read; the other half
     /// is set to zeros.
     ///

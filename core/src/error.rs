@@ -193,6 +193,16 @@ pub enum Error {
         /// The first such column, from 0.
         column: u64,
     },
+    /// A matrix that must be of numbers is not.
+    #[error(
+        "the matrix has NaN or an infinity in row {row}, column {column}; leave such rows or columns out, or fill them"
+    )]
+    NotFinite {
+        /// Row of the first that was found, from 0.
+        row: u64,
+        /// Its column, from 0.
+        column: u64,
+    },
     /// An iteration that does not come to an end.
     #[error("{operation} of a matrix of {rows} by {columns} did not converge; it may hold NaN or infinities")]
     NoConvergence {
@@ -249,9 +259,10 @@ impl Error {
             | Self::SpillDamaged { .. }
             | Self::Panic { .. }
             | Self::Internal { .. } => Fault::Failed,
-            Self::NotPositiveDefinite { .. } | Self::Singular { .. } | Self::NoConvergence { .. } => {
-                Fault::BadInput
-            }
+            Self::NotPositiveDefinite { .. }
+            | Self::NotFinite { .. }
+            | Self::Singular { .. }
+            | Self::NoConvergence { .. } => Fault::BadInput,
             Self::Cancelled => Fault::Cancelled,
             Self::Store { cause } => cause.fault(),
             Self::InTask { source, .. } => source.fault(),

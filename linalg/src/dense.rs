@@ -74,6 +74,10 @@ impl<T: Field> Dense<T> for Cpu {
         products::trsm(triangle, a, b)
     }
 
+    fn trsm_right(&self, triangle: Triangle, a: (Matrix<'_, T>, Op), b: MatrixMut<'_, T>) -> Result<()> {
+        products::trsm_right(triangle, a, b)
+    }
+
     fn potrf(&self, a: MatrixMut<'_, T>) -> Result<()> {
         decompose::potrf(a)
     }

@@ -8,3 +8,8 @@
 //! Called by programs through `blockwise::linalg`, and by `eval`.
 
 pub mod dense;
+mod qr;
+mod svd;
+
+pub use qr::{Qr, qr};
+pub use svd::{Svd, pinv, svd, svdvals};

@@ -216,8 +216,14 @@ fn as_it_is<'t>(program: &Program, wanted: &[usize], operands: &'t Operands<'_>)
     match operand {
         Gathered::Own(chunk) => Some(chunk),
         Gathered::There(chunk, layout) => {
+            // Axes of one element have no say in where the others lie.
+            let long = |shape: &[u64]| shape.iter().copied().filter(|n| *n != 1).collect::<Vec<_>>();
             let whole = Layout::c_order(&small(region.shape()).ok()?).ok()?;
-            (chunk.shape() == region.shape() && *layout == whole).then_some(*chunk)
+            let mut steps = layout.strides.iter().zip(&whole.strides).zip(region.shape());
+            let in_order = layout.offset == 0
+                && layout.strides.len() == whole.strides.len()
+                && steps.all(|((own, wanted), n)| *n == 1 || own == wanted);
+            (in_order && long(chunk.shape()) == long(region.shape())).then_some(*chunk)
         }
     }
 }

@@ -47,11 +47,35 @@ pub(super) fn gram<T: Field>(out: MatrixMut<'_, T>, into: Accumulate, a: Matrix<
 }
 
 pub(super) fn trsm<T: Field>(triangle: Triangle, a: (Matrix<'_, T>, Op), b: MatrixMut<'_, T>) -> Result<()> {
-    let transposes = a.1.transposes();
+    let is_transposed = a.1.transposes();
     let (a, conj) = taken(&a);
     expect_size("triangular matrix", (a.nrows(), a.ncols()), (b.rows(), b.rows()))?;
-    let b = faer_mut(b);
-    let solve = match (triangle, transposes) {
+    solve(triangle, is_transposed, a, conj, faer_mut(b));
+    Ok(())
+}
+
+pub(super) fn trsm_right<T: Field>(
+    triangle: Triangle,
+    a: (Matrix<'_, T>, Op),
+    b: MatrixMut<'_, T>,
+) -> Result<()> {
+    // The transposes, with the triangle on the left.
+    let is_transposed = !a.1.transposes();
+    let (a, conj) = taken(&a);
+    expect_size("triangular matrix", (a.nrows(), a.ncols()), (b.columns(), b.columns()))?;
+    solve(triangle, is_transposed, a.transpose(), conj, faer_mut(b).transpose_mut());
+    Ok(())
+}
+
+/// Solves with `a`, which is the transpose of what `triangle` says or that itself.
+fn solve<T: Field>(
+    triangle: Triangle,
+    is_transposed: bool,
+    a: MatRef<'_, T>,
+    conj: Conj,
+    b: faer::MatMut<'_, T>,
+) {
+    let solve = match (triangle, is_transposed) {
         (Triangle::Lower, false) | (Triangle::Upper, true) => {
             triangular_solve::solve_lower_triangular_in_place_with_conj
         }
@@ -66,7 +90,6 @@ pub(super) fn trsm<T: Field>(triangle: Triangle, a: (Matrix<'_, T>, Op), b: Matr
         }
     };
     solve(a, conj, b, Par::Seq);
-    Ok(())
 }
 
 fn taken<'a, T: Field>((a, op): &(Matrix<'a, T>, Op)) -> (MatRef<'a, T>, Conj) {
