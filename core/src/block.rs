@@ -92,6 +92,20 @@ pub trait BlockFunction: Send + Sync {
     ) -> Result<()>;
 }
 
+/// How the results of two tasks become one.
+///
+/// # Contract
+/// `combine` is called from many threads at once, for neighbours in a tree that depends on the task grid alone; it starts no
+/// threads and holds nothing besides what it is given.
+pub trait BlockFold: Send + Sync {
+    /// Makes `into`, the results of some tasks, those of these and of the tasks after them, whose results are `next`. Chunks
+    /// of both have the same shapes.
+    ///
+    /// # Errors
+    /// If it cannot.
+    fn combine(&self, into: &mut [Chunk], next: &[Chunk]) -> Result<()>;
+}
+
 /// A closure as a function of whole blocks, with a name and the bytes it takes besides.
 pub struct BlockClosure<F> {
     name: String,

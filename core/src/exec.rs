@@ -216,8 +216,8 @@ impl StageRun<'_> {
         self.observer.observe(&Event::StageStarted {
             stage: self.number,
             name: &self.stage.name,
-            chunks: self.stage.tasks.chunk_count(),
-            bytes: byte_count(&self.stage.tasks.shape(), item_bytes).unwrap_or(u64::MAX),
+            chunks: self.stage.task_count(),
+            bytes: byte_count(&self.stage.shape(), item_bytes).unwrap_or(u64::MAX),
         });
         let shared = Shared { queue: Mutex::new(queue), changed: Condvar::new() };
         let stored = AtomicU64::new(0);

@@ -164,6 +164,29 @@ impl AxisGrid {
         Self { extent: self.extent, cuts }
     }
 
+    /// The axis in pieces of about `room` elements: multiples of its chunks, or parts of them.
+    ///
+    /// # Errors
+    /// If there are too many elements.
+    pub fn resized(&self, room: u64) -> Result<Self> {
+        let (extent, longest) = (self.extent(), self.longest().max(1));
+        if room >= extent {
+            return Self::regular(extent, extent.max(1));
+        }
+        if room >= longest {
+            return Ok(self.coarsened(room / longest));
+        }
+        // Equal parts of a chunk do not straddle its cuts.
+        let parts = longest.div_ceil(room.max(1));
+        let even = (parts..parts.saturating_mul(2)).find(|parts| longest.is_multiple_of(*parts));
+        let length = if longest == extent {
+            longest.div_ceil(parts)
+        } else {
+            longest / even.unwrap_or(parts).min(longest)
+        };
+        Self::regular(extent, length.max(1))
+    }
+
     /// The axis cut wherever `self` or `other` is.
     #[must_use]
     pub fn refined_by(&self, other: &Self) -> Self {

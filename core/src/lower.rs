@@ -3,7 +3,8 @@
 //! The graph is cut at barriers: reductions and functions of whole blocks, whose results are temporary arrays. All
 //! between barriers becomes programs, views folded into what they read. Outputs of one level whose tasks have the same
 //! boxes share a stage, so that a source chunk is read once whatever the number of results. A stage that does not
-//! fit the budget is taken apart: outputs one by one; a written array first on its own grid and then cut as its
+//! fit the budget is taken apart: outputs one by one; the tasks of a
+//! function whose inputs stand still in parts, which read those again; a written array first on its own grid and then cut as its
 //! sink wants; an input first cut as the tasks want.
 //!
 //! Invariants: a plan depends on the arrays, the budget and the number of threads alone; results depend on the arrays
@@ -12,7 +13,9 @@
 mod expression;
 mod holding;
 mod outputs;
+mod parts;
 mod stage;
+mod tally;
 
 use crate::array::Array;
 use crate::error::{Error, Result};
@@ -94,6 +97,9 @@ impl Lowering<'_> {
         let mut draft = StageDraft::new(self.outputs);
         jobs.iter().try_for_each(|job| draft.add(job))?;
         let drafted = draft.finish(self.fixed_bytes, self.resources)?;
+        if self.add_in_parts(&draft, &drafted)? {
+            return Ok(());
+        }
         if drafted.needed_bytes <= self.resources.budget_bytes {
             self.push(drafted);
             return Ok(());
@@ -102,6 +108,22 @@ impl Lowering<'_> {
             [job] => self.add_apart(job, drafted),
             jobs => jobs.iter().try_for_each(|job| self.add_group(&[job])),
         }
+    }
+
+    /// Adds the stages of a draft that is to be carried out in parts, which read again what they share; `false` if it is not.
+    fn add_in_parts(&mut self, draft: &StageDraft<'_>, whole: &Drafted) -> Result<bool> {
+        let Some(parts) = parts::chosen(draft, whole, self.fixed_bytes, self.resources)? else {
+            return Ok(false);
+        };
+        for (number, index) in parts.indices().enumerate() {
+            let mut drafted = draft.finish_in(Some(&parts), self.fixed_bytes, self.resources)?;
+            drafted.stage.part = Some(drafted.stage.tasks.chunks_in(&parts.region(&index)?));
+            if number > 0 {
+                drafted.stage.opens.clear();
+            }
+            self.push(drafted);
+        }
+        Ok(true)
     }
 
     fn push(&mut self, drafted: Drafted) {
@@ -159,6 +181,9 @@ impl Lowering<'_> {
             self.copy_into(source, temporary, &sink, Some(&cut))?;
             draft.replace(widest, cut);
             refused = draft.finish(self.fixed_bytes, self.resources)?;
+            if self.add_in_parts(&draft, &refused)? {
+                return Ok(());
+            }
             if refused.needed_bytes <= self.resources.budget_bytes {
                 self.push(refused);
                 return Ok(());
@@ -224,6 +249,11 @@ fn discard_after_last_use(stages: &mut [Stage]) {
                 .inputs
                 .iter()
                 .any(|input| input.temporary.as_ref().is_some_and(|own| Arc::ptr_eq(own, &array)))
+                || stage
+                    .work
+                    .sinks()
+                    .iter()
+                    .any(|sink| std::ptr::addr_eq(Arc::as_ptr(sink), Arc::as_ptr(&array)))
                 || stage.opens.iter().any(|own| Arc::ptr_eq(own, &array))
         };
         if let Some(last) = stages.iter().rposition(uses)

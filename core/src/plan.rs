@@ -5,7 +5,7 @@
 //! follows from the grids and views by arithmetic, so a plan of a million chunks is as small as one of ten.
 //!
 //! Invariants: a plan that exists fits its budget when run by one thread at least; a stage reads every input chunk
-//! once; every commit box of a sink has one writer, this plan. Made by [`plan_copy`] and
+//! that it needs once; every commit box of a sink has one writer, this plan. Made by [`plan_copy`] and
 //! [`plan_arrays`](crate::lower::plan_arrays); run by [`crate::exec`].
 
 mod compute;
@@ -16,15 +16,16 @@ mod route;
 mod summary;
 pub(crate) mod sweep;
 
-use crate::grid::ChunkGrid;
+use crate::grid::{AxisGrid, ChunkGrid};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::temporary::Temporary;
-pub(crate) use compute::{Applied, AppliedInput, Compute, Fold, Operand, Output, Reduced};
+pub(crate) use compute::{Applied, AppliedInput, Compute, Fold, Operand, Output, Reduced, place};
 pub(crate) use copy::plan_copy_stages;
 pub use copy::{CopyOptions, PassThrough, plan_copy};
 pub(crate) use leaf::{Leaf, Reach, Window, seen};
 pub(crate) use route::recut_for;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 pub use summary::{PlanSummary, SourceSummary, StageSummary};
@@ -57,6 +58,9 @@ pub(crate) struct Stage {
     /// Boxes of whole tasks that are visited one after another, and skipped if an earlier run stored them.
     pub(crate) commit: ChunkGrid,
     pub(crate) sweep: Sweep,
+    /// The tasks that it carries out, by their index along each axis; `None`: all. What tasks of other parts need too is
+    /// read again for them.
+    pub(crate) part: Option<Vec<Range<u64>>>,
     /// Bytes that any task holds while it runs, beyond its inputs.
     pub(crate) task_bytes: u64,
     /// Bytes held throughout the stage: temporary arrays and results in memory, states of reductions.
@@ -74,10 +78,30 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// The tasks that it carries out, by their index along each axis.
+    pub(crate) fn task_ranges(&self) -> Vec<Range<u64>> {
+        self.part.clone().unwrap_or_else(|| self.tasks.counts().iter().map(|count| 0..*count).collect())
+    }
+
+    /// How many tasks it carries out.
+    pub(crate) fn task_count(&self) -> u64 {
+        self.task_ranges().iter().map(|range| range.end - range.start).fold(1, u64::saturating_mul)
+    }
+
+    /// The shape of the part of the task array that it is about.
+    pub(crate) fn shape(&self) -> Vec<u64> {
+        extents(self.tasks.axes(), &self.task_ranges())
+    }
+
     /// Bytes of an element of the task array, for accounts: of the widest array written.
     pub(crate) fn item_bytes(&self) -> usize {
         self.work.sinks().iter().map(|sink| sink.dtype().size()).max().unwrap_or(1)
     }
+}
+
+/// Elements along each axis in these chunks.
+fn extents(axes: &[AxisGrid], chunks: &[Range<u64>]) -> Vec<u64> {
+    axes.iter().zip(chunks).map(|(axis, range)| axis.start(range.end) - axis.start(range.start)).collect()
 }
 
 /// An array that a stage reads.

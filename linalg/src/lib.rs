@@ -7,9 +7,20 @@
 //!
 //! Called by programs through `blockwise::linalg`, and by `eval`.
 
+mod contract;
 pub mod dense;
+mod einsum;
+mod gram;
+mod matmul;
+mod norm;
 mod qr;
 mod svd;
+mod tensordot;
 
+pub use einsum::einsum;
+pub use gram::gram;
+pub use matmul::{dot, inner, matmul, matmul_as};
+pub use norm::{Norm, norm};
 pub use qr::{Qr, qr};
 pub use svd::{Svd, pinv, svd, svdvals};
+pub use tensordot::tensordot;

@@ -4,7 +4,7 @@
 //! that it follows, and one on each other axis. Called by the methods of [`Array`] that need whole blocks.
 
 use super::{Array, Kind, Node};
-use crate::block::BlockFunction;
+use crate::block::{BlockFold, BlockFunction};
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
 use blockwise_kernels::DType;
@@ -33,6 +33,8 @@ pub(crate) struct BlockCall {
     /// For every axis of the outputs, the task axis that it follows.
     pub(crate) index_axes: Vec<Option<usize>>,
     pub(crate) outputs: Vec<(DType, ChunkGrid)>,
+    /// Task axes, ascending, along which results become one, and how.
+    pub(crate) folded: Option<(Vec<usize>, Arc<dyn BlockFold>)>,
 }
 
 impl Array {
@@ -47,6 +49,79 @@ impl Array {
         tasks: ChunkGrid,
         index_axes: Vec<Option<usize>>,
         outputs: Vec<(DType, ChunkGrid)>,
+    ) -> Result<Vec<Self>> {
+        Self::of_blocks(function, inputs, tasks, index_axes, outputs, None)
+    }
+
+    /// As [`Array::from_blocks`], but the results of all tasks that differ along `axes` alone become one by `fold`, in a tree
+    /// that depends on `tasks` alone: so they have the same bits whatever the threads, the budget and the order of arrival.
+    ///
+    /// ```
+    /// use blockwise_core::block::{BlockClosure, BlockFold, blocks, chunks};
+    /// use blockwise_core::{Array, Chunk, ChunkGrid, DType, Result};
+    /// use std::sync::Arc;
+    /// // The largest of each column, block by block.
+    /// struct Larger;
+    /// impl BlockFold for Larger {
+    ///     fn combine(&self, into: &mut [Chunk], next: &[Chunk]) -> Result<()> {
+    ///         let next = next[0].elements::<f64>().unwrap_or_default();
+    ///         let into = into[0].elements_mut::<f64>().unwrap_or_default();
+    ///         into.iter_mut().zip(next).for_each(|(into, next)| *into = into.max(*next));
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let x = Array::from_fn(&[90, 4], |at| ((at[0] * 31 + at[1]) % 83) as f64)?.rechunk([7, 2])?;
+    /// let largest = BlockClosure::new("largest", 0, |_, inputs, outputs| {
+    ///     let ([block], [out]) = (blocks(inputs)?, chunks(outputs)?);
+    ///     out.view_mut::<f64>()?.assign(&block.view::<f64>()?.map_axis(ndarray::Axis(0), |column| {
+    ///         column.iter().fold(f64::MIN, |most, x| most.max(*x))
+    ///     }));
+    ///     Ok(())
+    /// });
+    /// let outputs = vec![(DType::F64, ChunkGrid::regular(&[4], &[2])?)];
+    /// let (tasks, axes) = (x.grid().clone(), vec![Some(1)]);
+    /// let found = Array::from_folded_blocks(
+    ///     Arc::new(largest), vec![(&x).into()], tasks, axes, outputs, vec![0], Arc::new(Larger),
+    /// )?;
+    /// assert_eq!(found[0].compute::<f64>()?, x.max(0)?.compute::<f64>()?);
+    /// # Ok::<(), blockwise_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Array::from_blocks`]; if an output follows one of `axes`, or there is no such axis.
+    pub fn from_folded_blocks(
+        function: Arc<dyn BlockFunction>,
+        inputs: Vec<BlockInput>,
+        tasks: ChunkGrid,
+        index_axes: Vec<Option<usize>>,
+        outputs: Vec<(DType, ChunkGrid)>,
+        mut axes: Vec<usize>,
+        fold: Arc<dyn BlockFold>,
+    ) -> Result<Vec<Self>> {
+        axes.sort_unstable();
+        axes.dedup();
+        let followed = axes.iter().any(|axis| index_axes.contains(&Some(*axis)));
+        let left =
+            (0..tasks.rank()).filter(|axis| !axes.contains(axis) && !index_axes.contains(&Some(*axis)));
+        let lost = left.filter(|axis| tasks.axes().get(*axis).is_some_and(|cuts| cuts.count() > 1)).count();
+        if followed || lost > 0 || axes.iter().any(|axis| *axis >= tasks.rank()) {
+            let message = format!(
+                "{} folds along axes {axes:?} of {} and its results follow {index_axes:?}; each axis with several boxes must be one or the other",
+                function.name(),
+                tasks.rank()
+            );
+            return Err(Error::Usage { message });
+        }
+        Self::of_blocks(function, inputs, tasks, index_axes, outputs, Some((axes, fold)))
+    }
+
+    fn of_blocks(
+        function: Arc<dyn BlockFunction>,
+        inputs: Vec<BlockInput>,
+        tasks: ChunkGrid,
+        index_axes: Vec<Option<usize>>,
+        outputs: Vec<(DType, ChunkGrid)>,
+        folded: Option<(Vec<usize>, Arc<dyn BlockFold>)>,
     ) -> Result<Vec<Self>> {
         for input in &inputs {
             let (own, wanted) = (input.array.shape(), tasks.shape());
@@ -70,7 +145,7 @@ impl Array {
                 return Err(Error::Usage { message });
             }
         }
-        let call = Arc::new(BlockCall { function, inputs, tasks, index_axes, outputs });
+        let call = Arc::new(BlockCall { function, inputs, tasks, index_axes, outputs, folded });
         let array = |(output, (dtype, grid)): (usize, &(DType, ChunkGrid))| {
             let names = vec![None; grid.rank()];
             let kind = Kind::Block { call: Arc::clone(&call), output };

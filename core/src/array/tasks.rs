@@ -33,7 +33,7 @@ pub(super) fn whole_along(array: &Array, axes: &[usize]) -> Result<ChunkGrid> {
 
 /// Boxes of about `length` elements along `axis`, and few lines.
 pub(super) fn pieces_along(array: &Array, axis: usize, length: u64) -> Result<ChunkGrid> {
-    let cut = array.grid().axes().get(axis).map(|cut| resized(cut, length)).transpose()?;
+    let cut = array.grid().axes().get(axis).map(|cut| cut.resized(length)).transpose()?;
     fitted(array, &cut.into_iter().map(|cut| (axis, cut)).collect::<Vec<_>>())
 }
 
@@ -46,7 +46,7 @@ fn fitted(array: &Array, given: &[(usize, AxisGrid)]) -> Result<ChunkGrid> {
         if let Some((_, given)) = given.iter().find(|(own, _)| *own == axis) {
             *cut = given.clone();
         } else {
-            *cut = resized(cut, room)?;
+            *cut = cut.resized(room)?;
             room = (room / cut.longest().max(1)).max(1);
         }
     }
@@ -61,7 +61,7 @@ pub(super) fn long_along(array: &Array, axis: usize) -> Result<ChunkGrid> {
     let mut cuts = array.grid().axes().to_vec();
     if let Some(cut) = cuts.get_mut(axis) {
         let room = block_elements(array.grid(), array.dtype().size() as u64) / others.max(1);
-        *cut = resized(cut, room.max(cut.longest()))?;
+        *cut = cut.resized(room.max(cut.longest()))?;
     }
     ChunkGrid::from_axes(cuts)
 }
@@ -77,26 +77,6 @@ pub(super) fn joined(grid: &ChunkGrid, item_bytes: u64) -> Result<ChunkGrid> {
         room /= multiple;
     }
     ChunkGrid::from_axes(cuts)
-}
-
-/// An axis in pieces of about `room` elements: multiples of its chunks, or parts of them.
-fn resized(cut: &AxisGrid, room: u64) -> Result<AxisGrid> {
-    let (extent, longest) = (cut.extent(), cut.longest().max(1));
-    if room >= extent {
-        return AxisGrid::regular(extent, extent.max(1));
-    }
-    if room >= longest {
-        return Ok(cut.coarsened(room / longest));
-    }
-    // Equal parts of a chunk do not straddle its cuts.
-    let parts = longest.div_ceil(room.max(1));
-    let even = (parts..parts.saturating_mul(2)).find(|parts| longest.is_multiple_of(*parts));
-    let length = if longest == extent {
-        longest.div_ceil(parts)
-    } else {
-        longest / even.unwrap_or(parts).min(longest)
-    };
-    AxisGrid::regular(extent, length.max(1))
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use crate::chunk::Chunk;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
-use crate::plan::{Applied, AppliedInput, Compute, Output, Reduced, seen};
+use crate::plan::{Applied, AppliedInput, Compute, Output, Reduced, place, seen};
 use crate::region::{Region, small};
 use crate::sink::Sink;
+use blockwise_kernels::Buffer;
 use blockwise_kernels::program::{Input, Program, Scratch};
 use blockwise_kernels::reduce::Geometry;
 use blockwise_kernels::strided::Layout;
@@ -24,8 +25,16 @@ use std::sync::Arc;
 pub(super) struct ComputeRun<'a> {
     compute: &'a Compute,
     tasks: &'a ChunkGrid,
-    /// One tree for each fold of each reduced output, in order.
-    trees: Vec<Vec<Tree>>,
+    /// Of each output, in order.
+    trees: Vec<Trees>,
+}
+
+/// What waits of an output.
+enum Trees {
+    /// States of each fold.
+    Reduced(Vec<Tree<Buffer>>),
+    /// Results of a function of whole blocks.
+    Applied(Tree<Vec<Chunk>>),
 }
 
 /// An operand as one task has it.
@@ -59,8 +68,10 @@ impl<'t> Operands<'t> {
 impl<'a> ComputeRun<'a> {
     pub(super) fn new(compute: &'a Compute, tasks: &'a ChunkGrid) -> Self {
         let trees = compute.outputs.iter().map(|output| match output {
-            Output::Reduced(reduced) => reduced.folds.iter().map(|_| Tree::default()).collect(),
-            Output::Written { .. } | Output::Applied(_) => Vec::new(),
+            Output::Reduced(reduced) => {
+                Trees::Reduced(reduced.folds.iter().map(|_| Tree::default()).collect())
+            }
+            Output::Written { .. } | Output::Applied(_) => Trees::Applied(Tree::default()),
         });
         Self { compute, tasks, trees: trees.collect() }
     }
@@ -77,8 +88,8 @@ impl<'a> ComputeRun<'a> {
         let mut stored_bytes = 0;
         for (output, trees) in self.compute.outputs.iter().zip(&self.trees) {
             cx.check_cancelled()?;
-            stored_bytes += match output {
-                Output::Written { program, operands: wanted, sinks } => {
+            stored_bytes += match (output, trees) {
+                (Output::Written { program, operands: wanted, sinks }, _) => {
                     let inputs = operands.inputs(wanted);
                     let shape = small(task.region.shape())?;
                     let dtypes: Vec<_> = program.output_dtypes().collect();
@@ -90,8 +101,13 @@ impl<'a> ComputeRun<'a> {
                     program.evaluate(&inputs, &shape, &mut outs, scratch)?;
                     write_all(sinks, &task.index, &chunks, cx)?
                 }
-                Output::Reduced(reduced) => self.reduce(reduced, trees, task, &operands, scratch, cx)?,
-                Output::Applied(applied) => self.apply(applied, task, &operands, scratch, cx)?,
+                (Output::Reduced(reduced), Trees::Reduced(trees)) => {
+                    self.reduce(reduced, trees, task, &operands, scratch, cx)?
+                }
+                (Output::Applied(applied), Trees::Applied(tree)) => {
+                    self.apply(applied, tree, task, &operands, scratch, cx)?
+                }
+                _ => return Err(Error::Internal { message: "an output without its trees".to_owned() }),
             };
         }
         Ok(stored_bytes)
@@ -99,7 +115,10 @@ impl<'a> ComputeRun<'a> {
 
     /// Checks after the last task that every reduction has come to its end.
     pub(super) fn is_complete(&self) -> bool {
-        self.trees.iter().flatten().all(Tree::is_empty)
+        self.trees.iter().all(|trees| match trees {
+            Trees::Reduced(trees) => trees.iter().all(Tree::is_empty),
+            Trees::Applied(tree) => tree.is_empty(),
+        })
     }
 
     fn gather<'t>(&self, task: &'t Task, view: &StageView<'_>, cx: &TaskContext<'_>) -> Result<Operands<'t>> {
@@ -123,7 +142,7 @@ impl<'a> ComputeRun<'a> {
     fn reduce(
         &self,
         reduced: &Reduced,
-        trees: &[Tree],
+        trees: &[Tree<Buffer>],
         task: &Task,
         operands: &Operands<'_>,
         scratch: &mut Scratch,
@@ -157,7 +176,8 @@ impl<'a> ComputeRun<'a> {
         for ((fold, tree), state) in reduced.folds.iter().zip(trees).zip(states) {
             let Some((_, first)) = fold.results.first() else { continue };
             let result = first.grid().linear(&kept);
-            let Some(state) = tree.add(&fold.reduction, result, number, count, state)? else { continue };
+            let combine = |into: &mut Buffer, next: &Buffer| Ok(fold.reduction.combine(into, next)?);
+            let Some(state) = tree.add(result, number, count, state, combine)? else { continue };
             for (statistic, sink) in &fold.results {
                 let region = sink.grid().region(&kept)?;
                 let mut chunk = Chunk::uninit(sink.dtype(), region.shape(), cx.pool())?;
@@ -171,6 +191,7 @@ impl<'a> ComputeRun<'a> {
     fn apply(
         &self,
         applied: &Applied,
+        tree: &Tree<Vec<Chunk>>,
         task: &Task,
         operands: &Operands<'_>,
         scratch: &mut Scratch,
@@ -205,6 +226,13 @@ impl<'a> ComputeRun<'a> {
             .collect::<Result<Vec<_>>>()?;
         let info = BlockInfo { index: &task.index, region: &task.region, shape: &shape };
         applied.function.run(&info, &blocks, &mut outputs, cx)?;
+        if let (Some((axes, fold)), Some(first)) = (&applied.folded, applied.sinks.first()) {
+            let (number, count) = place(axes, &task.index, &self.tasks.counts());
+            let combine = |into: &mut Vec<Chunk>, next: &Vec<Chunk>| fold.combine(into, next);
+            let whole = tree.add(first.grid().linear(&index), number, count, outputs, combine)?;
+            let Some(whole) = whole else { return Ok(0) };
+            outputs = whole;
+        }
         write_all(&applied.sinks, &index, &outputs, cx)
     }
 }

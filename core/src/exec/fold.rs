@@ -5,9 +5,7 @@
 //! the budget and the order of arrival. Invariant: a state is combined by whoever brings the second of a pair, outside
 //! the lock. Called by the tasks of [`super::compute`].
 
-use crate::error::{Error, Result};
-use blockwise_kernels::Buffer;
-use blockwise_kernels::reduce::Reduction;
+use crate::error::Result;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -15,21 +13,27 @@ use std::sync::{Mutex, PoisonError};
 type Place = (u64, u32, u64);
 
 /// The waiting states of one fold.
-#[derive(Default)]
-pub(super) struct Tree {
-    waiting: Mutex<HashMap<Place, Buffer>>,
+pub(super) struct Tree<S> {
+    waiting: Mutex<HashMap<Place, S>>,
 }
 
-impl Tree {
-    /// Adds the state of task `number` of `count` of the result chunk `result`. The whole state, if this completes it.
+impl<S> Default for Tree<S> {
+    fn default() -> Self {
+        Self { waiting: Mutex::default() }
+    }
+}
+
+impl<S> Tree<S> {
+    /// Adds the state of task `number` of `count` of the result chunk `result`; `combine` adds to a state the one after it.
+    /// The whole state, if this completes it.
     pub(super) fn add(
         &self,
-        reduction: &Reduction,
         result: u64,
         number: u64,
         count: u64,
-        state: Buffer,
-    ) -> Result<Option<Buffer>> {
+        state: S,
+        combine: impl Fn(&mut S, &S) -> Result<()>,
+    ) -> Result<Option<S>> {
         let (mut state, mut at, mut count) = (state, number, count);
         for level in 0.. {
             if count <= 1 {
@@ -37,7 +41,7 @@ impl Tree {
             }
             let lonely = at == count - 1 && count % 2 == 1;
             if !lonely {
-                let met = {
+                let mut met = {
                     let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
                     match waiting.remove(&(result, level, at ^ 1)) {
                         Some(other) => other,
@@ -47,11 +51,12 @@ impl Tree {
                         }
                     }
                 };
-                state = if at.is_multiple_of(2) {
-                    combined(reduction, state, &met)?
+                if at.is_multiple_of(2) {
+                    combine(&mut state, &met)?;
                 } else {
-                    combined(reduction, met, &state)?
-                };
+                    combine(&mut met, &state)?;
+                    state = met;
+                }
             }
             (at, count) = (at / 2, count.div_ceil(2));
         }
@@ -64,11 +69,6 @@ impl Tree {
     }
 }
 
-fn combined(reduction: &Reduction, mut first: Buffer, second: &Buffer) -> Result<Buffer> {
-    reduction.combine(&mut first, second).map_err(Error::from)?;
-    Ok(first)
-}
-
 /// Most states of one result that wait at a time when its tasks come in order: one a level, and the one that comes.
 pub(crate) fn waiting_states(count: u64) -> u64 {
     u64::from(64 - count.saturating_sub(1).leading_zeros()) + 1
@@ -77,8 +77,8 @@ pub(crate) fn waiting_states(count: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blockwise_kernels::DType;
-    use blockwise_kernels::reduce::{Reducer, Statistic};
+    use blockwise_kernels::reduce::{Reducer, Reduction, Statistic};
+    use blockwise_kernels::{Buffer, DType};
     use proptest::prelude::*;
 
     fn sum_in_order(order: &[u64]) -> (f64, usize) {
@@ -87,7 +87,8 @@ mod tests {
         for number in order {
             let mut state = Buffer::zeroed(16);
             state[..8].copy_from_slice(&(0.1 * (*number as f64 + 1.0)).to_ne_bytes());
-            let outcome = tree.add(&reduction, 0, *number, order.len() as u64, state).unwrap();
+            let combine = |into: &mut Buffer, next: &Buffer| Ok(reduction.combine(into, next)?);
+            let outcome = tree.add(0, *number, order.len() as u64, state, combine).unwrap();
             most = most.max(tree.waiting.lock().unwrap().len());
             done = done.or(outcome);
         }

@@ -235,7 +235,7 @@ impl<'a> Queue<'a> {
             budget,
             most_waiting: threads.saturating_mul(2),
             item_bytes: item_bytes as u64,
-            boxes: stage.sweep.visit(stage.commit.chunks_in(&whole)),
+            boxes: stage.sweep.visit(stage.part.clone().unwrap_or_else(|| stage.commit.chunks_in(&whole))),
             inner: None,
             next: None,
             slots: HashMap::new(),
@@ -477,7 +477,13 @@ impl<'a> Queue<'a> {
     fn uses(&self, input: usize, region: &Region) -> Result<u64> {
         let mut uses = 0;
         for leaf in self.stage.leaves.iter().filter(|leaf| leaf.input == input) {
-            let touched: Vec<Range<u64>> = leaf.tasks_that_need(region, &self.stage.tasks);
+            let mut touched: Vec<Range<u64>> = leaf.tasks_that_need(region, &self.stage.tasks);
+            if let Some(part) = &self.stage.part {
+                for (range, own) in touched.iter_mut().zip(part) {
+                    *range =
+                        range.start.max(own.start)..range.end.min(own.end).max(range.start.max(own.start));
+                }
+            }
             if self.done.is_none() {
                 uses += touched.iter().map(|r| r.end - r.start).product::<u64>();
                 continue;

@@ -10,34 +10,39 @@ use crate::plan::sweep::{Holding, SeenAxis};
 use crate::view::{AxisView, View};
 use std::collections::BTreeMap;
 
+/// How tasks are visited.
+#[derive(Clone, Copy)]
+pub(super) struct Visits<'a> {
+    pub(super) tasks: &'a ChunkGrid,
+    /// Boxes of whole tasks, visited one after another.
+    pub(super) boxes: &'a ChunkGrid,
+    /// Whether each reads for itself what it needs; else what several need is held from one to the next.
+    pub(super) apart: bool,
+}
+
 /// What holding inputs costs, and the bytes of their elements: one entry for each input that is seen everywhere, few
 /// for each read that is put together from windows, since of those few are seen at a time.
-pub(super) fn holdings(
-    inputs: &[InputDraft],
-    reads: &[Read],
-    tasks: &ChunkGrid,
-    commit: &ChunkGrid,
-) -> Vec<(Holding, u64)> {
+pub(super) fn holdings(inputs: &[InputDraft], reads: &[Read], visits: Visits<'_>) -> Vec<(Holding, u64)> {
     let whole = inputs.iter().filter_map(|input| {
         let members: Vec<&Read> = input.pieces.iter().filter_map(|(read, _)| reads.get(*read)).collect();
         let windowed = members.iter().any(|read| is_windowed(read));
-        (!windowed).then(|| holding(&members, tasks, commit))
+        (!windowed).then(|| holding(&members, visits))
     });
     let windowed = reads.iter().filter(|read| is_windowed(read));
-    whole.chain(windowed.flat_map(|read| holdings_of(read, tasks, commit))).collect()
+    whole.chain(windowed.flat_map(|read| holdings_of(read, visits))).collect()
 }
 
 /// What holding the inputs of one read costs: one entry for all pieces whose chunks are about as long.
-pub(super) fn holdings_of(read: &Read, tasks: &ChunkGrid, commit: &ChunkGrid) -> Vec<(Holding, u64)> {
+pub(super) fn holdings_of(read: &Read, visits: Visits<'_>) -> Vec<(Holding, u64)> {
     // The bound takes every chunk of an entry for as long as its longest along each axis.
     let mut alike: BTreeMap<Vec<u32>, Vec<Piece>> = BTreeMap::new();
     for piece in &read.pieces {
         let mut lengths = vec![thickness(piece)];
-        lengths.extend((0..tasks.rank()).filter_map(|axis| Some(following(piece, axis)?.2.longest())));
+        lengths.extend((0..visits.tasks.rank()).filter_map(|axis| Some(following(piece, axis)?.2.longest())));
         let key = lengths.into_iter().map(|length| length.max(1).ilog2()).collect();
         alike.entry(key).or_default().push(piece.clone());
     }
-    let part = |pieces| holding(&[&Read { pieces, ..read.clone() }], tasks, commit);
+    let part = |pieces| holding(&[&Read { pieces, ..read.clone() }], visits);
     alike.into_values().map(part).collect()
 }
 
@@ -46,13 +51,15 @@ fn is_windowed(read: &Read) -> bool {
 }
 
 /// What holding costs for reads that share an input, or for one of several pieces, and the bytes of an element.
-fn holding(members: &[&Read], tasks: &ChunkGrid, commit: &ChunkGrid) -> (Holding, u64) {
+fn holding(members: &[&Read], visits: Visits<'_>) -> (Holding, u64) {
+    let Visits { tasks, boxes, apart } = visits;
     let seen: Vec<SeenAxis> =
         tasks.axes().iter().enumerate().map(|(axis, cuts)| seen_axis(members, axis, cuts.extent())).collect();
     let pieces = members.iter().flat_map(|read| &read.pieces);
     let thickest = pieces.map(thickness).max().unwrap_or(1);
     let item_bytes = members.first().map_or(1, |read| read.dtype.size() as u64).saturating_mul(thickest);
-    (Holding::new(&seen, tasks, commit), item_bytes)
+    let holding = if apart { Holding::apart(&seen, tasks, boxes) } else { Holding::new(&seen, tasks, boxes) };
+    (holding, item_bytes)
 }
 
 /// Elements of a chunk along the axes that stand still: those are as thick as a chunk.

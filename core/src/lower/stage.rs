@@ -5,11 +5,11 @@
 
 use super::Sums;
 use super::expression::{Expression, Piece, Read, Reads};
-use super::holding::{holdings, holdings_of, seen_axis};
+use super::holding::{Visits, holdings, holdings_of, seen_axis};
 use super::outputs::{Job, Outputs};
+use super::tally::{Waiting, is_in_order, output_bytes, reached_bytes, waiting};
 use crate::array::{Array, BlockInput, Kind};
 use crate::error::{Error, Result, human_bytes};
-use crate::exec::fold::waiting_states;
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::plan::recut_for;
 use crate::plan::sweep::Sweep;
@@ -47,6 +47,13 @@ impl Drafted {
             budget_bytes: resources.budget_bytes,
         }
     }
+}
+
+/// What parts of a stage read again.
+pub(super) struct Repeated {
+    pub(super) bytes: u64,
+    /// The task axes along which it stands still.
+    pub(super) still: Vec<usize>,
 }
 
 /// A stage in the making.
@@ -140,6 +147,16 @@ impl<'a> StageDraft<'a> {
 
     /// The stage, with `fixed_bytes` of the budget taken otherwise.
     pub(super) fn finish(&self, fixed_bytes: u64, resources: &Resources) -> Result<Drafted> {
+        self.finish_in(None, fixed_bytes, resources)
+    }
+
+    /// The stage, if its tasks are carried out in `parts`, each by itself; the bytes are those of the widest part.
+    pub(super) fn finish_in(
+        &self,
+        parts: Option<&ChunkGrid>,
+        fixed_bytes: u64,
+        resources: &Resources,
+    ) -> Result<Drafted> {
         let Some((tasks, commit)) = self.grids.clone() else {
             return Err(Error::Internal { message: "a stage without outputs".to_owned() });
         };
@@ -165,23 +182,22 @@ impl<'a> StageDraft<'a> {
             }
             operands.push(Operand { leaves: (first..leaves.len()).collect(), dtype: read.dtype, direct });
         }
-        let holdings = holdings(&inputs, &reads, &tasks, &commit);
+        let visits = match parts {
+            Some(parts) => Visits { tasks: &tasks, boxes: parts, apart: true },
+            None => Visits { tasks: &tasks, boxes: &commit, apart: false },
+        };
+        let holdings = holdings(&inputs, &reads, visits);
         let held = |axes: &[usize]| {
             holdings.iter().fold(0_u64, |sum, (holding, item_bytes)| {
                 sum.saturating_add(holding.held_elements(axes).saturating_mul(*item_bytes))
             })
         };
-        let folds: Vec<&Reduced> = outputs
-            .iter()
-            .filter_map(|output| match output {
-                Output::Reduced(reduced) => Some(reduced),
-                Output::Written { .. } | Output::Applied(_) => None,
-            })
-            .collect();
+        let folds: Vec<Waiting> = outputs.iter().filter_map(|output| waiting(output, &tasks)).collect();
         // Reduced axes stay in order, so that few states of a tree wait at a time.
         let in_order = |axes: &[usize]| folds.iter().all(|fold| is_in_order(axes, &fold.axes));
+        let counts = most_tasks(&tasks, parts);
         let states = |axes: &[usize]| {
-            folds.iter().fold(0_u64, |sum, fold| sum.saturating_add(waiting_bytes(fold, axes, &tasks)))
+            folds.iter().fold(0_u64, |sum, fold| sum.saturating_add(fold.most_bytes(axes, &counts)))
         };
         let rank = tasks.rank();
         let (sweep, _) = Sweep::least(rank, in_order, |axes| held(axes).saturating_add(states(axes)));
@@ -215,6 +231,7 @@ impl<'a> StageDraft<'a> {
             tasks,
             commit,
             sweep,
+            part: None,
             task_bytes,
             fixed_bytes,
             peak_bytes: needed(resources.threads.max(1) as u64),
@@ -280,6 +297,7 @@ impl<'a> StageDraft<'a> {
                         inputs,
                         index_axes: call.index_axes.clone(),
                         sinks: sinks.clone(),
+                        folded: call.folded.clone(),
                     })
                 }
             });
@@ -335,6 +353,28 @@ impl<'a> StageDraft<'a> {
         expression.finish(&[value])
     }
 
+    /// What is read more than once when the tasks are carried out in parts. `None` if the stage is no single function of whole blocks with such reads.
+    pub(super) fn repeated(&self, drafted: &Drafted) -> Result<Option<Vec<Repeated>>> {
+        let [Member::Block { .. }] = self.jobs.as_slice() else { return Ok(None) };
+        let (reads, _) = self.programs(&drafted.stage.tasks)?;
+        let repeated = |read: &Read| {
+            let axes = read.reach.iter().enumerate();
+            let still = axes.filter(|(_, reach)| **reach == Reach::Still).map(|(axis, _)| axis).collect();
+            let bytes = byte_count(&read.seen.shape(), read.dtype.size()).unwrap_or(u64::MAX);
+            Repeated { bytes, still }
+        };
+        let repeated: Vec<Repeated> = reads.iter().map(repeated).collect();
+        Ok(repeated.iter().any(|read| !read.still.is_empty()).then_some(repeated))
+    }
+
+    /// The task axes along which results become one, for a single function of whole blocks.
+    pub(super) fn folded(&self) -> &[usize] {
+        match self.jobs.as_slice() {
+            [Member::Block { call, .. }] => call.folded.as_ref().map_or(&[], |(axes, _)| axes),
+            _ => &[],
+        }
+    }
+
     /// The read, not replaced yet, whose chunks are held longest, and its position; `None` if all are as the tasks
     /// want them.
     pub(super) fn widest_input(&self, drafted: &Drafted) -> Result<Option<(Read, usize)>> {
@@ -347,7 +387,8 @@ impl<'a> StageDraft<'a> {
                 continue;
             }
             let axes = drafted.stage.sweep.axes();
-            let bytes = holdings_of(read, tasks, commit).iter().fold(0, |sum: u64, (holding, item_bytes)| {
+            let visits = Visits { tasks, boxes: commit, apart: false };
+            let bytes = holdings_of(read, visits).iter().fold(0, |sum: u64, (holding, item_bytes)| {
                 sum.saturating_add(holding.held_elements(axes).saturating_mul(*item_bytes))
             });
             if widest.is_none_or(|(most, _)| bytes > most) {
@@ -356,6 +397,19 @@ impl<'a> StageDraft<'a> {
         }
         Ok(widest.and_then(|(_, position)| Some((reads.get(position)?.clone(), position))))
     }
+}
+
+/// The most tasks of any part along each axis.
+fn most_tasks(tasks: &ChunkGrid, parts: Option<&ChunkGrid>) -> Vec<u64> {
+    let Some(parts) = parts else { return tasks.counts() };
+    let axis = |(tasks, parts): (&AxisGrid, &AxisGrid)| {
+        let count = |n| {
+            let range = tasks.chunks_in(parts.start(n)..parts.start(n + 1));
+            range.end - range.start
+        };
+        (0..parts.count()).map(count).max().unwrap_or(0)
+    };
+    tasks.axes().iter().zip(parts.axes()).map(axis).collect()
 }
 
 /// Reads of one source through views that differ by less than a chunk share an input, and each chunk is read once.
@@ -434,91 +488,4 @@ fn still_view(reach: &[Reach], rank: usize) -> View {
         _ => AxisView::Along { axis, start: 0, step: 1 },
     };
     View::new((0..rank).map(axis).collect())
-}
-
-/// Bytes of the largest box of a task with what it sees around it.
-fn reached_bytes(tasks: &ChunkGrid, reach: &[Reach], item_bytes: usize) -> u64 {
-    let mut shape = tasks.largest_chunk();
-    for ((length, reach), cuts) in shape.iter_mut().zip(reach).zip(tasks.axes()) {
-        *length = match reach {
-            Reach::Around(before, after) => {
-                length.saturating_add(*before).saturating_add(*after).min(cuts.extent())
-            }
-            Reach::Still => 1,
-        };
-    }
-    byte_count(&shape, item_bytes).unwrap_or(u64::MAX)
-}
-
-/// Bytes that producing an output takes in a task, beyond its operands.
-fn output_bytes(output: &Output, tasks: &ChunkGrid) -> u64 {
-    let chunk = |sink: &Arc<dyn Sink>| {
-        byte_count(&sink.grid().largest_chunk(), sink.dtype().size()).unwrap_or(u64::MAX)
-    };
-    let written = |sinks: &[Arc<dyn Sink>]| {
-        let scratch = sinks.iter().map(|sink| sink.write_scratch_bytes()).max().unwrap_or(0);
-        sinks.iter().map(chunk).fold(scratch, u64::saturating_add)
-    };
-    match output {
-        Output::Written { program, sinks, .. } => {
-            written(sinks).saturating_add(program.scratch_bytes() as u64)
-        }
-        Output::Reduced(reduced) => {
-            let cells = cells(reduced, tasks);
-            let states =
-                reduced.folds.iter().map(|fold| state_bytes(fold, cells)).fold(0, u64::saturating_add);
-            // Finishing makes a column of the widest type, then the chunk.
-            let finished = reduced.folds.iter().flat_map(|fold| &fold.results).map(|(_, sink)| {
-                cells.saturating_mul(16).saturating_add(written(std::slice::from_ref(sink)))
-            });
-            let scratch = reduced.program.scratch_bytes() as u64;
-            states.saturating_add(finished.max().unwrap_or(0)).saturating_add(scratch)
-        }
-        Output::Applied(applied) => {
-            let elements = byte_count(&tasks.largest_chunk(), 1).unwrap_or(u64::MAX);
-            let blocks = applied.inputs.iter().map(|AppliedInput { program, reach, .. }| {
-                let item_bytes = program.output_dtypes().map(|dtype| dtype.size()).max().unwrap_or(0);
-                reached_bytes(tasks, reach, item_bytes).saturating_add(program.scratch_bytes() as u64)
-            });
-            blocks
-                .fold(applied.function.scratch_bytes(elements), u64::saturating_add)
-                .saturating_add(written(&applied.sinks))
-        }
-    }
-}
-
-fn cells(reduced: &Reduced, tasks: &ChunkGrid) -> u64 {
-    let chunk = tasks.largest_chunk();
-    let kept = chunk.iter().enumerate().filter(|(axis, _)| !reduced.axes.contains(axis));
-    kept.fold(1, |product, (_, length)| product.saturating_mul(*length))
-}
-
-fn state_bytes(fold: &Fold, cells: u64) -> u64 {
-    let bytes = usize::try_from(cells).ok().and_then(|cells| fold.reduction.state_bytes(cells).ok());
-    bytes.map_or(u64::MAX, |bytes| bytes as u64)
-}
-
-/// Bytes of the states that wait at a time when tasks come in this order.
-fn waiting_bytes(reduced: &Reduced, order: &[usize], tasks: &ChunkGrid) -> u64 {
-    let counts = tasks.counts();
-    let count = |axis: usize| counts.get(axis).copied().unwrap_or(1);
-    let tasks_of_one = reduced.axes.iter().fold(1_u64, |product, axis| product.saturating_mul(count(*axis)));
-    if tasks_of_one <= 1 {
-        return 0;
-    }
-    // Results that are begun while the slowest reduced axis advances.
-    let open = order
-        .iter()
-        .skip_while(|axis| !reduced.axes.contains(axis) || count(**axis) <= 1)
-        .filter(|axis| !reduced.axes.contains(axis))
-        .fold(1_u64, |product, axis| product.saturating_mul(count(*axis)));
-    let cells = cells(reduced, tasks);
-    let states = reduced.folds.iter().map(|fold| state_bytes(fold, cells)).fold(0, u64::saturating_add);
-    states.saturating_mul(open).saturating_mul(waiting_states(tasks_of_one))
-}
-
-/// Whether `some` (ascending) stand in `axes` in that order.
-fn is_in_order(axes: &[usize], some: &[usize]) -> bool {
-    let mut wanted = axes.iter().filter(|axis| some.contains(axis));
-    some.iter().all(|axis| wanted.next() == Some(axis))
 }

@@ -5,7 +5,7 @@
 //! out by [`crate::exec`].
 
 use super::leaf::Reach;
-use crate::block::BlockFunction;
+use crate::block::{BlockFold, BlockFunction};
 use crate::sink::Sink;
 use blockwise_kernels::DType;
 use blockwise_kernels::program::Program;
@@ -71,6 +71,8 @@ pub(crate) struct Applied {
     /// For every axis of the sinks, the task axis whose chunk index it shares; `None`: it has one chunk.
     pub(crate) index_axes: Vec<Option<usize>>,
     pub(crate) sinks: Vec<Arc<dyn Sink>>,
+    /// Task axes, ascending, along which results become one, and how.
+    pub(crate) folded: Option<(Vec<usize>, Arc<dyn BlockFold>)>,
 }
 
 impl Compute {
@@ -97,7 +99,12 @@ impl Reduced {
 
     /// Number of the task among those of its result chunk, in C order, and how many those are.
     pub(crate) fn place(&self, index: &[u64], counts: &[u64]) -> (u64, u64) {
-        let of_axis = self.axes.iter().filter_map(|axis| Some((*index.get(*axis)?, *counts.get(*axis)?)));
-        of_axis.fold((0, 1), |(number, total), (at, count)| (number * count + at, total * count))
+        place(&self.axes, index, counts)
     }
+}
+
+/// Number of the task at `index` among those that differ along `axes` alone, in C order, and how many those are.
+pub(crate) fn place(axes: &[usize], index: &[u64], counts: &[u64]) -> (u64, u64) {
+    let of_axis = axes.iter().filter_map(|axis| Some((*index.get(*axis)?, *counts.get(*axis)?)));
+    of_axis.fold((0, 1), |(number, total), (at, count)| (number * count + at, total * count))
 }

@@ -3,12 +3,14 @@
 //! Invariant: every number is an upper bound or exact, never a guess that may be too low. Called by the facade and
 //! the command line.
 
-use super::{Resources, Stage, StageWork};
+use super::{Leaf, Output, Resources, Stage, StageWork, extents};
 use crate::error::human_bytes;
+use crate::grid::ChunkGrid;
 use crate::region::byte_count;
 use crate::sink::Sink;
 use crate::source::Source;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What one stage does and needs.
@@ -106,23 +108,70 @@ impl StageSummary {
             _ => stage.inputs.iter().map(|input| &input.source).collect(),
         };
         let sinks = stage.work.sinks();
-        let written =
-            |sink: &&Arc<dyn Sink>| byte_count(&sink.grid().shape(), sink.dtype().size()).unwrap_or(u64::MAX);
-        let chunks = |sink: &&Arc<dyn Sink>| sink.grid().chunk_count();
+        let written = |sink: &&Arc<dyn Sink>| {
+            let shape = extents(sink.grid().axes(), &written_ranges(stage, sink.grid()));
+            byte_count(&shape, sink.dtype().size()).unwrap_or(u64::MAX)
+        };
+        let chunks = |sink: &&Arc<dyn Sink>| {
+            let ranges = written_ranges(stage, sink.grid());
+            ranges.iter().map(|range| range.end - range.start).fold(1, u64::saturating_mul)
+        };
+        let read = |n: usize| read_of(stage, n);
         Self {
             name: stage.name.clone(),
-            chunks_read: inputs.iter().map(|source| source.grid().chunk_count()).sum(),
+            chunks_read: match stage.part {
+                None => inputs.iter().map(|source| source.grid().chunk_count()).sum(),
+                Some(_) => (0..inputs.len()).map(|n| read(n).0).sum(),
+            },
             chunks_written: sinks.iter().map(chunks).sum(),
-            tasks: stage.tasks.chunk_count(),
-            bytes_read: inputs
-                .iter()
-                .map(|source| whole(&***source).unwrap_or(u64::MAX))
-                .fold(0, u64::saturating_add),
+            tasks: stage.task_count(),
+            bytes_read: match stage.part {
+                None => inputs
+                    .iter()
+                    .map(|source| whole(&***source).unwrap_or(u64::MAX))
+                    .fold(0, u64::saturating_add),
+                Some(_) => (0..inputs.len()).map(|n| read(n).1).fold(0, u64::saturating_add),
+            },
             bytes_written: sinks.iter().map(written).fold(0, u64::saturating_add),
-            progress_bytes: byte_count(&stage.tasks.shape(), stage.item_bytes()).unwrap_or(u64::MAX),
+            progress_bytes: byte_count(&stage.shape(), stage.item_bytes()).unwrap_or(u64::MAX),
             peak_bytes: stage.peak_bytes.min(budget_bytes),
         }
     }
+}
+
+/// The chunks of an output's grid that the stage writes, by their index along each axis.
+fn written_ranges(stage: &Stage, grid: &ChunkGrid) -> Vec<Range<u64>> {
+    let whole = grid.counts().iter().map(|count| 0..*count).collect();
+    let (Some(part), StageWork::Compute(compute)) = (&stage.part, &stage.work) else { return whole };
+    let applied = compute.outputs.iter().find_map(|output| match output {
+        Output::Applied(applied) => Some(applied),
+        Output::Written { .. } | Output::Reduced(_) => None,
+    });
+    let Some(applied) = applied else { return whole };
+    let axis = |axis: &Option<usize>| axis.and_then(|axis| part.get(axis)).cloned().unwrap_or(0..1);
+    applied.index_axes.iter().map(axis).collect()
+}
+
+/// How many chunks and decoded bytes a stage that carries out a part of its tasks reads of input `n`, at most.
+fn read_of(stage: &Stage, n: usize) -> (u64, u64) {
+    let (Some(part), Some(input)) = (&stage.part, stage.inputs.get(n)) else { return (0, 0) };
+    let (shape, grid) = (stage.tasks.shape(), input.source.grid());
+    let axes = stage.tasks.axes().iter().zip(part);
+    let own: Vec<Range<u64>> =
+        axes.map(|(axis, range)| axis.start(range.start)..axis.start(range.end)).collect();
+    let of_leaf = |leaf: &Leaf| {
+        let Some(local) = leaf.within(&leaf.seen(&own, &shape)) else { return (0, 0) };
+        let below = leaf.view.source_ranges(&local);
+        let chunks: Vec<Range<u64>> =
+            below.iter().zip(grid.axes()).map(|(range, axis)| axis.chunks_in(range.clone())).collect();
+        let count = chunks.iter().map(|range| range.end - range.start).fold(1, u64::saturating_mul);
+        let bytes = byte_count(&extents(grid.axes(), &chunks), input.source.dtype().size());
+        (count, bytes.unwrap_or(u64::MAX))
+    };
+    let leaves = stage.leaves.iter().filter(|leaf| leaf.input == n).map(of_leaf);
+    leaves.fold((0, 0), |(count, bytes), (more, more_bytes)| {
+        (count.saturating_add(more), bytes.saturating_add(more_bytes))
+    })
 }
 
 /// The most bytes of temporary disk that are taken at once.
@@ -140,19 +189,28 @@ fn most_disk_bytes(stages: &[Stage]) -> u64 {
 fn summarize_sources(stages: &[Stage]) -> Vec<SourceSummary> {
     let address = |source: &Arc<dyn Source>| Arc::as_ptr(source).cast::<()>();
     let mut found: Vec<(*const (), SourceSummary)> = Vec::new();
+    // Chunks that parts of stages read of each.
+    let mut in_parts: Vec<u64> = Vec::new();
     for stage in stages {
         let passed = match &stage.work {
             StageWork::Pass { source, .. } => Some(source),
             _ => None,
         };
-        let stored = stage.inputs.iter().filter(|input| input.temporary.is_none());
-        for source in stored.map(|input| &input.source).chain(passed) {
-            match found.iter_mut().find(|(known, _)| *known == address(source)) {
-                Some((_, summary)) => summary.passes += 1,
-                None => {
-                    let (label, stored_bytes) = (source.label().to_owned(), source.stored_bytes());
-                    found.push((address(source), SourceSummary { label, passes: 1, stored_bytes }));
-                }
+        let stored = stage.inputs.iter().enumerate().filter(|(_, input)| input.temporary.is_none());
+        let stored = stored.map(|(n, input)| (&input.source, read_of(stage, n).0));
+        for (source, chunks) in stored.chain(passed.map(|source| (source, 0))) {
+            let passes = u64::from(stage.part.is_none());
+            let at = found.iter().position(|(known, _)| *known == address(source)).unwrap_or_else(|| {
+                let (label, stored_bytes) = (source.label().to_owned(), source.stored_bytes());
+                found.push((address(source), SourceSummary { label, passes: 0, stored_bytes }));
+                in_parts.push(0);
+                found.len() - 1
+            });
+            if let (Some((_, summary)), Some(read)) = (found.get_mut(at), in_parts.get_mut(at)) {
+                let all = source.grid().chunk_count().max(1);
+                let before = read.div_ceil(all);
+                *read = read.saturating_add(chunks);
+                summary.passes += passes + (read.div_ceil(all) - before);
             }
         }
     }

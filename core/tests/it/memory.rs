@@ -121,6 +121,7 @@ const NO_OPERATIONS: &[&str] = &[
     "call",
     "compute",
     "from_blocks",
+    "from_folded_blocks",
     "dtype",
     "from_source",
     "grid",

@@ -1,0 +1,122 @@
+//! The bytes that the outputs of a stage take: in a task, and waiting for other tasks.
+//!
+//! Invariant: bytes are upper bounds over all tasks. Called by [`super::stage`].
+
+use crate::exec::fold::waiting_states;
+use crate::grid::ChunkGrid;
+use crate::plan::{AppliedInput, Fold, Output, Reach, Reduced};
+use crate::region::byte_count;
+use crate::sink::Sink;
+use std::sync::Arc;
+
+/// Bytes of the largest box of a task with what it sees around it.
+pub(super) fn reached_bytes(tasks: &ChunkGrid, reach: &[Reach], item_bytes: usize) -> u64 {
+    let mut shape = tasks.largest_chunk();
+    for ((length, reach), cuts) in shape.iter_mut().zip(reach).zip(tasks.axes()) {
+        *length = match reach {
+            Reach::Around(before, after) => {
+                length.saturating_add(*before).saturating_add(*after).min(cuts.extent())
+            }
+            Reach::Still => 1,
+        };
+    }
+    byte_count(&shape, item_bytes).unwrap_or(u64::MAX)
+}
+
+/// Bytes that producing an output takes in a task, beyond its operands.
+pub(super) fn output_bytes(output: &Output, tasks: &ChunkGrid) -> u64 {
+    let written = |sinks: &[Arc<dyn Sink>]| {
+        let scratch = sinks.iter().map(|sink| sink.write_scratch_bytes()).max().unwrap_or(0);
+        sinks.iter().map(chunk_bytes).fold(scratch, u64::saturating_add)
+    };
+    match output {
+        Output::Written { program, sinks, .. } => {
+            written(sinks).saturating_add(program.scratch_bytes() as u64)
+        }
+        Output::Reduced(reduced) => {
+            let cells = cells(reduced, tasks);
+            let states =
+                reduced.folds.iter().map(|fold| state_bytes(fold, cells)).fold(0, u64::saturating_add);
+            // Finishing makes a column of the widest type, then the chunk.
+            let finished = reduced.folds.iter().flat_map(|fold| &fold.results).map(|(_, sink)| {
+                cells.saturating_mul(16).saturating_add(written(std::slice::from_ref(sink)))
+            });
+            let scratch = reduced.program.scratch_bytes() as u64;
+            states.saturating_add(finished.max().unwrap_or(0)).saturating_add(scratch)
+        }
+        Output::Applied(applied) => {
+            let elements = byte_count(&tasks.largest_chunk(), 1).unwrap_or(u64::MAX);
+            let blocks = applied.inputs.iter().map(|AppliedInput { program, reach, .. }| {
+                let item_bytes = program.output_dtypes().map(|dtype| dtype.size()).max().unwrap_or(0);
+                reached_bytes(tasks, reach, item_bytes).saturating_add(program.scratch_bytes() as u64)
+            });
+            blocks
+                .fold(applied.function.scratch_bytes(elements), u64::saturating_add)
+                .saturating_add(written(&applied.sinks))
+        }
+    }
+}
+
+fn chunk_bytes(sink: &Arc<dyn Sink>) -> u64 {
+    byte_count(&sink.grid().largest_chunk(), sink.dtype().size()).unwrap_or(u64::MAX)
+}
+
+fn cells(reduced: &Reduced, tasks: &ChunkGrid) -> u64 {
+    let chunk = tasks.largest_chunk();
+    let kept = chunk.iter().enumerate().filter(|(axis, _)| !reduced.axes.contains(axis));
+    kept.fold(1, |product, (_, length)| product.saturating_mul(*length))
+}
+
+fn state_bytes(fold: &Fold, cells: u64) -> u64 {
+    let bytes = usize::try_from(cells).ok().and_then(|cells| fold.reduction.state_bytes(cells).ok());
+    bytes.map_or(u64::MAX, |bytes| bytes as u64)
+}
+
+/// What waits of an output until the tasks of one result are done.
+pub(super) struct Waiting {
+    /// The task axes that one result is over, ascending.
+    pub(super) axes: Vec<usize>,
+    /// Of a state.
+    bytes: u64,
+}
+
+/// What waits of an output; `None` if each task has its own results.
+pub(super) fn waiting(output: &Output, tasks: &ChunkGrid) -> Option<Waiting> {
+    match output {
+        Output::Reduced(reduced) => {
+            let cells = cells(reduced, tasks);
+            let states = reduced.folds.iter().map(|fold| state_bytes(fold, cells));
+            Some(Waiting { axes: reduced.axes.clone(), bytes: states.fold(0, u64::saturating_add) })
+        }
+        Output::Applied(applied) => {
+            let (axes, _) = applied.folded.as_ref()?;
+            let bytes = applied.sinks.iter().map(chunk_bytes).fold(0, u64::saturating_add);
+            Some(Waiting { axes: axes.clone(), bytes })
+        }
+        Output::Written { .. } => None,
+    }
+}
+
+impl Waiting {
+    /// Bytes of the states that wait at a time when tasks, `counts` along the axes, come in this order.
+    pub(super) fn most_bytes(&self, order: &[usize], counts: &[u64]) -> u64 {
+        let count = |axis: usize| counts.get(axis).copied().unwrap_or(1);
+        let tasks_of_one = self.axes.iter().fold(1_u64, |product, axis| product.saturating_mul(count(*axis)));
+        if tasks_of_one <= 1 {
+            return 0;
+        }
+        // Results that are begun while the slowest reduced axis advances.
+        let open = order
+            .iter()
+            .skip_while(|axis| !self.axes.contains(axis) || count(**axis) <= 1)
+            .filter(|axis| !self.axes.contains(axis))
+            .fold(1_u64, |product, axis| product.saturating_mul(count(*axis)));
+        self.bytes.saturating_mul(open).saturating_mul(waiting_states(tasks_of_one))
+    }
+}
+
+/// Whether `some` (ascending) stand in `axes` in that order.
+pub(super) fn is_in_order(axes: &[usize], some: &[usize]) -> bool {
+    let mut wanted = axes.iter().filter(|axis| some.contains(axis));
+    some.iter().all(|axis| wanted.next() == Some(axis))
+}
