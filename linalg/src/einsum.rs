@@ -33,7 +33,7 @@ pub fn einsum(subscripts: &str, arrays: &[&Array]) -> Result<Array> {
     };
     let terms = arrays.iter().zip(operands);
     let mut terms: Vec<Term> =
-        terms.map(|(array, labels)| Term::new(array, labels)).collect::<Result<_>>()?;
+        terms.map(|(array, labels)| Term::new(&array.astype(dtype), labels)).collect::<Result<_>>()?;
     broadcast(subscripts, &mut terms)?;
     while terms.len() > 1 {
         let (first, second) = cheapest(&terms, &result);

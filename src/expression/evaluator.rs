@@ -208,6 +208,9 @@ fn unary(operator: Unary, operand: Value) -> Outcome<Value> {
 fn binary(operator: Binary, left: Value, right: Value) -> Outcome<Value> {
     match (&left, &right) {
         (Value::Number(a), Value::Number(b)) => a.binary(operator, *b).map(Value::Number),
+        (Value::Array(_), _) | (_, Value::Array(_)) if operator == Binary::Product => {
+            functions::linear::matmul(&left.to_array()?, &right.to_array()?)
+        }
         (Value::Array(_), _) | (_, Value::Array(_)) => apply(operator.function(), &[left, right]),
         _ => Err(Trouble::here(format!(
             "{} is for arrays and numbers, not {} and {}",

@@ -9,6 +9,7 @@ mod creation;
 pub(super) mod elementwise;
 mod entry;
 mod joining;
+pub(super) mod linear;
 mod order;
 mod reductions;
 mod shape;
@@ -104,7 +105,7 @@ fn family(family: Family) -> String {
 
 fn entries() -> impl Iterator<Item = &'static Entry> {
     let tables = [reductions::TABLE, statistics::TABLE, shape::TABLE, joining::TABLE, creation::TABLE];
-    tables.into_iter().chain([order::TABLE, counting::TABLE, elementwise::TABLE]).flatten()
+    tables.into_iter().chain([order::TABLE, linear::TABLE, counting::TABLE, elementwise::TABLE]).flatten()
 }
 
 fn canonical(name: &str) -> &str {

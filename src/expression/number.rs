@@ -91,6 +91,9 @@ impl Number {
             Self::Float(_) => 2,
             Self::Complex(_) => 3,
         };
+        if operator == Binary::Product {
+            return Err(Trouble::here("@ is for matrices; multiply numbers with *"));
+        }
         if let Some(verdict) = self.compared(operator, other)? {
             return Ok(Self::Bool(verdict));
         }

@@ -150,9 +150,6 @@ impl Parser {
         let mut compared = false;
         loop {
             let (at, symbol) = (self.at(), self.peek_symbol());
-            if symbol == "@" {
-                return Err(Trouble::at(at, "matrix products (@) are not available; multiply and sum"));
-            }
             let Some(operator) = Binary::of(symbol) else { return Ok(left) };
             if operator.power() < power {
                 return Ok(left);

@@ -123,6 +123,7 @@ binary_operators! {
     Divide "/" "true_divide" 70;
     FloorDivide "//" "floor_divide" 70;
     Remainder "%" "remainder" 70;
+    Product "@" "matmul" 70;
     Power "**" "power" 90;
 }
 

@@ -154,7 +154,9 @@ impl Array {
     /// # Errors
     /// If the arrays have different numbers of elements.
     pub fn vdot(&self, other: &Self) -> Result<Self> {
-        Self::call("conjugate", [(&self.ravel()?).into()])?.try_mul(other.ravel()?)?.sum(0)
+        let product = Self::call("conjugate", [(&self.ravel()?).into()])?.try_mul(other.ravel()?)?;
+        // NumPy keeps the dtype here, unlike in sums.
+        Ok(product.sum(0)?.astype(product.dtype()))
     }
 }
 
