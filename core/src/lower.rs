@@ -10,6 +10,7 @@
 //! Invariants: a plan depends on the arrays, the budget and the number of threads alone; results depend on the arrays
 //! alone. Called by [`crate::session`].
 
+mod banded;
 mod expression;
 mod holding;
 mod outputs;
@@ -97,6 +98,7 @@ impl Lowering<'_> {
         let mut draft = StageDraft::new(self.outputs);
         jobs.iter().try_for_each(|job| draft.add(job))?;
         let drafted = draft.finish(self.fixed_bytes, self.resources)?;
+        let drafted = self.in_bands(&draft, drafted)?;
         if self.add_in_parts(&draft, &drafted)? {
             return Ok(());
         }
@@ -152,19 +154,8 @@ impl Lowering<'_> {
         let mut refused = drafted;
         while let Some((read, widest)) = draft.widest_input(&refused)? {
             let tasks = stage::seen_tasks(&read.reach, &refused.stage.tasks)?;
-            let array = read.seen;
-            let as_it_is = match read.pieces.as_slice() {
-                // A view that starts where the source does may still end before it.
-                [piece]
-                    if piece.window.is_none()
-                        && piece.view.is_identity()
-                        && piece.source.grid().shape() == array.shape() =>
-                {
-                    Some(piece)
-                }
-                _ => None,
-            };
-            let (source, temporary) = if let Some(piece) = as_it_is {
+            let array = &read.seen;
+            let (source, temporary) = if let Some(piece) = read.as_it_is() {
                 (Arc::clone(&piece.source), piece.temporary.clone())
             } else {
                 let seen = self.on_disk("input as it is seen", array.dtype(), array.grid());
@@ -179,7 +170,7 @@ impl Lowering<'_> {
             let cut = self.on_disk("input cut for its tasks", array.dtype(), &tasks);
             let sink = Arc::clone(&cut) as Arc<dyn Sink>;
             self.copy_into(source, temporary, &sink, Some(&cut))?;
-            draft.replace(widest, cut);
+            draft.replace(widest, Arc::clone(&cut) as Arc<dyn Source>, Some(cut));
             refused = draft.finish(self.fixed_bytes, self.resources)?;
             if self.add_in_parts(&draft, &refused)? {
                 return Ok(());

@@ -24,7 +24,7 @@ pub(crate) use compute::{Applied, AppliedInput, Compute, Fold, Operand, Output, 
 pub(crate) use copy::plan_copy_stages;
 pub use copy::{CopyOptions, PassThrough, plan_copy};
 pub(crate) use leaf::{Leaf, Reach, Window, seen};
-pub(crate) use route::recut_for;
+pub(crate) use route::{in_bands, recut_for};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -48,6 +48,21 @@ pub(super) struct Read {
 }
 
 impl Read {
+    /// What is read, if tasks see one source whole, as it is.
+    pub(super) fn as_it_is(&self) -> Option<&Piece> {
+        match self.pieces.as_slice() {
+            // A view that starts where the source does may still end before it.
+            [piece]
+                if piece.window.is_none()
+                    && piece.view.is_identity()
+                    && piece.source.grid().shape() == self.seen.shape() =>
+            {
+                Some(piece)
+            }
+            _ => None,
+        }
+    }
+
     fn is(&self, other: &Self) -> bool {
         self.reach == other.reach
             && self.pieces.len() == other.pieces.len()

@@ -30,7 +30,8 @@ use std::sync::Arc;
 pub(super) struct Drafted {
     pub(super) stage: Stage,
     pub(super) needed_bytes: u64,
-    held_bytes: u64,
+    /// Of inputs, at a time.
+    pub(super) held_bytes: u64,
 }
 
 impl Drafted {
@@ -57,22 +58,25 @@ pub(super) struct Repeated {
 }
 
 /// A stage in the making.
+#[derive(Clone)]
 pub(super) struct StageDraft<'a> {
     outputs: &'a Outputs,
     jobs: Vec<Member>,
     grids: Option<(ChunkGrid, ChunkGrid)>,
     opens: Vec<Arc<Temporary>>,
     /// Reads that are made anew: their position, and the array cut as the tasks want.
-    replaced: Vec<(usize, Arc<Temporary>)>,
+    replaced: Vec<(usize, Arc<dyn Source>, Option<Arc<Temporary>>)>,
 }
 
 /// Outputs of the stage, before they are programs.
+#[derive(Clone)]
 enum Member {
     Write { array: Array, sink: Arc<dyn Sink> },
     Reduce { axes: Vec<usize>, folds: Vec<FoldDraft> },
     Block { call: Arc<crate::array::BlockCall>, sinks: Vec<Arc<dyn Sink>> },
 }
 
+#[derive(Clone)]
 struct FoldDraft {
     input: Array,
     reduction: Reduction,
@@ -140,9 +144,14 @@ impl<'a> StageDraft<'a> {
         }
     }
 
-    /// Has read number `read` read `array` instead, which is as the tasks see it.
-    pub(super) fn replace(&mut self, read: usize, array: Arc<Temporary>) {
-        self.replaced.push((read, array));
+    /// Has read number `read` read `source` instead, which is as the tasks see it: `temporary`, if it is one.
+    pub(super) fn replace(
+        &mut self,
+        read: usize,
+        source: Arc<dyn Source>,
+        temporary: Option<Arc<Temporary>>,
+    ) {
+        self.replaced.push((read, source, temporary));
     }
 
     /// The stage, with `fixed_bytes` of the budget taken otherwise.
@@ -303,11 +312,10 @@ impl<'a> StageDraft<'a> {
             });
         }
         let mut reads = reads.all;
-        for (position, array) in &self.replaced {
+        for (position, source, temporary) in &self.replaced {
             if let Some(read) = reads.get_mut(*position) {
                 let view = still_view(&read.reach, tasks.rank());
-                let source = Arc::clone(array) as Arc<dyn Source>;
-                let temporary = Some(Arc::clone(array));
+                let (source, temporary) = (Arc::clone(source), temporary.clone());
                 read.pieces = vec![Piece { source, view, window: None, temporary }];
             }
         }
@@ -382,7 +390,7 @@ impl<'a> StageDraft<'a> {
         let (reads, _) = self.programs(tasks)?;
         let mut widest: Option<(u64, usize)> = None;
         for (position, read) in reads.iter().enumerate() {
-            let replaced = self.replaced.iter().any(|(known, _)| *known == position);
+            let replaced = self.replaced.iter().any(|(known, ..)| *known == position);
             if replaced || *read.seen.grid() == seen_tasks(&read.reach, tasks)? {
                 continue;
             }

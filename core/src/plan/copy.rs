@@ -138,9 +138,6 @@ pub(crate) fn plan_copy_stages(
     Ok((stages.collect(), chosen.smallest_budget_bytes))
 }
 
-/// A band of an array takes at least this, lest chunks be read in slivers.
-const BAND_BYTES: u64 = 512 << 10;
-
 /// The single pass that reads chunks in bands along one axis, as the output is cut there, if it holds less than half of
 /// what whole chunks would make it hold, and all threads can work within the budget.
 fn banded_route(
@@ -151,15 +148,7 @@ fn banded_route(
     let threads = resources.threads.max(1) as u64;
     let whole = route::single(&Ends::new(source, sink)?)?.needed_bytes(threads);
     let mut best: Option<(u64, Arc<dyn Source>, route::Route)> = None;
-    let chunk = source.grid().largest_chunk();
-    let chunk_bytes = byte_count(&chunk, source.dtype().size()).unwrap_or(u64::MAX);
-    for (axis, (own, wanted)) in source.grid().axes().iter().zip(sink.grid().axes()).enumerate() {
-        if own.longest() <= wanted.longest() {
-            continue;
-        }
-        let band_bytes = (chunk_bytes / own.longest()).saturating_mul(wanted.longest()).max(1);
-        let bands = wanted.coarsened(BAND_BYTES.div_ceil(band_bytes));
-        let Some(banded) = source.banded(axis, &bands) else { continue };
+    for banded in route::in_bands(source, sink.grid()) {
         let route = route::single(&Ends::new(&banded, sink)?)?;
         let needed_bytes = route.needed_bytes(threads);
         let is_less = best.as_ref().is_none_or(|(least, ..)| needed_bytes < *least);

@@ -153,6 +153,23 @@ pub(crate) fn recut_for(source: &Arc<dyn Source>, output: &ChunkGrid) -> Option<
     source.recut(&ChunkGrid::regular(&shape, &lengths).ok()?)
 }
 
+/// A band of a chunk takes at least this, lest chunks be read in slivers.
+const BAND_BYTES: u64 = 512 << 10;
+
+/// `source` read in bands as `wanted` is cut, for every axis along which its chunks are longer and can be read so.
+pub(crate) fn in_bands(source: &Arc<dyn Source>, wanted: &ChunkGrid) -> Vec<Arc<dyn Source>> {
+    let grid = source.grid();
+    let chunk_bytes = byte_count(&grid.largest_chunk(), source.dtype().size()).unwrap_or(u64::MAX);
+    let axes = grid.axes().iter().zip(wanted.axes()).enumerate();
+    let longer = axes.filter(|(_, (own, wanted))| own.longest() > wanted.longest());
+    longer
+        .filter_map(|(axis, (own, wanted))| {
+            let band_bytes = (chunk_bytes / own.longest()).saturating_mul(wanted.longest()).max(1);
+            source.banded(axis, &wanted.coarsened(BAND_BYTES.div_ceil(band_bytes)))
+        })
+        .collect()
+}
+
 /// The stages from input to output through temporary arrays with the given grids.
 fn route_through(ends: &Ends, between: Vec<ChunkGrid>) -> Result<Route> {
     let mut hops = Vec::with_capacity(between.len() + 1);
