@@ -64,8 +64,17 @@ pub(super) struct StageDraft<'a> {
     jobs: Vec<Member>,
     grids: Option<(ChunkGrid, ChunkGrid)>,
     opens: Vec<Arc<Temporary>>,
-    /// Reads that are made anew: their position, and the array cut as the tasks want.
-    replaced: Vec<(usize, Arc<dyn Source>, Option<Arc<Temporary>>)>,
+    replaced: Vec<Replaced>,
+}
+
+/// A read that is made anew, or of the array cut as the tasks want.
+#[derive(Clone)]
+struct Replaced {
+    /// Its position.
+    read: usize,
+    source: Arc<dyn Source>,
+    /// The source, if it is a temporary array.
+    temporary: Option<Arc<Temporary>>,
 }
 
 /// Outputs of the stage, before they are programs.
@@ -151,7 +160,7 @@ impl<'a> StageDraft<'a> {
         source: Arc<dyn Source>,
         temporary: Option<Arc<Temporary>>,
     ) {
-        self.replaced.push((read, source, temporary));
+        self.replaced.push(Replaced { read, source, temporary });
     }
 
     /// The stage, with `fixed_bytes` of the budget taken otherwise.
@@ -312,8 +321,8 @@ impl<'a> StageDraft<'a> {
             });
         }
         let mut reads = reads.all;
-        for (position, source, temporary) in &self.replaced {
-            if let Some(read) = reads.get_mut(*position) {
+        for Replaced { read, source, temporary } in &self.replaced {
+            if let Some(read) = reads.get_mut(*read) {
                 let view = still_view(&read.reach, tasks.rank());
                 let (source, temporary) = (Arc::clone(source), temporary.clone());
                 read.pieces = vec![Piece { source, view, window: None, temporary }];
@@ -390,7 +399,7 @@ impl<'a> StageDraft<'a> {
         let (reads, _) = self.programs(tasks)?;
         let mut widest: Option<(u64, usize)> = None;
         for (position, read) in reads.iter().enumerate() {
-            let replaced = self.replaced.iter().any(|(known, ..)| *known == position);
+            let replaced = self.replaced.iter().any(|known| known.read == position);
             if replaced || *read.seen.grid() == seen_tasks(&read.reach, tasks)? {
                 continue;
             }
