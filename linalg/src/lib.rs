@@ -7,6 +7,7 @@
 //!
 //! Called by programs through `blockwise::linalg`, and by `eval`.
 
+mod compressed;
 mod contract;
 pub mod dense;
 mod einsum;
@@ -17,6 +18,7 @@ mod qr;
 mod svd;
 mod tensordot;
 
+pub use compressed::{Compressed, Compression};
 pub use einsum::einsum;
 pub use gram::gram;
 pub use matmul::{dot, inner, matmul, matmul_as};

@@ -4,7 +4,7 @@
 //! square matrices of its smaller side. Called by programs, and by [`crate::svd`] and its kin through [`Tree`].
 
 mod chain;
-mod cuts;
+pub(crate) mod cuts;
 mod panel;
 mod state;
 mod tree;
@@ -21,7 +21,7 @@ use panel::Panel;
 pub(crate) use state::{State, write_numbers};
 use std::sync::Arc;
 pub(crate) use tree::Tree;
-pub(crate) use wide::{Wide, factor_dtype, real_dtype};
+pub(crate) use wide::{Strip, Wide, factor_dtype, real_dtype};
 
 /// A QR decomposition: see [`qr`].
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ fn factors<T: Wide>(matrix: &Tall) -> Result<Qr> {
     let n = usize::try_from(columns).unwrap_or(usize::MAX);
     let scratch = Dense::<T>::scratch_bytes(&Cpu, Leaf::Qr, columns, columns)
         .saturating_add(State::<T>::bytes(columns, columns).saturating_mul(2));
-    let run = move |state: &State<T>, outputs: &mut [Chunk]| {
+    let run = move |state: &State<T>, _: &[T], outputs: &mut [Chunk]| {
         let [triangle, factor] = chunks(outputs)?;
         let (mut q, mut r) = (vec![T::zero(); n * n], vec![T::zero(); n * n]);
         let rows = Matrix::new(&state.r, state.rows, n)?;
@@ -98,7 +98,7 @@ fn factors<T: Wide>(matrix: &Tall) -> Result<Qr> {
         fill(triangle, &r)?;
         write_numbers(&q, factor.bytes_mut())
     };
-    let (made, factor) = tree.root("R", scratch, &[(dtype, [columns, columns])], Box::new(run))?;
+    let (made, factor) = tree.root("R", scratch, None, &[(dtype, [columns, columns])], Box::new(run))?;
     let r = made.into_iter().next().ok_or_else(|| internal("no R"))?;
     let q = tree.orthogonal(factor, columns)?;
     Ok(Qr { q: q.with_some_names(vec![name(0), None])?, r: r.with_some_names(vec![None, name(1)])? })

@@ -116,7 +116,7 @@ fn conjugate(array: &Array) -> Result<Array> {
 fn decomposed<T: Wide>(matrix: &Tall, of_transpose: bool) -> Result<Svd> {
     let tree = Tree::<T>::new(&matrix.array, of_transpose)?;
     let (columns, dtype) = (matrix.columns, matrix.dtype);
-    let run = move |state: &State<T>, outputs: &mut [Chunk]| {
+    let run = move |state: &State<T>, _: &[T], outputs: &mut [Chunk]| {
         let [values, right, factor] = blockwise_core::block::chunks(outputs)?;
         let mut found = Factors::of(state)?;
         found.fix_signs(of_transpose.then_some(state.sums.as_slice()));
@@ -125,7 +125,7 @@ fn decomposed<T: Wide>(matrix: &Tall, of_transpose: bool) -> Result<Svd> {
         write_numbers(&found.u, factor.bytes_mut())
     };
     let outputs = [(real_dtype(dtype), [1, columns]), (dtype, [columns, columns])];
-    let (made, factor) = tree.root("SVD of R", scratch_bytes::<T>(columns), &outputs, Box::new(run))?;
+    let (made, factor) = tree.root("SVD of R", scratch_bytes::<T>(columns), None, &outputs, Box::new(run))?;
     let [s, vh] = <[Array; 2]>::try_from(made).map_err(|_| internal("no singular values"))?;
     let s = s.index(&[Index::from(0)])?;
     Ok(Svd { u: tree.orthogonal(factor, columns)?, s, vh })
@@ -135,7 +135,7 @@ fn decomposed<T: Wide>(matrix: &Tall, of_transpose: bool) -> Result<Svd> {
 fn inverted<T: Wide>(matrix: &Tall, tolerance: f64) -> Result<Array> {
     let tree = Tree::<T>::new(&matrix.array, false)?;
     let n = usize::try_from(matrix.columns).unwrap_or(usize::MAX);
-    let run = move |state: &State<T>, outputs: &mut [Chunk]| {
+    let run = move |state: &State<T>, _: &[T], outputs: &mut [Chunk]| {
         let [factor] = blockwise_core::block::chunks(outputs)?;
         let Factors { mut u, s, vh, .. } = Factors::of(state)?;
         let least = s.first().copied().unwrap_or(0.0) * tolerance;
@@ -154,26 +154,27 @@ fn inverted<T: Wide>(matrix: &Tall, tolerance: f64) -> Result<Array> {
         )?;
         write_numbers(&product, factor.bytes_mut())
     };
-    let (_, factor) = tree.root("inverse of R", scratch_bytes::<T>(matrix.columns), &[], Box::new(run))?;
+    let (_, factor) =
+        tree.root("inverse of R", scratch_bytes::<T>(matrix.columns), None, &[], Box::new(run))?;
     tree.orthogonal(factor, matrix.columns)
 }
 
 /// Bytes that [`Factors`] take.
-fn scratch_bytes<T: Wide>(columns: u64) -> u64 {
+pub(crate) fn scratch_bytes<T: Wide>(columns: u64) -> u64 {
     Dense::<T>::scratch_bytes(&Cpu, Leaf::Svd, columns, columns)
         .saturating_add(State::<T>::bytes(columns, columns).saturating_mul(5))
 }
 
 /// The singular value decomposition of a state's triangle.
-struct Factors<T> {
+pub(crate) struct Factors<T> {
     columns: usize,
-    u: Vec<T>,
-    s: Vec<f64>,
-    vh: Vec<T>,
+    pub(crate) u: Vec<T>,
+    pub(crate) s: Vec<f64>,
+    pub(crate) vh: Vec<T>,
 }
 
 impl<T: Wide> Factors<T> {
-    fn of(state: &State<T>) -> Result<Self> {
+    pub(crate) fn of(state: &State<T>) -> Result<Self> {
         let n = state.sums.len();
         let largest = state.r.iter().flat_map(|x| x.parts()).fold(0.0_f64, |most, x| most.max(x.abs()));
         // A power of two, with which squares neither overflow nor vanish.
@@ -194,7 +195,7 @@ impl<T: Wide> Factors<T> {
 
     /// Turns vectors round where the sum of the row of right singular vectors is negative. For the decomposition of a
     /// transpose those are the columns of the long side, whose sums follow from the sums of the matrix's columns.
-    fn fix_signs(&mut self, sums: Option<&[T]>) {
+    pub(crate) fn fix_signs(&mut self, sums: Option<&[T]>) {
         let n = self.columns;
         for at in 0..n {
             let row = self.vh.get(at * n..(at + 1) * n).unwrap_or(&[]);

@@ -53,6 +53,20 @@ fn joined(cuts: &AxisGrid, least: u64) -> Result<AxisGrid> {
     AxisGrid::rectilinear(&lengths)
 }
 
+/// The strips of a matrix along `cuts`, its long side: blocks that hold the short side whole, in which products with
+/// `width` columns are small beside the matrix.
+pub(crate) fn strips(cuts: &AxisGrid, short: u64, width: u64, item_bytes: u64) -> Result<AxisGrid> {
+    let line_bytes = short.saturating_mul(item_bytes).max(1);
+    let least = (4 * PANEL_BYTES / line_bytes).max(width.saturating_mul(32) / item_bytes.max(1)).max(1);
+    let longest = cuts.longest();
+    if longest >= 2 * least {
+        let even = (longest / least / 2 + 1..=longest / least).rev();
+        let parts = even.into_iter().find(|parts| longest.is_multiple_of(*parts)).unwrap_or(longest / least);
+        return joined(&AxisGrid::regular(cuts.extent(), longest / parts)?, longest / parts);
+    }
+    joined(cuts, least)
+}
+
 /// How many triangles of so many bytes a group has.
 pub(super) fn group(triangle_bytes: u64) -> u64 {
     (GROUP_BYTES / triangle_bytes.max(1)).clamp(4, 64)

@@ -39,8 +39,9 @@ struct Level {
     states: Array,
 }
 
-/// What a root makes of the matrix's state: its outputs, of which the last is given on as the root's orthogonal factor.
-type Root<T> = dyn Fn(&State<T>, &mut [Chunk]) -> Result<()> + Send + Sync;
+/// What a root makes of the matrix's state, and of numbers beside it: its outputs, of which the last is given on as the root's
+/// orthogonal factor.
+type Root<T> = dyn Fn(&State<T>, &[T], &mut [Chunk]) -> Result<()> + Send + Sync;
 
 impl<T: Wide> Tree<T> {
     /// The tree of a matrix with elements, of `T` or its narrow kind; `with_sums`: with the sums of its columns. The
@@ -73,20 +74,22 @@ impl<T: Wide> Tree<T> {
         Ok(Self { matrix: matrix.clone(), columns: side, levels, numbers: PhantomData })
     }
 
-    /// Arrays that `run` makes of the state of the whole matrix, each with one chunk, and what [`Tree::orthogonal`] takes. The
+    /// Arrays that `run` makes of the state of the whole matrix and of the numbers of an array `beside` it, each with one chunk, and what [`Tree::orthogonal`] takes. The
     /// last output of `run` is that: the columns of the orthogonal factor of the state's triangle, by [`write_numbers`].
     pub(crate) fn root(
         &self,
         name: &str,
         scratch_bytes: u64,
+        beside: Option<&Array>,
         outputs: &[(DType, [u64; 2])],
         run: Box<Root<T>>,
     ) -> Result<(Vec<Array>, Array)> {
         let Some(top) = self.levels.last() else { return Err(no_levels()) };
         let columns = self.columns;
         let run = move |_: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
-            let [block] = blocks(inputs)?;
-            run(&State::read(block.bytes, columns)?, outputs)
+            let (block, beside) = inputs.split_first().ok_or_else(no_levels)?;
+            let beside = beside.first().and_then(|beside| beside.elements::<T>()).unwrap_or(&[]);
+            run(&State::read(block.bytes, columns)?, beside, outputs)
         };
         let scratch_bytes = scratch_bytes.saturating_add(State::<T>::bytes(columns as u64, columns as u64));
         let function = BlockClosure::new(name, scratch_bytes, run);
@@ -96,8 +99,13 @@ impl<T: Wide> Tree<T> {
         }
         let rows = self.matrix.shape().first().copied().unwrap_or(0);
         grids.push((DType::U8, ChunkGrid::single(&[rows, top.row_bytes])?));
-        let tasks = top.states.grid().clone();
-        let inputs = vec![(&top.states).into()];
+        let mut tasks = top.states.grid().axes().to_vec();
+        let mut inputs: Vec<BlockInput> = vec![(&top.states.expand_dims(2)?).into()];
+        tasks.push(whole(beside.and_then(|beside| beside.shape().first().copied()).unwrap_or(1))?);
+        if let Some(beside) = beside {
+            inputs.push((&beside.expand_dims(0)?.expand_dims(0)?).into());
+        }
+        let tasks = ChunkGrid::from_axes(tasks)?;
         let mut made = Array::from_blocks(Arc::new(function), inputs, tasks, vec![None, None], grids)?;
         let factor = made.pop().ok_or_else(no_levels)?;
         Ok((made, factor))

@@ -6,13 +6,12 @@
 use crate::dense::Field;
 use blockwise_core::DType;
 use blockwise_core::dense::Inexact;
-use blockwise_kernels::Element;
 use num_complex::{Complex32, Complex64};
 
 /// `f64` or `Complex64`, the numbers that orthogonal factors are computed in.
-pub(crate) trait Wide: Field + Inexact<Real = f64> + bytemuck::Pod {
+pub(crate) trait Wide: Field + Inexact<Real = f64> + bytemuck::Pod + Strip<Self> {
     /// The same number in half the bytes.
-    type Narrow: Element + bytemuck::Pod;
+    type Narrow: Field + Strip<Self>;
 
     /// The number, exactly.
     fn of_narrow(narrow: Self::Narrow) -> Self;
@@ -73,3 +72,26 @@ pub(crate) fn real_dtype(dtype: DType) -> DType {
         _ => DType::F64,
     }
 }
+
+/// What a matrix holds whose products are taken in its own numbers and added up in wide ones.
+pub(crate) trait Strip<T>: Field {
+    /// The number, exactly.
+    fn wide(self) -> T;
+
+    /// The number nearest to `wide`.
+    fn of_wide(wide: T) -> Self;
+}
+
+macro_rules! strips {
+    ($($wide:ty, $narrow:ty;)*) => {$(
+        impl Strip<$wide> for $wide {
+            fn wide(self) -> $wide { self }
+            fn of_wide(wide: $wide) -> Self { wide }
+        }
+        impl Strip<$wide> for $narrow {
+            fn wide(self) -> $wide { <$wide>::of_narrow(self) }
+            fn of_wide(wide: $wide) -> Self { wide.narrow() }
+        }
+    )*};
+}
+strips! { f64, f32; Complex64, Complex32; }

@@ -34,18 +34,18 @@ fn orthonormal(seed: u64, m: usize, n: usize) -> Array2<f64> {
 }
 
 /// A matrix with these singular values.
-fn made(m: usize, n: usize, s: &[f64]) -> Array2<f64> {
+pub(crate) fn made(m: usize, n: usize, s: &[f64]) -> Array2<f64> {
     let (u, v) = (orthonormal(1, m, s.len()), orthonormal(2, n, s.len()));
     let scaled = Array2::from_shape_fn((m, s.len()), |(i, j)| u[[i, j]] * s[j]);
     times(&scaled, Op::Plain, &v, Op::Adjoint)
 }
 
 /// From 1 to `1 / kappa`, evenly in the logarithm.
-fn spectrum(count: usize, kappa: f64) -> Vec<f64> {
+pub(crate) fn spectrum(count: usize, kappa: f64) -> Vec<f64> {
     (0..count).map(|at| kappa.powf(-(at as f64) / (count.max(2) - 1) as f64)).collect()
 }
 
-fn times<T: Field>(a: &Array2<T>, op_a: Op, b: &Array2<T>, op_b: Op) -> Array2<T> {
+pub(crate) fn times<T: Field>(a: &Array2<T>, op_a: Op, b: &Array2<T>, op_b: Op) -> Array2<T> {
     let (a, b) = (a.as_standard_layout(), b.as_standard_layout());
     let m = if op_a.transposes() { a.ncols() } else { a.nrows() };
     let n = if op_b.transposes() { b.nrows() } else { b.ncols() };
@@ -57,25 +57,25 @@ fn times<T: Field>(a: &Array2<T>, op_a: Op, b: &Array2<T>, op_b: Op) -> Array2<T
     Array2::from_shape_vec((m, n), out).unwrap()
 }
 
-fn norm<T: Inexact<Real = f64>>(a: &Array2<T>) -> f64 {
+pub(crate) fn norm<T: Inexact<Real = f64>>(a: &Array2<T>) -> f64 {
     a.iter().map(|x| x.abs_squared()).sum::<f64>().sqrt()
 }
 
-fn orthogonality<T: Field + Inexact<Real = f64>>(q: &Array2<T>) -> f64 {
+pub(crate) fn orthogonality<T: Field + Inexact<Real = f64>>(q: &Array2<T>) -> f64 {
     let mut product = times(q, Op::Adjoint, q, Op::Plain);
     product.diag_mut().iter_mut().for_each(|x| *x -= T::one());
     norm(&product)
 }
 
-fn matrix<T: Element>(array: ArrayD<T>) -> Array2<T> {
+pub(crate) fn matrix<T: Element>(array: ArrayD<T>) -> Array2<T> {
     array.into_dimensionality::<Ix2>().unwrap()
 }
 
-fn lazy<T: Element>(a: &Array2<T>, chunks: [u64; 2]) -> Array {
+pub(crate) fn lazy<T: Element>(a: &Array2<T>, chunks: [u64; 2]) -> Array {
     Array::from_ndarray(&a.clone().into_dyn()).unwrap().rechunk(chunks).unwrap()
 }
 
-fn session() -> Session {
+pub(crate) fn session() -> Session {
     Session::with_budget(1 << 30)
 }
 
