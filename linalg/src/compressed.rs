@@ -183,11 +183,8 @@ impl Compression {
         let first = Index::from(0..rank);
         let left = squares.index(&[Index::from(rank..)])?.sum(..)?;
         let error = Array::call("sqrt", [(&share(&left, &squares.sum(..)?)?).into()])?;
-        let svd = Svd {
-            u: u.index(&[Index::from(..), first])?,
-            s: s.index(&[first])?,
-            vh: vh.index(&[first])?,
-        };
+        let svd =
+            Svd { u: u.index(&[Index::from(..), first])?, s: s.index(&[first])?, vh: vh.index(&[first])? };
         // The long vectors take a second pass.
         Ok(Compressed { svd, error, passes: 2 })
     }
