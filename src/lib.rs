@@ -54,6 +54,7 @@
 pub mod cf;
 pub mod chunks;
 pub mod codec_text;
+mod computed;
 pub mod convert;
 mod error;
 pub mod evaluate;

@@ -9,6 +9,7 @@ mod update;
 pub use update::{append_to_zarr, to_zarr_region};
 
 use crate::cf;
+use crate::computed::{declare, info_of};
 use crate::error::{Error, Result};
 use crate::location::{Location, Opened};
 use crate::spec::{ArrayOptions, spec_of};
@@ -277,28 +278,10 @@ fn specs(
 ) -> Result<Vec<ArraySpec>> {
     let spec = |(array, name): &(&Array, &str)| {
         let path: NodePath = name.parse()?;
-        let names = array.names().to_vec();
-        let is_coordinate =
-            names.len() == 1 && names.iter().any(|dimension| dimension.as_deref() == path.name());
-        let mut attributes = Attributes::new();
-        if !path.is_root() || arrays.len() == 1 {
-            attributes = options.attributes.get(*name).cloned().unwrap_or_default();
-        }
-        let info = ArrayInfo {
-            path,
-            format,
-            element_type: ElementType::Number(array.dtype()),
-            shape: array.shape(),
-            unlimited: vec![false; names.len()],
-            dimension_names: names,
-            chunk_shape: Some(array.grid().largest_chunk().into_iter().map(|length| length.max(1)).collect()),
-            shard_shape: None,
-            codec: None,
-            codec_text: String::new(),
-            fill_value: None,
-            attributes,
-            is_coordinate,
-        };
+        let attributes =
+            if !path.is_root() || arrays.len() == 1 { options.attributes.get(*name) } else { None };
+        let attributes = attributes.cloned().unwrap_or_default();
+        let info = ArrayInfo { attributes, ..info_of(path, array, format) };
         let (spec, _) = spec_of(&info, format, &options.arrays, session.resources().budget_bytes)?;
         Ok(spec)
     };
@@ -311,19 +294,7 @@ fn groups(specs: &[ArraySpec], options: &StoreOptions) -> std::result::Result<Ve
     let mut root = group(NodePath::root());
     root.attributes = options.attributes.get("").cloned().unwrap_or_default();
     for spec in specs {
-        for (name, length) in spec.dimension_names.iter().zip(&spec.shape) {
-            let Some(name) = name else { continue };
-            match root.dimensions.iter().find(|(known, ..)| known == name) {
-                Some((_, known, _)) if known == length => {}
-                Some((_, known, _)) => {
-                    return Err(format!(
-                        "'{}' has {length} elements along '{name}', another array {known}; store them in two files, or name the dimension otherwise",
-                        spec.path
-                    ));
-                }
-                None => root.dimensions.push((name.clone(), *length, false)),
-            }
-        }
+        declare(&mut root, &spec.path.to_string(), &spec.dimension_names, &spec.shape, |_, _| false)?;
     }
     let mut all = vec![root];
     for spec in specs {

@@ -7,6 +7,7 @@
 use super::input::{Input, is_name};
 use super::{EvalResult, Evaluation};
 use crate::chunks::contiguous_chunks;
+use crate::computed::{declare, info_of};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::location::array_label;
@@ -20,9 +21,7 @@ use blockwise_core::plan::{Plan, PlanSummary, Resources};
 use blockwise_core::region::byte_count;
 use blockwise_core::{Array, Cancellation, Scalar, Session, Sink};
 use blockwise_io::publish::{Publication, PublishOptions};
-use blockwise_io::{
-    ArrayInfo, ArraySpec, AttributeValue, ContainerWriter, ElementType, Format, GroupInfo, NodePath,
-};
+use blockwise_io::{ArrayInfo, ArraySpec, AttributeValue, ContainerWriter, Format, GroupInfo, NodePath};
 use blockwise_kernels::DType;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -265,25 +264,9 @@ impl Evaluation {
         let mut group =
             GroupInfo { path: NodePath::root(), attributes: Default::default(), dimensions: Vec::new() };
         for (result, EvalResult { value, .. }) in &place.results {
-            for (name, length) in value.array.names().iter().zip(value.array.shape()) {
-                let Some(name) = name else { continue };
-                match group.dimensions.iter().find(|(known, ..)| known == name) {
-                    Some((_, known, _)) if *known == length => {}
-                    Some((_, known, _)) => {
-                        let what = format!(
-                            "'{result}' has {length} elements along '{name}', another result {known}; store them in two files"
-                        );
-                        return Err(Error::Usage {
-                            path: place.destination.path.display().to_string(),
-                            what,
-                        });
-                    }
-                    None => {
-                        let grows = self.inputs.iter().any(|input| grows(input, name, length));
-                        group.dimensions.push((name.clone(), length, grows));
-                    }
-                }
-            }
+            let grows = |name: &str, length| self.inputs.iter().any(|input| grows(input, name, length));
+            declare(&mut group, result, value.array.names(), &value.array.shape(), grows)
+                .map_err(|what| Error::Usage { path: place.destination.path.display().to_string(), what })?;
         }
         let conventions = self.inputs.iter().flat_map(|input| &input.opened.groups);
         let conventions = conventions.filter(|group| group.path.is_root());
@@ -349,42 +332,32 @@ impl Evaluation {
         resources: &Resources,
     ) -> Result<ArraySpec> {
         let array = &result.value.array;
-        let (dtype, shape, dimension_names) = (array.dtype(), array.shape(), array.names().to_vec());
         let first = self.inputs.first();
-        let is_cut = self.inputs.iter().any(|input| input.info.chunk_shape.is_some());
-        let chunk_shape = if is_cut {
-            array.grid().largest_chunk()
-        } else {
-            contiguous_chunks(&shape, dtype.size() as u64)
-        };
+        let info = info_of(path, array, first.map_or(format, |input| input.info.format));
         let mut attributes = result.value.attributes.as_deref().cloned().unwrap_or_default();
         let mut fill_value = None;
+        let dtype = array.dtype();
         if self.inputs.iter().any(|input| input.has_missing) && dtype.kind() == 'f' && format != Format::Npy {
             let nan = cast_scalar(&Scalar::from(f64::NAN), dtype)?;
             attributes.set("_FillValue", AttributeValue::Number(nan));
             fill_value = Some(nan);
         }
-        let unlimited = dimension_names
-            .iter()
-            .map(|name| name.as_ref().is_some_and(|name| is_unlimited(group, name)))
-            .collect();
+        let is_cut = self.inputs.iter().any(|input| input.info.chunk_shape.is_some());
+        let unlimited = |name: &Option<String>| name.as_ref().is_some_and(|name| is_unlimited(group, name));
         let info = ArrayInfo {
-            path,
-            format: first.map_or(format, |input| input.info.format),
-            element_type: ElementType::Number(dtype),
-            shape,
-            dimension_names,
-            unlimited,
-            chunk_shape: Some(chunk_shape.into_iter().map(|length| length.max(1)).collect()),
-            shard_shape: None,
+            unlimited: info.dimension_names.iter().map(unlimited).collect(),
+            chunk_shape: if is_cut {
+                info.chunk_shape
+            } else {
+                Some(contiguous_chunks(&info.shape, dtype.size() as u64))
+            },
             // What was stored without chunks had no choice of codec.
             codec: first
                 .filter(|input| input.info.chunk_shape.is_some())
                 .and_then(|input| input.info.codec.clone()),
-            codec_text: String::new(),
             fill_value,
             attributes,
-            is_coordinate: false,
+            ..info
         };
         let (spec, _) = spec_of(&info, format, &self.options.arrays, resources.budget_bytes)?;
         Ok(spec)

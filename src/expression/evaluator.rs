@@ -11,6 +11,7 @@ use super::number::Number;
 use super::syntax::{Argument, Binary, Item, Kind, Node, Unary};
 use super::value::{Value, dtype_named};
 use blockwise_core::array::Index;
+use blockwise_kernels::DType;
 use blockwise_kernels::function::Function;
 use std::collections::HashMap;
 use std::f64::consts;
@@ -125,8 +126,8 @@ impl Evaluator {
             other => return Err(Trouble::here(format!("{} cannot be indexed", other.shown()))),
         };
         let mut indices = Vec::with_capacity(items.len());
-        // Positions that are listed, and the axis of the result that they are along.
-        let mut listed: Option<(Vec<i64>, usize, usize)> = None;
+        // Positions that are listed, the item that they are, and where it stands.
+        let mut listed: Vec<(Vec<i64>, usize, usize)> = Vec::new();
         for item in items {
             let node = match item {
                 Item::Slice(bounds) => {
@@ -141,13 +142,18 @@ impl Evaluator {
                 Value::Nothing => indices.push(Index::NewAxis),
                 Value::Ellipsis => indices.push(Index::Ellipsis),
                 value @ Value::Number(Number::Int(_)) => indices.push(Index::At(value.to_int()?)),
-                value @ Value::List(_) if listed.is_none() => {
-                    listed = Some((value.to_ints().map_err(|t| t.or_at(node.at))?, indices.len(), node.at));
+                value @ Value::List(_) => {
+                    listed.push((value.to_ints().map_err(|t| t.or_at(node.at))?, indices.len(), node.at));
                     indices.push(Index::from(..));
+                }
+                Value::Array(mask) if mask.array.dtype() == DType::Bool => {
+                    // Shapes are settled before anything is read.
+                    let what = "only the data tell how many elements a mask picks; keep the shape with where(mask, x, nan), and reduce with nanmean and the like";
+                    return Err(Trouble::at(node.at, what));
                 }
                 other => {
                     let what = format!(
-                        "an index is an integer, a slice, None, ... or one list of integers, not {}",
+                        "an index is an integer, a slice, None, ... or a list of integers, not {}",
                         other.shown()
                     );
                     return Err(Trouble::at(node.at, what));
@@ -155,23 +161,39 @@ impl Evaluator {
             }
         }
         let indexed = array.index(&indices)?;
-        let Some((positions, item, at)) = listed else { return Ok(indexed.into()) };
-        let used = indices.iter().filter(|index| matches!(index, Index::At(_) | Index::Slice { .. })).count();
-        let before = indices.get(..item).unwrap_or(&[]);
-        let along = |index: &Index| match index {
-            Index::At(_) => 0,
-            Index::Ellipsis => array.array.rank().saturating_sub(used),
-            _ => 1,
-        };
+        let Some((_, first, at)) = listed.first() else { return Ok(indexed.into()) };
         if indices.iter().any(|index| matches!(index, Index::At(_))) {
             return Err(Trouble::at(
-                at,
+                *at,
                 "a list of positions stands beside slices only; index twice instead",
             ));
         }
-        let axis: usize = before.iter().map(along).sum();
-        let taken = indexed.array.take(&positions, axis).map_err(|error| Trouble::from(error).or_at(at))?;
-        Ok(indexed.moved(taken, &[axis]).into())
+        let used = indices.iter().filter(|index| matches!(index, Index::Slice { .. })).count();
+        let along = |index: &Index| match index {
+            Index::Ellipsis => array.array.rank().saturating_sub(used),
+            _ => 1,
+        };
+        let axis_of = |item: usize| indices.iter().take(item).map(along).sum::<usize>();
+        let axes: Vec<usize> = listed.iter().map(|(_, item, _)| axis_of(*item)).collect();
+        if let [(positions, ..)] = listed.as_slice() {
+            let taken = indexed.array.take(positions, axis_of(*first));
+            let taken = taken.map_err(|error| Trouble::from(error).or_at(*at))?;
+            return Ok(indexed.moved(taken, &axes).into());
+        }
+        // Point by point, as NumPy: lists of one position go with all. The points are where the lists were, if those
+        // stand side by side, else in front.
+        let count = listed.iter().map(|(list, ..)| list.len()).find(|length| *length != 1).unwrap_or(1);
+        let lists: Vec<Vec<i64>> = listed
+            .iter()
+            .map(|(list, ..)| if let [only] = list.as_slice() { vec![*only; count] } else { list.clone() })
+            .collect();
+        let lists: Vec<&[i64]> = lists.iter().map(Vec::as_slice).collect();
+        let picked = indexed.array.vindex(axes.as_slice(), &lists);
+        let mut picked = picked.map_err(|error| Trouble::from(error).or_at(*at))?;
+        if listed.iter().zip(*first..).all(|((_, item, _), wanted)| *item == wanted) {
+            picked = picked.move_axis(0, axis_of(*first) as i64)?;
+        }
+        Ok(indexed.moved(picked, &axes).into())
     }
 
     fn item_of_list(&self, values: &[Value], items: &[Item]) -> Outcome<Value> {

@@ -5,6 +5,7 @@
 use super::elementwise::common_grid;
 use super::{Array, Axes, Axis, Reduce};
 use crate::error::{Error, Result};
+use crate::grid::ChunkGrid;
 use crate::session::Session;
 use blockwise_kernels::{DType, Scalar};
 
@@ -112,6 +113,22 @@ impl Array {
     pub fn dstack(arrays: &[Self]) -> Result<Self> {
         let arrays = arrays.iter().map(Self::at_least_3d).collect::<Result<Vec<_>>>()?;
         Self::concatenate(&arrays, 2)
+    }
+
+    /// The arrays, all cut alike along the axes that they share, as elementwise functions of them are: dask's
+    /// `unify_chunks`.
+    ///
+    /// # Errors
+    /// If they do not broadcast.
+    pub fn unify_chunks(arrays: &[Self]) -> Result<Vec<Self>> {
+        let (common, _) = common_grid(&arrays.iter().collect::<Vec<_>>())?;
+        let unified = |array: &Self| {
+            let shared = common.axes().get(common.rank() - array.rank()..).unwrap_or_default();
+            let axes = array.grid().axes().iter().zip(shared);
+            let cuts = axes.map(|(own, cut)| if own.extent() == cut.extent() { cut } else { own }.clone());
+            array.rechunk(&ChunkGrid::from_axes(cuts.collect())?)
+        };
+        arrays.iter().map(unified).collect()
     }
 
     /// The array with `values` at its end along an axis. Dtypes are promoted.
@@ -245,6 +262,23 @@ impl Array {
 }
 
 impl Session {
+    /// The rows and columns at and below the diagonal `k` of a matrix: NumPy's `tril_indices`.
+    ///
+    /// # Errors
+    /// As [`Session::nonzero`].
+    pub fn tril_indices(&self, rows: u64, columns: u64, k: i64) -> Result<Vec<Array>> {
+        self.nonzero(&Array::tri(rows, columns, k, DType::Bool)?)
+    }
+
+    /// The rows and columns at and above the diagonal `k` of a matrix: NumPy's `triu_indices`.
+    ///
+    /// # Errors
+    /// As [`Session::nonzero`].
+    pub fn triu_indices(&self, rows: u64, columns: u64, k: i64) -> Result<Vec<Array>> {
+        let below = Array::tri(rows, columns, k.saturating_sub(1), DType::Bool)?;
+        self.nonzero(&Array::call("logical_not", [below.into()])?)
+    }
+
     /// The positions of the elements that are not zero: a row for each.
     ///
     /// # Errors
@@ -301,6 +335,18 @@ mod tests {
         assert_eq!(Array::hstack(&[row.clone(), row.clone()]).unwrap().shape(), [6]);
         assert_eq!(whole(&Array::dstack(&both).unwrap())[..4], [0, 0, 1, 1]);
         assert_eq!(row.at_least_3d().unwrap().shape(), [1, 3, 1]);
+    }
+
+    #[test]
+    fn cuts_and_triangles_are_numpys() {
+        let (x, row) = (matrix(), Array::arange_i64(0, 3, 1).unwrap());
+        let cut = Array::unify_chunks(&[x.rechunk([1, 2]).unwrap(), row]).unwrap();
+        assert_eq!(cut[1].grid().largest_chunk(), [2]);
+        let session = Session::with_budget(1 << 22);
+        let lower = session.tril_indices(2, 3, 0).unwrap();
+        assert_eq!((whole(&lower[0]), whole(&lower[1])), (vec![0, 1, 1], vec![0, 0, 1]));
+        let upper = session.triu_indices(2, 3, 1).unwrap();
+        assert_eq!((whole(&upper[0]), whole(&upper[1])), (vec![0, 0, 1], vec![1, 2, 2]));
     }
 
     #[test]

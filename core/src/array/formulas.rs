@@ -5,6 +5,7 @@
 use super::{Array, Axes, Operand, Reduce};
 use crate::error::{Error, Result};
 use blockwise_kernels::DType;
+use blockwise_kernels::promote::promote;
 
 impl Array {
     /// Whether elements are within `absolute + relative * |other|` of those of `other`; infinities only of themselves,
@@ -147,6 +148,72 @@ impl Array {
         let mean = mean.ok_or_else(|| Error::Internal { message: "no mean".to_owned() })?;
         let apart = self.try_sub(self.reduce(mean, axes.clone(), true)?)?;
         Self::call("power", [apart.into(), i64::from(order).into()])?.mean(axes)
+    }
+
+    /// Whether elements have no imaginary part: all elements of arrays that are not complex.
+    ///
+    /// # Errors
+    /// None for an array that exists.
+    pub fn is_real(&self) -> Result<Self> {
+        Self::call("logical_not", [self.is_complex()?.into()])
+    }
+
+    /// Whether elements have an imaginary part that is not zero: no element of arrays that are not complex.
+    ///
+    /// # Errors
+    /// None for an array that exists.
+    ///
+    /// ```
+    /// use blockwise_core::{Array, DType};
+    /// let x = Array::arange(0.0, 3.0, 1.0)?;
+    /// assert_eq!(x.is_complex()?.compute::<bool>()?.as_slice(), Some(&[false; 3][..]));
+    /// # Ok::<(), blockwise_core::Error>(())
+    /// ```
+    pub fn is_complex(&self) -> Result<Self> {
+        if self.dtype().kind() != 'c' {
+            return Ok(self.full_like(false.into()));
+        }
+        Self::call("not_equal", [Self::call("imag", [self.into()])?.into(), 0.0.into()])
+    }
+
+    /// Whether elements are missing: NaN among floats and complex numbers, none among others.
+    ///
+    /// # Errors
+    /// None for an array that exists.
+    pub fn is_null(&self) -> Result<Self> {
+        if blockwise_kernels::promote::is_inexact(self.dtype()) {
+            self.is_nan()
+        } else {
+            Ok(self.full_like(false.into()))
+        }
+    }
+
+    /// Whether elements are there: the opposite of [`Array::is_null`].
+    ///
+    /// # Errors
+    /// None for an array that exists.
+    pub fn not_null(&self) -> Result<Self> {
+        Self::call("logical_not", [self.is_null()?.into()])
+    }
+
+    /// Powers of at least double precision, so that those of integers may be negative.
+    ///
+    /// # Errors
+    /// If the shapes do not broadcast.
+    ///
+    /// ```
+    /// use blockwise_core::Array;
+    /// let x = Array::arange_i64(1, 4, 1)?.float_power(-1)?;
+    /// assert_eq!(x.compute::<f64>()?.as_slice(), Some(&[1.0, 0.5, 1.0 / 3.0][..]));
+    /// # Ok::<(), blockwise_core::Error>(())
+    /// ```
+    pub fn float_power(&self, exponent: impl Into<Operand>) -> Result<Self> {
+        let exponent = match exponent.into() {
+            Operand::Array(array) => Operand::Array(array.astype(promote(array.dtype(), DType::F64))),
+            number @ Operand::Number(_) => number,
+        };
+        let base = self.astype(promote(self.dtype(), DType::F64));
+        Self::call("power", [base.into(), exponent])
     }
 
     /// The sum of the products of the elements of two arrays in C order, those of this one conjugated.

@@ -5,7 +5,7 @@
 
 use super::order::one;
 use super::tasks::whole_along;
-use super::{Array, Axes};
+use super::{Array, Axes, scalar_as};
 use crate::block::{Block, BlockClosure, BlockInfo, blocks, chunks};
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
@@ -157,18 +157,28 @@ impl Array {
                 return self.narrowed(quantile, &count);
             }
         }
-        if lines == 0 || u32::try_from(lines).is_err() {
+        let kept: Vec<usize> = (0..self.rank()).filter(|axis| !axes.contains(axis)).collect();
+        if u32::try_from(lines).is_err() || lines == 0 && !quantile.is_nan_of_nothing() {
             let message = format!(
                 "quantiles over axes {axes:?} rank {lines} elements at a time; it must be from 1 to 2^32 - 1"
             );
             return Err(Error::Usage { message });
         }
-        let kept: Vec<usize> = (0..self.rank()).filter(|axis| !axes.contains(axis)).collect();
         let names = kept.iter().map(|axis| self.names()[*axis].clone());
         let names: Vec<Option<String>> = match levels {
             Levels::One(_) => names.collect(),
             Levels::Many(_) => std::iter::once(None).chain(names).collect(),
         };
+        if lines == 0 {
+            let count = match levels {
+                Levels::One(_) => None,
+                Levels::Many(list) => Some(list.len() as u64),
+            };
+            let shape: Vec<u64> = count.into_iter().chain(kept.iter().map(|axis| shape[*axis])).collect();
+            let nan = scalar_as(f64::NAN.into(), quantile.output_dtype());
+            let nan = nan.ok_or_else(|| Error::Internal { message: "no NaN".to_owned() })?;
+            return Ok(Self::full(&shape, nan)?.renamed(names));
+        }
         // One axis is ranked where it is; several are brought to the end, where they are one line.
         let (input, ranked) = match axes.as_slice() {
             [axis] => (self.clone(), vec![*axis]),

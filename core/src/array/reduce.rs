@@ -109,6 +109,9 @@ impl Array {
     pub fn reduce(&self, what: Reduce, axes: impl Into<Axes>, keep_dims: bool) -> Result<Self> {
         let mut axes = axes.into().resolve(self.names())?;
         axes.sort_unstable();
+        if self.dtype().kind() == 'c' && what.reducer == Reducer::Variance {
+            return self.complex_variance(what, &axes, keep_dims);
+        }
         let reduction = Reduction::new(what.reducer, self.dtype(), what.skip_nan)?;
         let dtype = reduction.output_dtype(what.statistic);
         let kept: Vec<usize> = (0..self.rank()).filter(|axis| !axes.contains(axis)).collect();
@@ -133,6 +136,27 @@ impl Array {
         let item = |axis| if axes.contains(&axis) { Index::NewAxis } else { Index::from(..) };
         let kept = reduced.index(&(0..self.rank()).map(item).collect::<Vec<_>>())?;
         Ok(kept.renamed(self.names().to_vec()))
+    }
+
+    /// The variance of complex numbers is that of their real parts and that of their imaginary parts together.
+    fn complex_variance(&self, what: Reduce, axes: &[usize], keep_dims: bool) -> Result<Self> {
+        let (ddof, is_root) = match what.statistic {
+            Statistic::Variance { ddof } => (ddof, false),
+            Statistic::StandardDeviation { ddof } => (ddof, true),
+            _ => return Err(Error::Internal { message: "no variance".to_owned() }),
+        };
+        let dtype = if self.dtype() == DType::C64 { DType::F32 } else { DType::F64 };
+        let part = |name: &str| {
+            let mut part = Self::call(name, [self.into()])?.astype(DType::F64);
+            if what.skip_nan {
+                // A number with one part that is NaN is left out whole.
+                part = Self::call("where", [self.is_nan()?.into(), f64::NAN.into(), part.into()])?;
+            }
+            let what = Reduce { statistic: Statistic::Variance { ddof }, ..what };
+            part.reduce(what, axes, keep_dims)
+        };
+        let variance = part("real")?.try_add(part("imag")?)?;
+        Ok(if is_root { variance.sqrt()? } else { variance }.astype(dtype))
     }
 }
 

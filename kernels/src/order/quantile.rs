@@ -63,6 +63,13 @@ impl Quantile {
         if self.is_discrete() || self.dtype.kind() == 'f' { self.dtype } else { DType::F64 }
     }
 
+    /// Whether NumPy takes NaN for the result of no elements, as it does for medians and where NaN is left out; it refuses
+    /// other quantiles of nothing.
+    #[must_use]
+    pub fn is_nan_of_nothing(&self) -> bool {
+        (self.is_median() || self.skip_nan) && self.output_dtype().kind() == 'f'
+    }
+
     /// Bytes that [`Quantile::run`] uses beside input and output.
     ///
     /// # Errors

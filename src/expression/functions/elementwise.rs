@@ -11,9 +11,13 @@ use crate::expression::number::Number;
 use crate::expression::value::Value;
 use blockwise_core::Array;
 use blockwise_core::array::Operand;
+use blockwise_kernels::DType;
 use blockwise_kernels::function::{Function, TABLE as KERNELS};
+use blockwise_kernels::promote::promote;
 
 const CHOICE: &str = "elementwise: choice";
+const COMPLEX: &str = "elementwise: complex";
+const CLASS: &str = "elementwise: float class";
 
 /// Names of the parameters of functions with several.
 pub(in crate::expression) const PARAMETERS: [&str; 3] = ["x1", "x2", "x3"];
@@ -32,6 +36,22 @@ pub(super) const TABLE: &[Entry] = &[
         "x, but at least min and at most max",
         clip,
     ),
+    entry(COMPLEX, "isreal(x)", "whether there is no imaginary part", |a| told(a, Array::is_real)),
+    entry(COMPLEX, "iscomplex(x)", "whether there is an imaginary part that is not zero", |a| {
+        told(a, Array::is_complex)
+    }),
+    entry(CLASS, "isnull(x)", "whether elements are missing: NaN among floats, none among others", |a| {
+        told(a, Array::is_null)
+    }),
+    entry(CLASS, "notnull(x)", "whether elements are not missing", |a| told(a, Array::not_null)),
+    entry("elementwise: exponential", "float_power(x1, x2)", "x1 ** x2 in double precision at least", |a| {
+        let wide = |name| {
+            let x = a.array(name)?;
+            let dtype = promote(x.array.dtype(), DType::F64);
+            Ok::<Value, Trouble>(x.with(x.array.astype(dtype)).into())
+        };
+        elementwise_named("power", &[wide("x1")?, wide("x2")?])
+    }),
     entry(CHOICE, "where(condition, x, y)", "x where the condition is true (non-zero), else y", |a| {
         elementwise_named("where", &[a.value("condition"), a.value("x"), a.value("y")])
     }),
@@ -122,6 +142,12 @@ pub(in crate::expression) fn elementwise(function: &'static Function, operands: 
 
 fn elementwise_named(name: &str, operands: &[Value]) -> Outcome<Value> {
     super::apply(name, operands).map(Value::from)
+}
+
+/// What is true of each element of `x`.
+fn told(arguments: &Arguments, what: fn(&Array) -> blockwise_core::Result<Array>) -> Outcome<Value> {
+    let x = arguments.array("x")?;
+    Ok(x.with(what(&x.array)?).of_other_quantity().into())
 }
 
 fn decimals(arguments: &Arguments) -> Outcome<Value> {

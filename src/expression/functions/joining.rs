@@ -11,7 +11,7 @@ use crate::expression::labelled::Labelled;
 use crate::expression::number::Number;
 use crate::expression::value::Value;
 use blockwise_core::Array;
-use blockwise_core::array::{Index, PadMode};
+use blockwise_core::array::{Index, Nested, PadMode};
 
 const FAMILY: &str = "joining and picking";
 
@@ -29,6 +29,18 @@ pub(super) const TABLE: &[Entry] = &[
         let axis = a.read("axis", Value::to_int)?.unwrap_or(0);
         joined(first, Array::stack(&bare(&arrays), axis)?, &[], &arrays)
     }),
+    entry(
+        FAMILY,
+        "block(arrays)",
+        "lists of arrays put together: the innermost along the last axis, those around them along the one before",
+        |a| {
+            let (nested, parts) = a.need("arrays", nested)?;
+            let mut labelled =
+                Labelled::merged(Array::block(&nested)?, &parts.iter().collect::<Vec<_>>(), true);
+            labelled.coordinates.clear();
+            Ok(labelled.into())
+        },
+    ),
     entry(
         FAMILY,
         "roll(x, shift, axis)",
@@ -89,6 +101,21 @@ fn arrays(arguments: &Arguments) -> Outcome<Vec<Labelled>> {
             other.shown()
         ))),
     })
+}
+
+/// Arrays in lists of lists, and all of them.
+fn nested(value: &Value) -> Outcome<(Nested, Vec<Labelled>)> {
+    let Value::List(items) = value else {
+        let array = value.to_array()?;
+        return Ok((array.array.clone().into(), vec![array]));
+    };
+    let mut all = (Vec::with_capacity(items.len()), Vec::new());
+    for item in items {
+        let (inner, parts) = nested(item)?;
+        all.0.push(inner);
+        all.1.extend(parts);
+    }
+    Ok((Nested::List(all.0), all.1))
 }
 
 fn bare(arrays: &[Labelled]) -> Vec<Array> {

@@ -2,7 +2,7 @@
 
 use super::MIB;
 use super::inputs::Inputs;
-use blockwise_core::array::{Axes, Gufunc, Index, MapBlocks, PadMode, Reduce};
+use blockwise_core::array::{Axes, Gufunc, Index, MapBlocks, Nested, PadMode, Reduce};
 use blockwise_core::kernels::function::{Function, TABLE};
 use blockwise_core::kernels::histogram::Bins;
 use blockwise_core::kernels::order::{QuantileMethod, Side};
@@ -241,6 +241,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
             i.line.at_least_2d()?,
             i.columns.at_least_3d()?,
             Array::vstack(&[x.clone(), y.clone()])?,
+            Array::block(&Nested::List(vec![x.clone().into(), y.clone().into()]))?,
+            Array::unify_chunks(&[x.clone(), y.rechunk([1, 64, 64])?])?.swap_remove(1),
+            x.is_real()?,
+            x.is_complex()?,
+            x.is_null()?,
+            x.not_null()?,
+            x.float_power(2)?,
             Array::hstack(&[x.clone(), y.clone()])?,
             Array::dstack(&[x.clone(), y.clone()])?,
             x.append(y, 0)?,
