@@ -20,7 +20,7 @@ use crate::grid::{AxisGrid, ChunkGrid};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::temporary::Temporary;
-pub(crate) use compute::{Applied, AppliedInput, Compute, Fold, Operand, Output, Reduced, place};
+pub(crate) use compute::{Applied, AppliedInput, Compute, Fold, Operand, Output, Reduced, Reductions, place};
 pub(crate) use copy::plan_copy_stages;
 pub use copy::{CopyOptions, PassThrough, plan_copy};
 pub(crate) use leaf::{Leaf, Reach, Window, seen};

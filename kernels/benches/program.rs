@@ -94,7 +94,7 @@ fn reductions(words: &[String]) -> Result<(), Box<dyn std::error::Error>> {
                     let mut once = || -> Result<(), Box<dyn std::error::Error>> {
                         let mut pass = reduction.begin(&geometry, &mut state)?;
                         let operand = [Input::contiguous(black_box(&input), dtype)];
-                        let ranges = geometry.ranges();
+                        let ranges = reduction.walk(&geometry).ranges();
                         program.for_each_tile(&operand, &shape, ranges, &mut scratch, |first, tiles| {
                             if let [items] = tiles {
                                 pass.tile(first, items);

@@ -2,37 +2,36 @@
 //!
 //! A chunk is reduced over any set of its axes into a state: plain columns of one cell per kept index. States of
 //! several chunks combine in the order the caller fixes, and one finishes as a statistic. NumPy 2's meaning, but float
-//! sums, products, means and moments accumulate in float64 (NumPy: in the type of the array), sums moreover with the
-//! rounding errors carried along, so that the order of the elements hardly matters.
+//! sums, products, means and moments accumulate in float64 (NumPy: in the type of the array), those of float64 moreover
+//! with the rounding errors carried along, so that the order of the elements hardly matters.
 //!
 //! Invariants, for bit-identical results whatever the threads and the instruction set:
-//! * a chunk is walked in the ranges of [`Geometry::ranges`]; elements of one cell meet in C order of the reduced axes;
-//! * a stretch of a cell's consecutive elements goes through [`LANES`] lanes, the `i`-th taking every element whose
-//!   place in the stretch is `i` modulo the lanes, which fold pairwise, halves onto halves;
+//! * a chunk is walked as [`Reduction::walk`] says, which depends on its shape alone;
+//! * a stretch of a cell's consecutive elements goes through lanes, whose number depends on its length alone, the `i`-th
+//!   taking every element whose place in the stretch is `i` modulo the lanes, which fold pairwise, halves onto halves;
 //! * elements that stand beside one another for different cells are added to them one by one.
 //!
-//! Sources: D. Knuth's two-sum; B. Welford (1962) and P. Pébay, "Formulas for robust, one-pass parallel computation of
-//! covariances and arbitrary-order statistical moments" (2008) for moments. Called by core's reduction tasks.
+//! Called by core's reduction tasks.
 
+mod carried;
 mod error;
 mod exact;
 mod extremes;
 mod fold;
 mod geometry;
 mod moments;
+mod products;
 mod sums;
 
 use crate::simd::InstructionSet;
 use crate::{DType, cast};
+use carried::Carried;
+pub(crate) use carried::{add, merge};
 pub use error::ReduceError;
 use exact::{Exact, ExactComplex, NARROW, WIDE};
 pub(crate) use extremes::{Ordered, choose};
 use fold::tile;
-pub use geometry::Geometry;
-pub(crate) use sums::{add, merge};
-
-/// Lanes of a stretch, whatever the width of a register.
-pub const LANES: usize = 8;
+pub use geometry::{Geometry, Walk};
 
 /// What is reduced. With `skip_nan` of [`Reduction::new`] it is the `nan` variant of NumPy's function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,7 +105,7 @@ pub enum Statistic {
 /// let mut state = Buffer::zeroed(mean.state_bytes(geometry.cells())?);
 /// let mut pass = mean.begin(&geometry, &mut state)?;
 /// let input = Input::contiguous(f32::as_bytes(&x), DType::F32);
-/// program.for_each_tile(&[input], &[2, 3], geometry.ranges(), &mut Scratch::default(), |first, tiles| {
+/// program.for_each_tile(&[input], &[2, 3], mean.walk(&geometry).ranges(), &mut Scratch::default(), |first, tiles| {
 ///     pass.tile(first, tiles[0]);
 /// })?;
 /// pass.end();
@@ -164,7 +163,9 @@ impl Reduction {
             _ => DType::F64,
         };
         match self.reducer {
-            Reducer::Sum | Reducer::Product | Reducer::ArgMin | Reducer::ArgMax => widest,
+            Reducer::ArgMin | Reducer::ArgMax => widest,
+            _ if self.is_summed() && !self.exact && self.is_short_float() => DType::F32,
+            Reducer::Sum | Reducer::Product => widest,
             Reducer::Mean if matches!(self.dtype.kind(), 'c') => DType::C128,
             Reducer::Mean | Reducer::Variance | Reducer::Moments => DType::F64,
             Reducer::Any | Reducer::All | Reducer::CountNonzero => DType::Bool,
@@ -173,6 +174,33 @@ impl Reduction {
                 dtype => dtype,
             },
         }
+    }
+
+    /// Whether numbers are added or multiplied in float64, or wider integers.
+    const fn is_summed(&self) -> bool {
+        matches!(
+            self.reducer,
+            Reducer::Sum | Reducer::Product | Reducer::Mean | Reducer::Variance | Reducer::Moments
+        )
+    }
+
+    /// Whether the elements are floats of no more digits than float32's.
+    const fn is_short_float(&self) -> bool {
+        matches!(self.dtype, DType::F16 | DType::BF16 | DType::F32)
+    }
+
+    /// The dtype of sums and products in a state.
+    const fn sum_dtype(&self) -> DType {
+        match self.tile_dtype() {
+            DType::F32 => DType::F64,
+            dtype => dtype,
+        }
+    }
+
+    /// The order in which tiles must come, so that a result has the same bits always.
+    #[must_use]
+    pub fn walk(&self, geometry: &Geometry) -> Walk {
+        geometry.walk(matches!(self.reducer, Reducer::ArgMin | Reducer::ArgMax))
     }
 
     /// The dtype of a statistic.
@@ -186,7 +214,7 @@ impl Reduction {
             (Statistic::Count, _) => DType::I64,
             (Statistic::Value, Reducer::Sum | Reducer::Product) => match self.dtype.kind() {
                 'f' | 'c' => self.dtype,
-                _ => self.tile_dtype(),
+                _ => self.sum_dtype(),
             },
             (Statistic::Value, Reducer::Min | Reducer::Max) => self.dtype,
             (Statistic::Value, Reducer::Any | Reducer::All) => DType::Bool,
@@ -200,7 +228,9 @@ impl Reduction {
     /// # Errors
     /// [`ReduceError::Overflow`].
     pub fn state_bytes(&self, cells: usize) -> Result<usize, ReduceError> {
-        cells.checked_mul(self.cell_bytes()).ok_or(ReduceError::Overflow)
+        let bytes =
+            cells.checked_mul(self.cell_bytes()).and_then(|bytes| bytes.checked_add(self.tail_bytes()));
+        bytes.ok_or(ReduceError::Overflow)
     }
 
     /// Starts a chunk: `state`, aligned to 8 bytes, becomes that of no elements and then of those in the tiles.
@@ -208,7 +238,7 @@ impl Reduction {
     /// # Errors
     /// [`ReduceError::Length`] if `state` is not of the geometry's cells.
     pub fn begin<'a>(&self, geometry: &Geometry, state: &'a mut [u8]) -> Result<Pass<'a>, ReduceError> {
-        self.check("a state", state, geometry.cells(), self.cell_bytes())?;
+        self.check(state, geometry.cells())?;
         let paired = self.tile_dtype() == DType::C128
             && matches!(self.reducer, Reducer::Sum | Reducer::Mean)
             && !self.skip_nan;
@@ -228,27 +258,31 @@ impl Reduction {
     /// # Errors
     /// [`ReduceError::Length`] if the states are not of one number of cells.
     pub fn combine(&self, into: &mut [u8], from: &[u8]) -> Result<(), ReduceError> {
-        let cells = into.len() / self.cell_bytes();
-        self.check("a state", into, cells, self.cell_bytes())?;
-        self.check("a state", from, cells, self.cell_bytes())?;
+        let cells = self.cells(into);
+        self.check(into, cells)?;
+        self.check(from, cells)?;
         if cells == 0 {
             return Ok(());
         }
+        let counts = self.count_words(cells);
+        let short = self.is_short_float();
         match self.reducer {
             _ if self.exact && self.is_narrow() => exact::combine::<NARROW>(into, from),
             _ if self.exact => exact::combine::<WIDE>(into, from),
             Reducer::Sum if self.is_whole() => sums::combine_whole(into, from),
-            Reducer::Sum => sums::combine(into, from, 0),
-            Reducer::Mean => sums::combine(into, from, cells),
-            Reducer::Product => sums::combine_products(into, from, self.tile_dtype()),
+            Reducer::Sum | Reducer::Mean if short => sums::combine::<f64>(into, from, counts),
+            Reducer::Sum | Reducer::Mean => sums::combine::<Carried>(into, from, counts),
+            Reducer::Product => products::combine(into, from, self.tile_dtype()),
             Reducer::CountNonzero => sums::combine_whole(into, from),
             Reducer::Any | Reducer::All => extremes::combine_truth(into, from, self.reducer == Reducer::All),
             Reducer::Min | Reducer::Max => extremes::combine(into, from, self.choice(), self.tile_dtype()),
             Reducer::ArgMin | Reducer::ArgMax => {
                 extremes::combine_places(into, from, cells, self.choice(), self.tile_dtype());
             }
-            Reducer::Variance => moments::combine::<2>(into, from, cells),
-            Reducer::Moments => moments::combine::<4>(into, from, cells),
+            Reducer::Variance if short => moments::combine::<f64, 2>(into, from, counts, cells),
+            Reducer::Variance => moments::combine::<Carried, 2>(into, from, counts, cells),
+            Reducer::Moments if short => moments::combine::<f64, 4>(into, from, counts, cells),
+            Reducer::Moments => moments::combine::<Carried, 4>(into, from, counts, cells),
         }
         Ok(())
     }
@@ -258,9 +292,9 @@ impl Reduction {
     /// # Errors
     /// [`ReduceError::Statistic`] if the state does not hold it, [`ReduceError::AllNan`], or [`ReduceError::Length`].
     pub fn finish(&self, state: &[u8], statistic: Statistic, out: &mut [u8]) -> Result<(), ReduceError> {
-        let cells = state.len() / self.cell_bytes();
+        let cells = self.cells(state);
         let dtype = self.output_dtype(statistic);
-        self.check("a state", state, cells, self.cell_bytes())?;
+        self.check(state, cells)?;
         if out.len() != cells * dtype.size() {
             let cell_bytes = dtype.size();
             return Err(ReduceError::Length { what: "an output", given_bytes: out.len(), cells, cell_bytes });
@@ -268,6 +302,13 @@ impl Reduction {
         if cells == 0 {
             return Ok(());
         }
+        let counts = self.count_words(cells);
+        let of_moments = || match (self.reducer, self.is_short_float()) {
+            (Reducer::Variance, true) => moments::finish::<f64, 2>(state, counts, cells, statistic),
+            (Reducer::Variance, false) => moments::finish::<Carried, 2>(state, counts, cells, statistic),
+            (_, true) => moments::finish::<f64, 4>(state, counts, cells, statistic),
+            (_, false) => moments::finish::<Carried, 4>(state, counts, cells, statistic),
+        };
         let moments = matches!(self.reducer, Reducer::Variance | Reducer::Moments);
         let (values, wide): (Vec<u8>, DType) = match (statistic, self.reducer) {
             (Statistic::Count, Reducer::Mean) if self.exact => {
@@ -280,23 +321,26 @@ impl Reduction {
                 let finish = if self.is_narrow() { exact::finish::<NARROW> } else { exact::finish::<WIDE> };
                 (finish(state, self.reducer == Reducer::Mean), self.tile_dtype())
             }
-            (Statistic::Count, Reducer::Mean) => (sums::counts(state, cells), DType::F64),
-            (Statistic::Count, _) if moments => (moments::finish(state, cells, statistic), DType::F64),
+            (Statistic::Count, Reducer::Mean) => (sums::counts(state, counts, cells), DType::F64),
+            (Statistic::Count, _) if moments => (of_moments(), DType::F64),
             (Statistic::Value, Reducer::Sum | Reducer::Mean) if !self.is_whole() => {
                 let complex = self.tile_dtype() == DType::C128;
                 let mean = self.reducer == Reducer::Mean;
-                (sums::finish(state, cells, complex, mean), self.tile_dtype())
+                let finish =
+                    if self.is_short_float() { sums::finish::<f64> } else { sums::finish::<Carried> };
+                (finish(state, counts, complex, mean), self.sum_dtype())
+            }
+            (Statistic::Value, Reducer::Product) if matches!(self.sum_dtype(), DType::F64) => {
+                (products::finish(state, self.tile_dtype()), DType::F64)
             }
             (Statistic::Value, Reducer::ArgMin | Reducer::ArgMax) => {
                 (extremes::places(state, cells)?, DType::I64)
             }
             (Statistic::Value, Reducer::CountNonzero) => (state.to_vec(), DType::I64),
             (Statistic::Value, _) if !moments => (state.to_vec(), self.tile_dtype()),
-            (Statistic::Skewness | Statistic::Kurtosis, Reducer::Moments) => {
-                (moments::finish(state, cells, statistic), DType::F64)
-            }
+            (Statistic::Skewness | Statistic::Kurtosis, Reducer::Moments) => (of_moments(), DType::F64),
             (Statistic::Skewness | Statistic::Kurtosis, _) => return Err(self.absent(statistic)),
-            _ if moments => (moments::finish(state, cells, statistic), DType::F64),
+            _ if moments => (of_moments(), DType::F64),
             _ => return Err(self.absent(statistic)),
         };
         // Lengths were checked; a cast has no other way to fail.
@@ -338,39 +382,61 @@ impl Reduction {
                 if complex { 16 * words } else { 8 * words }
             }
             Reducer::Sum if self.is_whole() => 8,
-            Reducer::Sum => {
-                if complex {
+            Reducer::Sum | Reducer::Mean => {
+                let sums = if self.is_short_float() {
+                    8
+                } else if complex {
                     32
                 } else {
                     16
-                }
+                };
+                let counts = if matches!(self.reducer, Reducer::Mean) && self.skip_nan { 8 } else { 0 };
+                sums + counts
             }
-            Reducer::Mean => {
-                if complex {
-                    40
-                } else {
-                    24
-                }
-            }
-            Reducer::Product | Reducer::Min | Reducer::Max => self.tile_dtype().size(),
+            Reducer::Product => match self.tile_dtype() {
+                DType::F64 => 16,
+                _ => self.sum_dtype().size(),
+            },
+            Reducer::Min | Reducer::Max => self.tile_dtype().size(),
             Reducer::Any | Reducer::All => 1,
             Reducer::CountNonzero => 8,
             Reducer::ArgMin | Reducer::ArgMax => 16,
-            Reducer::Variance => 24,
-            Reducer::Moments => 40,
+            Reducer::Variance | Reducer::Moments => {
+                let order = if matches!(self.reducer, Reducer::Variance) { 2 } else { 4 };
+                8 * (moments::columns(order, self.is_short_float()) + self.skip_nan as usize)
+            }
         }
     }
 
-    fn check(
-        &self,
-        what: &'static str,
-        bytes: &[u8],
-        cells: usize,
-        cell_bytes: usize,
-    ) -> Result<(), ReduceError> {
+    /// Whether a state has counts.
+    const fn is_counted(&self) -> bool {
+        !self.exact && matches!(self.reducer, Reducer::Mean | Reducer::Variance | Reducer::Moments)
+    }
+
+    /// Bytes at the end of a state: the count that all cells share.
+    const fn tail_bytes(&self) -> usize {
+        if self.is_counted() && !self.skip_nan { 8 } else { 0 }
+    }
+
+    /// Words of counts at the end of a state.
+    const fn count_words(&self, cells: usize) -> usize {
+        match self.is_counted() {
+            true if self.skip_nan => cells,
+            true => 1,
+            false => 0,
+        }
+    }
+
+    /// Cells of a state.
+    const fn cells(&self, state: &[u8]) -> usize {
+        state.len().saturating_sub(self.tail_bytes()) / self.cell_bytes()
+    }
+
+    fn check(&self, bytes: &[u8], cells: usize) -> Result<(), ReduceError> {
         let aligned = bytes.as_ptr().addr().is_multiple_of(8) || cells == 0;
-        if Some(bytes.len()) != cells.checked_mul(cell_bytes) || !aligned {
-            return Err(ReduceError::Length { what, given_bytes: bytes.len(), cells, cell_bytes });
+        if Ok(bytes.len()) != self.state_bytes(cells) || !aligned {
+            let (given_bytes, cell_bytes) = (bytes.len(), self.cell_bytes());
+            return Err(ReduceError::Length { what: "a state", given_bytes, cells, cell_bytes });
         }
         Ok(())
     }
@@ -387,11 +453,16 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The state of no elements.
+    /// The state of no elements; where the first of a cell takes its place, and there is one, nothing.
     fn start(&mut self) {
         let reduction = self.reduction;
+        let begins = !reduction.exact
+            && !reduction.is_whole()
+            && !(reduction.tile_dtype() == DType::C128 && reduction.skip_nan);
         match reduction.reducer {
-            Reducer::Product => sums::start_products(self.state, reduction.tile_dtype()),
+            Reducer::Sum | Reducer::Mean | Reducer::Variance | Reducer::Moments
+                if begins && self.geometry.reduced() > 0 => {}
+            Reducer::Product => products::start(self.state, self.geometry.cells(), reduction.tile_dtype()),
             Reducer::Min | Reducer::Max => {
                 extremes::start(self.state, reduction.choice(), reduction.tile_dtype());
             }
@@ -407,7 +478,7 @@ impl Pass<'_> {
     }
 
     /// Takes one tile: elements from the flat C-order index `first` of the chunk on, of [`Reduction::tile_dtype`].
-    /// Tiles must come in the order of [`Geometry::ranges`].
+    /// Tiles must come in the order of [`Reduction::walk`].
     pub fn tile(&mut self, first: usize, items: &[u8]) {
         let Reduction { reducer, skip_nan, set, .. } = self.reduction;
         let first = if self.paired { 2 * first } else { first };
@@ -435,13 +506,19 @@ impl Pass<'_> {
             Reducer::Sum | Reducer::Mean if dtype == DType::C128 && skip_nan => {
                 tile(set, sums::ComplexSkipping::new(state, cells), geometry, first, items);
             }
-            Reducer::Sum | Reducer::Mean if skip_nan => {
-                tile(set, sums::Floats::<true>::new(state, cells), geometry, first, items);
-            }
-            Reducer::Sum | Reducer::Mean => {
-                tile(set, sums::Floats::<false>::new(state, cells), geometry, first, items);
-            }
-            Reducer::Product => sums::tile_products(set, state, geometry, first, items, dtype, skip_nan),
+            Reducer::Sum | Reducer::Mean => match (dtype, skip_nan) {
+                (DType::F32, true) => {
+                    tile(set, sums::Floats::<f32, true>::new(state, cells), geometry, first, items);
+                }
+                (DType::F32, false) => {
+                    tile(set, sums::Floats::<f32, false>::new(state, cells), geometry, first, items);
+                }
+                (_, true) => tile(set, sums::Floats::<f64, true>::new(state, cells), geometry, first, items),
+                (_, false) => {
+                    tile(set, sums::Floats::<f64, false>::new(state, cells), geometry, first, items)
+                }
+            },
+            Reducer::Product => products::take(set, state, geometry, first, items, dtype, skip_nan),
             Reducer::CountNonzero => tile(set, sums::Nonzero::new(state), geometry, first, items),
             Reducer::Any => tile(set, extremes::Truth::<false>(state), geometry, first, items),
             Reducer::All => tile(set, extremes::Truth::<true>(state), geometry, first, items),
@@ -451,36 +528,46 @@ impl Pass<'_> {
             Reducer::ArgMin | Reducer::ArgMax => {
                 extremes::tile_places(set, state, geometry, first, items, self.reduction.choice(), dtype);
             }
-            Reducer::Variance if skip_nan => {
-                tile(set, moments::Moments::<2, true>::new(state, cells), geometry, first, items);
-            }
-            Reducer::Variance => {
-                tile(set, moments::Moments::<2, false>::new(state, cells), geometry, first, items);
-            }
-            Reducer::Moments if skip_nan => {
-                tile(set, moments::Moments::<4, true>::new(state, cells), geometry, first, items);
-            }
-            Reducer::Moments => {
-                tile(set, moments::Moments::<4, false>::new(state, cells), geometry, first, items);
-            }
+            Reducer::Variance => moments_of::<2>(set, state, geometry, first, items, dtype, skip_nan),
+            Reducer::Moments => moments_of::<4>(set, state, geometry, first, items, dtype, skip_nan),
         }
     }
 
     /// Ends the chunk: the state is complete.
     pub fn end(self) {
-        let counted = matches!(self.reduction.reducer, Reducer::Mean | Reducer::Variance | Reducer::Moments);
-        if !counted || self.reduction.skip_nan || self.reduction.exact {
-            return;
+        if self.reduction.tail_bytes() > 0 {
+            // Every cell saw the same number of elements.
+            let state: &mut [f64] = bytemuck::cast_slice_mut(self.state);
+            if let Some(count) = state.last_mut() {
+                *count = self.geometry.reduced() as f64;
+            }
         }
-        // Every cell saw the same number of elements.
-        let words = self.state.len() / 8;
-        let column = self.state.len() / self.reduction.cell_bytes();
-        let state: &mut [f64] = bytemuck::cast_slice_mut(self.state);
-        let counts = if self.reduction.reducer == Reducer::Mean {
-            state.get_mut(words - column..)
-        } else {
-            state.get_mut(..column)
-        };
-        counts.unwrap_or_default().fill(self.geometry.reduced() as f64);
     }
+}
+
+fn moments_of<const ORDER: usize>(
+    set: InstructionSet,
+    state: &mut [u8],
+    geometry: &Geometry,
+    first: usize,
+    items: &[u8],
+    dtype: DType,
+    skip_nan: bool,
+) {
+    fn one<T: carried::Summand, const ORDER: usize, const SKIP: bool>(
+        set: InstructionSet,
+        state: &mut [u8],
+        geometry: &Geometry,
+        first: usize,
+        items: &[u8],
+    ) {
+        tile(set, moments::Moments::<T, ORDER, SKIP>::new(state, geometry.cells()), geometry, first, items);
+    }
+    let run = match (dtype, skip_nan) {
+        (DType::F32, false) => one::<f32, ORDER, false>,
+        (DType::F32, true) => one::<f32, ORDER, true>,
+        (_, false) => one::<f64, ORDER, false>,
+        (_, true) => one::<f64, ORDER, true>,
+    };
+    run(set, state, geometry, first, items);
 }

@@ -11,12 +11,12 @@ use crate::chunk::Chunk;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
-use crate::plan::{Applied, AppliedInput, Compute, Output, Reduced, place, seen};
+use crate::plan::{Applied, AppliedInput, Compute, Output, Reductions, place, seen};
 use crate::region::{Region, small};
 use crate::sink::Sink;
 use blockwise_kernels::Buffer;
 use blockwise_kernels::program::{Input, Program, Scratch};
-use blockwise_kernels::reduce::Geometry;
+use blockwise_kernels::reduce::{Geometry, Walk};
 use blockwise_kernels::strided::Layout;
 use std::ops::Range;
 use std::sync::Arc;
@@ -68,8 +68,8 @@ impl<'t> Operands<'t> {
 impl<'a> ComputeRun<'a> {
     pub(super) fn new(compute: &'a Compute, tasks: &'a ChunkGrid) -> Self {
         let trees = compute.outputs.iter().map(|output| match output {
-            Output::Reduced(reduced) => {
-                Trees::Reduced(reduced.folds.iter().map(|_| Tree::default()).collect())
+            Output::Reduced(reductions) => {
+                Trees::Reduced(reductions.folds().map(|_| Tree::default()).collect())
             }
             Output::Written { .. } | Output::Applied(_) => Trees::Applied(Tree::default()),
         });
@@ -101,8 +101,8 @@ impl<'a> ComputeRun<'a> {
                     program.evaluate(&inputs, &shape, &mut outs, scratch)?;
                     write_all(sinks, &task.index, &chunks, cx)?
                 }
-                (Output::Reduced(reduced), Trees::Reduced(trees)) => {
-                    self.reduce(reduced, trees, task, &operands, scratch, cx)?
+                (Output::Reduced(reductions), Trees::Reduced(trees)) => {
+                    self.reduce(reductions, trees, task, &operands, scratch, cx)?
                 }
                 (Output::Applied(applied), Trees::Applied(tree)) => {
                     self.apply(applied, tree, task, &operands, scratch, cx)?
@@ -141,7 +141,7 @@ impl<'a> ComputeRun<'a> {
 
     fn reduce(
         &self,
-        reduced: &Reduced,
+        reductions: &Reductions,
         trees: &[Tree<Buffer>],
         task: &Task,
         operands: &Operands<'_>,
@@ -150,39 +150,52 @@ impl<'a> ComputeRun<'a> {
     ) -> Result<u64> {
         let shape = small(task.region.shape())?;
         let (origin, full) = (small(task.region.origin())?, small(&self.tasks.shape())?);
-        let geometry = Geometry::new(&shape, &reduced.axes)?.placed(&shape, &reduced.axes, &origin, &full)?;
-        let mut states = reduced
-            .folds
-            .iter()
-            .map(|fold| Ok(cx.pool().take(fold.reduction.state_bytes(geometry.cells())?)))
-            .collect::<Result<Vec<_>>>()?;
-        let mut passes = reduced
-            .folds
-            .iter()
-            .zip(&mut states)
-            .map(|(fold, state)| fold.reduction.begin(&geometry, state))
-            .collect::<Result<Vec<_>, _>>()?;
-        let inputs = operands.inputs(&reduced.operands);
-        reduced.program.for_each_tile(&inputs, &shape, geometry.ranges(), scratch, |first, tiles| {
-            for (pass, tile) in passes.iter_mut().zip(tiles) {
-                pass.tile(first, tile);
+        let (mut geometries, mut states) = (Vec::new(), Vec::new());
+        for part in &reductions.parts {
+            let geometry = Geometry::new(&shape, &part.axes)?.placed(&shape, &part.axes, &origin, &full)?;
+            for fold in &part.folds {
+                states.push(cx.pool().take(fold.reduction.state_bytes(geometry.cells())?));
+                geometries.push(geometry.clone());
             }
-        })?;
-        passes.into_iter().for_each(blockwise_kernels::reduce::Pass::end);
+        }
+        let passes = reductions.folds().zip(&geometries).zip(&mut states).map(|((fold, geometry), state)| {
+            Ok((fold.reduction.walk(geometry), fold.reduction.begin(geometry, state)?))
+        });
+        let mut passes = passes.collect::<Result<Vec<_>>>()?;
+        let mut walks: Vec<Walk> = Vec::new();
+        for (walk, _) in &passes {
+            if !walks.contains(walk) {
+                walks.push(*walk);
+            }
+        }
+        let inputs = operands.inputs(&reductions.operands);
+        for walk in walks {
+            reductions.program.for_each_tile(&inputs, &shape, walk.ranges(), scratch, |first, tiles| {
+                for ((own, pass), tile) in passes.iter_mut().zip(tiles) {
+                    if *own == walk {
+                        pass.tile(first, tile);
+                    }
+                }
+            })?;
+        }
+        passes.into_iter().for_each(|(_, pass)| pass.end());
 
-        let kept = reduced.kept(&task.index);
-        let (number, count) = reduced.place(&task.index, &self.tasks.counts());
         let mut stored_bytes = 0;
-        for ((fold, tree), state) in reduced.folds.iter().zip(trees).zip(states) {
-            let Some((_, first)) = fold.results.first() else { continue };
-            let result = first.grid().linear(&kept);
-            let combine = |into: &mut Buffer, next: &Buffer| Ok(fold.reduction.combine(into, next)?);
-            let Some(state) = tree.add(result, number, count, state, combine)? else { continue };
-            for (statistic, sink) in &fold.results {
-                let region = sink.grid().region(&kept)?;
-                let mut chunk = Chunk::uninit(sink.dtype(), region.shape(), cx.pool())?;
-                fold.reduction.finish(&state, *statistic, chunk.bytes_mut())?;
-                stored_bytes += sink.write(&kept, &chunk, cx)?;
+        let mut complete = trees.iter().zip(states);
+        for part in &reductions.parts {
+            let kept = part.kept(&task.index);
+            let (number, count) = part.place(&task.index, &self.tasks.counts());
+            for (fold, (tree, state)) in part.folds.iter().zip(&mut complete) {
+                let Some((_, first)) = fold.results.first() else { continue };
+                let result = first.grid().linear(&kept);
+                let combine = |into: &mut Buffer, next: &Buffer| Ok(fold.reduction.combine(into, next)?);
+                let Some(state) = tree.add(result, number, count, state, combine)? else { continue };
+                for (statistic, sink) in &fold.results {
+                    let region = sink.grid().region(&kept)?;
+                    let mut chunk = Chunk::uninit(sink.dtype(), region.shape(), cx.pool())?;
+                    fold.reduction.finish(&state, *statistic, chunk.bytes_mut())?;
+                    stored_bytes += sink.write(&kept, &chunk, cx)?;
+                }
             }
         }
         Ok(stored_bytes)

@@ -14,16 +14,16 @@ use crate::grid::{AxisGrid, ChunkGrid};
 use crate::plan::recut_for;
 use crate::plan::sweep::Sweep;
 use crate::plan::{
-    Applied, AppliedInput, Compute, Fold, Leaf, Operand, Output, Reach, Reduced, Resources, Stage,
-    StageInput, StageWork,
+    Applied, AppliedInput, Compute, Fold, Leaf, Operand, Output, Reach, Reduced, Reductions, Resources,
+    Stage, StageInput, StageWork,
 };
-use crate::region::byte_count;
+use crate::region::{byte_count, small};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::temporary::Temporary;
 use crate::view::{AxisView, View};
 use blockwise_kernels::program::Program;
-use blockwise_kernels::reduce::{Reduction, Statistic};
+use blockwise_kernels::reduce::{Geometry, Reduction, Statistic, Walk};
 use std::sync::Arc;
 
 /// A stage, and the least bytes it needs.
@@ -210,7 +210,7 @@ impl<'a> StageDraft<'a> {
                 sum.saturating_add(holding.held_elements(axes).saturating_mul(*item_bytes))
             })
         };
-        let folds: Vec<Waiting> = outputs.iter().filter_map(|output| waiting(output, &tasks)).collect();
+        let folds: Vec<Waiting> = outputs.iter().flat_map(|output| waiting(output, &tasks)).collect();
         // Reduced axes stay in order, so that few states of a tree wait at a time.
         let in_order = |axes: &[usize]| folds.iter().all(|fold| is_in_order(axes, &fold.axes));
         let counts = most_tasks(&tasks, parts);
@@ -285,25 +285,16 @@ impl<'a> StageDraft<'a> {
     fn programs(&self, tasks: &ChunkGrid) -> Result<(Vec<Read>, Vec<Output>)> {
         let mut reads = Reads::default();
         let mut outputs = Vec::with_capacity(self.jobs.len());
+        for together in self.walked_together(tasks)? {
+            outputs.push(self.reductions(&mut reads, &together)?);
+        }
         for job in &self.jobs {
             outputs.push(match job {
                 Member::Write { array, sink } => {
                     let (program, operands) = self.program(&mut reads, array, &[])?;
                     Output::Written { program, operands, sinks: vec![Arc::clone(sink)] }
                 }
-                Member::Reduce { axes, folds } => {
-                    let mut expression = Expression::new(self.outputs, &mut reads, &[]);
-                    let values = folds
-                        .iter()
-                        .map(|fold| expression.add(&fold.input, fold.reduction.tile_dtype()))
-                        .collect::<Result<Vec<_>>>()?;
-                    let (program, operands) = expression.finish(&values)?;
-                    let folds = folds
-                        .iter()
-                        .map(|fold| Fold { reduction: fold.reduction, results: fold.results.clone() })
-                        .collect();
-                    Output::Reduced(Reduced { program, operands, axes: axes.clone(), folds })
-                }
+                Member::Reduce { .. } => continue,
                 Member::Block { call, sinks } => {
                     let inputs = call
                         .inputs
@@ -343,6 +334,37 @@ impl<'a> StageDraft<'a> {
             }
         }
         Ok((reads, outputs))
+    }
+
+    /// The reductions whose tiles come in the same order: they take each tile one after another.
+    fn walked_together(&self, tasks: &ChunkGrid) -> Result<Vec<Vec<&Member>>> {
+        let chunk = small(&tasks.largest_chunk())?;
+        let mut groups: Vec<(Option<Walk>, Vec<&Member>)> = Vec::new();
+        for member in &self.jobs {
+            let Member::Reduce { axes, folds } = member else { continue };
+            let geometry = Geometry::new(&chunk, axes)?;
+            let walk = folds.first().map(|fold| fold.reduction.walk(&geometry));
+            match groups.iter_mut().find(|(known, _)| *known == walk) {
+                Some((_, members)) => members.push(member),
+                None => groups.push((walk, vec![member])),
+            }
+        }
+        Ok(groups.into_iter().map(|(_, members)| members).collect())
+    }
+
+    fn reductions(&self, reads: &mut Reads, members: &[&Member]) -> Result<Output> {
+        let mut expression = Expression::new(self.outputs, reads, &[]);
+        let (mut values, mut parts) = (Vec::new(), Vec::new());
+        for member in members {
+            let Member::Reduce { axes, folds } = member else { continue };
+            for fold in folds {
+                values.push(expression.add(&fold.input, fold.reduction.tile_dtype())?);
+            }
+            let fold = |fold: &FoldDraft| Fold { reduction: fold.reduction, results: fold.results.clone() };
+            parts.push(Reduced { axes: axes.clone(), folds: folds.iter().map(fold).collect() });
+        }
+        let (program, operands) = expression.finish(&values)?;
+        Ok(Output::Reduced(Reductions { program, operands, parts }))
     }
 
     /// A block for a function: a length of 1 stands still where the tasks go on.

@@ -33,16 +33,20 @@ pub(super) fn output_bytes(output: &Output, tasks: &ChunkGrid) -> u64 {
         Output::Written { program, sinks, .. } => {
             written(sinks).saturating_add(program.scratch_bytes() as u64)
         }
-        Output::Reduced(reduced) => {
-            let cells = cells(reduced, tasks);
-            let states =
-                reduced.folds.iter().map(|fold| state_bytes(fold, cells)).fold(0, u64::saturating_add);
-            // Finishing makes a column of the widest type, then the chunk.
-            let finished = reduced.folds.iter().flat_map(|fold| &fold.results).map(|(_, sink)| {
-                cells.saturating_mul(16).saturating_add(written(std::slice::from_ref(sink)))
-            });
-            let scratch = reduced.program.scratch_bytes() as u64;
-            states.saturating_add(finished.max().unwrap_or(0)).saturating_add(scratch)
+        Output::Reduced(reductions) => {
+            let (mut states, mut finished) = (0_u64, 0_u64);
+            for part in &reductions.parts {
+                let cells = cells(part, tasks);
+                for fold in &part.folds {
+                    states = states.saturating_add(state_bytes(fold, cells));
+                    // Finishing makes a column of the widest type, then the chunk.
+                    for (_, sink) in &fold.results {
+                        let own = written(std::slice::from_ref(sink));
+                        finished = finished.max(cells.saturating_mul(16).saturating_add(own));
+                    }
+                }
+            }
+            states.saturating_add(finished).saturating_add(reductions.program.scratch_bytes() as u64)
         }
         Output::Applied(applied) => {
             let elements = byte_count(&tasks.largest_chunk(), 1).unwrap_or(u64::MAX);
@@ -80,20 +84,23 @@ pub(super) struct Waiting {
     bytes: u64,
 }
 
-/// What waits of an output; `None` if each task has its own results.
-pub(super) fn waiting(output: &Output, tasks: &ChunkGrid) -> Option<Waiting> {
+/// What waits of an output: nothing if each task has its own results.
+pub(super) fn waiting(output: &Output, tasks: &ChunkGrid) -> Vec<Waiting> {
     match output {
-        Output::Reduced(reduced) => {
-            let cells = cells(reduced, tasks);
-            let states = reduced.folds.iter().map(|fold| state_bytes(fold, cells));
-            Some(Waiting { axes: reduced.axes.clone(), bytes: states.fold(0, u64::saturating_add) })
+        Output::Reduced(reductions) => {
+            let of_part = |part: &Reduced| {
+                let cells = cells(part, tasks);
+                let states = part.folds.iter().map(|fold| state_bytes(fold, cells));
+                Waiting { axes: part.axes.clone(), bytes: states.fold(0, u64::saturating_add) }
+            };
+            reductions.parts.iter().map(of_part).collect()
         }
         Output::Applied(applied) => {
-            let (axes, _) = applied.folded.as_ref()?;
+            let Some((axes, _)) = &applied.folded else { return Vec::new() };
             let bytes = applied.sinks.iter().map(chunk_bytes).fold(0, u64::saturating_add);
-            Some(Waiting { axes: axes.clone(), bytes })
+            vec![Waiting { axes: axes.clone(), bytes }]
         }
-        Output::Written { .. } => None,
+        Output::Written { .. } => Vec::new(),
     }
 }
 

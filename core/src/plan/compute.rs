@@ -32,16 +32,21 @@ pub(crate) enum Output {
     /// Each output of the program is written to the sink beside it.
     Written { program: Program, operands: Vec<usize>, sinks: Vec<Arc<dyn Sink>> },
     /// The outputs are reduced.
-    Reduced(Reduced),
+    Reduced(Reductions),
     /// The outputs of the programs, one each, are handed to a function as whole blocks.
     Applied(Applied),
 }
 
-/// Reductions over the same axes of what one program gives.
-pub(crate) struct Reduced {
-    /// One output for each fold, of its tile's dtype.
+/// Reductions of what one program gives, side by side: each tile is reduced over all sets of axes while it is in cache.
+pub(crate) struct Reductions {
+    /// One output for each fold of each part, in order, of its tile's dtype.
     pub(crate) program: Program,
     pub(crate) operands: Vec<usize>,
+    pub(crate) parts: Vec<Reduced>,
+}
+
+/// Reductions over the same axes.
+pub(crate) struct Reduced {
     /// The reduced axes of the task array, ascending.
     pub(crate) axes: Vec<usize>,
     pub(crate) folds: Vec<Fold>,
@@ -83,11 +88,18 @@ impl Compute {
                 Output::Written { sinks, .. } | Output::Applied(Applied { sinks, .. }) => {
                     Box::new(sinks.iter())
                 }
-                Output::Reduced(reduced) => {
-                    Box::new(reduced.folds.iter().flat_map(|fold| fold.results.iter().map(|(_, sink)| sink)))
+                Output::Reduced(reductions) => {
+                    Box::new(reductions.folds().flat_map(|fold| fold.results.iter().map(|(_, sink)| sink)))
                 }
             }
         })
+    }
+}
+
+impl Reductions {
+    /// The folds of all parts, in order.
+    pub(crate) fn folds(&self) -> impl Iterator<Item = &Fold> {
+        self.parts.iter().flat_map(|part| &part.folds)
     }
 }
 

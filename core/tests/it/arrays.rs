@@ -139,7 +139,7 @@ fn a_plan_can_be_seen() {
   rankdir=LR;
   node [fontname="sans-serif"];
   n0 [label="x\nfloat64 [40, 60]", shape=cylinder];
-  n1 [label="stage 1: mean over axes [0]\n30 tasks of [7, 13]\nwithin 52.3 KiB", shape=box, style=filled, fillcolor="#dbe9f6"];
+  n1 [label="stage 1: mean over axes [0]\n30 tasks of [7, 13]\nwithin 51.8 KiB", shape=box, style=filled, fillcolor="#dbe9f6"];
   n2 [label="intermediate result\nfloat64 [60]", shape=cylinder];
   n3 [label="stage 2: write anomaly\n30 tasks of [7, 13]\nwithin 83.4 KiB", shape=box, style=filled, fillcolor="#dbe9f6"];
   n4 [label="anomaly\nfloat64 [40, 60]", shape=cylinder];

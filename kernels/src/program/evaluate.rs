@@ -151,6 +151,10 @@ impl Program {
                 tiles.extend(machine.outputs.iter_mut().map(|buffer| &mut **buffer));
                 let own = Registers { values: machine.registers, constants: machine.constants };
                 run(&self.code.steps, self.set, own, &inputs, &mut tiles, count, &ahead);
+                if self.code.steps.is_empty() {
+                    // Nothing but reading: the next tile comes while this one is consumed.
+                    ahead.iter().for_each(|bytes| prefetch(bytes, 0, bytes.len()));
+                }
             }
             let mut results: Tiles<'_> = SmallVec::new();
             for (number, (place, dtype)) in self.code.copies.iter().zip(self.output_dtypes()).enumerate() {

@@ -119,7 +119,7 @@ impl<const WORDS: usize, const SKIP: bool> Fold for Exact<'_, WORDS, SKIP> {
     type Item = f64;
 
     #[inline(always)]
-    fn stretch(&mut self, cell: usize, items: &[f64], _: usize, _: &Geometry) {
+    fn stretch<const LANES: usize>(&mut self, cell: usize, items: &[f64], _: usize, _: &Geometry) {
         if let Some(cell) = self.0.as_chunks_mut::<WORDS>().0.get_mut(cell) {
             Self::add_all(cell, items);
         }
@@ -147,7 +147,13 @@ impl<const WORDS: usize> Fold for ExactComplex<'_, WORDS> {
     type Item = Complex<f64>;
 
     #[inline(always)]
-    fn stretch(&mut self, cell: usize, items: &[Complex<f64>], element: usize, geometry: &Geometry) {
+    fn stretch<const LANES: usize>(
+        &mut self,
+        cell: usize,
+        items: &[Complex<f64>],
+        element: usize,
+        geometry: &Geometry,
+    ) {
         for item in items {
             self.row(cell, std::slice::from_ref(item), element, geometry);
         }

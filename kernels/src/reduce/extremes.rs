@@ -3,9 +3,9 @@
 //! NaN is the extreme unless it is skipped; a skipped one never is, and a cell of nothing but NaN has NaN as its value
 //! and no position. Complex numbers are ordered by real part, then imaginary part. Called by [`super::Reduction`] and [`crate::scan`].
 
+use super::ReduceError;
 use super::fold::{Fold, fold_lanes, tile};
 use super::geometry::Geometry;
-use super::{LANES, ReduceError};
 use crate::DType;
 use crate::simd::InstructionSet;
 use bytemuck::Pod;
@@ -103,26 +103,35 @@ impl<T: Ordered, const SMALLEST: bool, const SKIP: bool> Extremes<'_, T, SMALLES
 
 /// The wanted value of a stretch.
 #[inline(always)]
-fn best<T: Ordered, const SMALLEST: bool, const SKIP: bool>(items: &[T], none: T) -> T {
-    let mut lanes = [none; LANES];
+fn best<T: Ordered, const LANES: usize, const SMALLEST: bool, const SKIP: bool>(items: &[T]) -> T {
+    let bound = if SMALLEST { T::BOUNDS.0 } else { T::BOUNDS.1 };
+    let mut lanes = [bound; LANES];
+    let mut take = |lane: usize, item: T| {
+        let better = if SMALLEST { item.before(lanes[lane]) } else { lanes[lane].before(item) };
+        lanes[lane] = if better && !item.is_missing() { item } else { lanes[lane] };
+    };
     let (blocks, tail) = items.as_chunks::<LANES>();
     for block in blocks {
-        for (lane, item) in lanes.iter_mut().zip(block) {
-            *lane = choose::<T, SMALLEST, SKIP>(*lane, *item);
+        for lane in 0..LANES {
+            take(lane, block[lane]);
         }
     }
-    for (lane, item) in lanes.iter_mut().zip(tail) {
-        *lane = choose::<T, SMALLEST, SKIP>(*lane, *item);
+    for (lane, item) in tail.iter().enumerate() {
+        take(lane, *item);
     }
-    fold_lanes(lanes, choose::<T, SMALLEST, SKIP>)
+    let found = fold_lanes(lanes, choose::<T, SMALLEST, false>);
+    // Whether NaN was met, or where it is skipped anything else. A loop of its own, over what is in cache.
+    let met = items.iter().fold(0_u32, |met, item| met | u32::from(item.is_missing() != SKIP));
+    let is_missing = (met > 0) != SKIP;
+    T::MISSING.filter(|_| is_missing).unwrap_or(found)
 }
 
 impl<T: Ordered, const SMALLEST: bool, const SKIP: bool> Fold for Extremes<'_, T, SMALLEST, SKIP> {
     type Item = T;
 
     #[inline(always)]
-    fn stretch(&mut self, cell: usize, items: &[T], _: usize, _: &Geometry) {
-        let found = best::<T, SMALLEST, SKIP>(items, Self::NONE);
+    fn stretch<const LANES: usize>(&mut self, cell: usize, items: &[T], _: usize, _: &Geometry) {
+        let found = best::<T, LANES, SMALLEST, SKIP>(items);
         self.0[cell] = choose::<T, SMALLEST, SKIP>(self.0[cell], found);
     }
 
@@ -154,8 +163,8 @@ impl<T: Ordered, const SMALLEST: bool, const SKIP: bool> Fold for Places<'_, T, 
     type Item = T;
 
     #[inline(always)]
-    fn stretch(&mut self, cell: usize, items: &[T], element: usize, geometry: &Geometry) {
-        let found = best::<T, SMALLEST, SKIP>(items, Extremes::<T, SMALLEST, SKIP>::NONE);
+    fn stretch<const LANES: usize>(&mut self, cell: usize, items: &[T], element: usize, geometry: &Geometry) {
+        let found = best::<T, LANES, SMALLEST, SKIP>(items);
         if improves::<T, SMALLEST, SKIP>(self.places[cell], self.values[cell], found) {
             let same = |item: &T| !found.before(*item) && !item.before(found) && !item.is_missing();
             let wanted = |item: &T| if found.is_missing() { item.is_missing() } else { same(item) };
@@ -186,7 +195,7 @@ impl<const ALL: bool> Fold for Truth<'_, ALL> {
     type Item = u8;
 
     #[inline(always)]
-    fn stretch(&mut self, cell: usize, items: &[u8], _: usize, _: &Geometry) {
+    fn stretch<const LANES: usize>(&mut self, cell: usize, items: &[u8], _: usize, _: &Geometry) {
         let found = items.iter().fold(u8::from(ALL), |a, b| if ALL { a & b } else { a | b });
         self.0[cell] = if ALL { self.0[cell] & found } else { self.0[cell] | found };
     }

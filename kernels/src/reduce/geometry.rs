@@ -1,8 +1,8 @@
 //! Which elements of a chunk fall into which cell, and the order in which they are visited.
 //!
-//! Axes are merged as far as they are reduced, or kept, alike. Invariant: [`Geometry::ranges`] covers every element
-//! once; the elements of a cell come in C order of the reduced axes. Called by [`super::Reduction`] and by the tasks
-//! that ask a program for its tiles.
+//! Axes are merged as far as they are reduced, or kept, alike. Invariants: a [`Walk`] covers every element once; the first
+//! element of a cell comes first, and the others in C order of the reduced axes, but where all are reduced and the order
+//! was said not to matter. Called by [`super::Reduction`] and by the tasks that ask a program for its tiles.
 
 use super::ReduceError;
 use crate::program::TILE_ELEMENTS;
@@ -23,6 +23,8 @@ pub struct Geometry {
     groups: SmallVec<[Group; 6]>,
     cells: usize,
     reduced: usize,
+    /// Length of the first axis that has more than one element, and the elements behind each of its indices.
+    rows: (usize, usize),
     /// Length, origin and whole length of each reduced axis.
     axes: SmallVec<[(usize, usize, usize); 4]>,
 }
@@ -58,7 +60,11 @@ impl Geometry {
         groups.reverse();
         let lengths = shape.iter().zip(&reduced_axes).filter(|(_, reduced)| **reduced);
         let axes = lengths.map(|(&len, _)| (len, 0, len)).collect();
-        Ok(Self { groups, cells, reduced, axes })
+        let rows = shape
+            .iter()
+            .position(|len| *len > 1)
+            .map_or((1, 1), |first| (shape[first], shape[first + 1..].iter().product()));
+        Ok(Self { groups, cells, reduced, rows, axes })
     }
 
     /// The same chunk at `origin` of an array of shape `full`: positions of extremes then count in the whole array.
@@ -102,23 +108,24 @@ impl Geometry {
         self.reduced
     }
 
-    /// The tiles to reduce, in order: flat first indices and counts. Where long rows of kept indices lie inside of a
-    /// reduced axis they are visited in columns of one tile, so that the state of a column stays in the cache.
-    pub fn ranges(&self) -> impl Iterator<Item = (usize, usize)> + Clone + use<> {
+    /// The order in which a chunk is reduced. Where long rows of kept indices lie inside of a reduced axis they are
+    /// visited in columns of one tile, so that the state of a column stays in the cache. Where all axes are reduced and
+    /// the order does not matter, long rows are visited so too: then reductions over all axes and over the first one
+    /// take the same tiles at the same time.
+    pub(super) fn walk(&self, in_order: bool) -> Walk {
         let total = self.cells * self.reduced;
+        let long = |row_len: usize| row_len > TILE_ELEMENTS / 2;
         let (outer, rows, row_len) = match self.groups.as_slice() {
-            [.., rows, row] if !row.reduced && row.len > TILE_ELEMENTS / 2 => {
+            [.., rows, row] if !row.reduced && long(row.len) => {
                 (total / (rows.len * row.len).max(1), rows.len, row.len)
+            }
+            [all] if all.reduced && !in_order && long(self.rows.1) => {
+                (usize::from(total > 0), self.rows.0, self.rows.1)
             }
             // One row: flat tiles.
             _ => (usize::from(total > 0), 1, total),
         };
-        (0..outer).flat_map(move |block| {
-            (0..row_len).step_by(TILE_ELEMENTS).flat_map(move |column| {
-                let count = TILE_ELEMENTS.min(row_len - column);
-                (0..rows).map(move |row| ((block * rows + row) * row_len + column, count))
-            })
-        })
+        Walk { outer, rows, row_len }
     }
 
     /// The geometry of an array of pairs seen as an array of their parts.
@@ -186,6 +193,27 @@ impl Geometry {
                 *index = 0;
             }
         }
+    }
+}
+
+/// An order of a chunk's tiles: outermost blocks of rows, in each block columns of one tile, in each column the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walk {
+    outer: usize,
+    rows: usize,
+    row_len: usize,
+}
+
+impl Walk {
+    /// The tiles, in order: flat first indices and counts.
+    pub fn ranges(self) -> impl Iterator<Item = (usize, usize)> + Clone {
+        let Self { outer, rows, row_len } = self;
+        (0..outer).flat_map(move |block| {
+            (0..row_len).step_by(TILE_ELEMENTS).flat_map(move |column| {
+                let count = TILE_ELEMENTS.min(row_len - column);
+                (0..rows).map(move |row| ((block * rows + row) * row_len + column, count))
+            })
+        })
     }
 }
 

@@ -1,195 +1,300 @@
-//! Means and central moments of one pass: count, mean, and sums of powers of the distances from it.
+//! Counts, means and central moments in one pass: sums of powers of the distances from one of the elements.
 //!
-//! A stretch is in cache, so its mean is taken first and its powers after; rows are added one by one by Welford's and
-//! Pébay's updates. States merge by Chan's and Pébay's formulas. Columns: count, mean, M2, and M3, M4 for order 4. Called
-//! by [`super::Reduction`].
+//! Every cell has a centre, its first finite element, and sums of the first powers of the distances from it as
+//! [`Number`]s: for float64 in twice the digits, so that what cancels when moments are made of them is not missed. The
+//! centre is one of the elements, so what cancels is at most the count times what remains. States with other centres are
+//! moved by the binomial formulas. Columns: centres, sums, what rounding left of them, and counts where NaN is left out.
+//!
+//! Called by [`super::Reduction`].
 
+use super::Statistic;
+use super::carried::{Number, Summand};
 use super::fold::{Fold, fold_lanes};
 use super::geometry::Geometry;
-use super::{LANES, Statistic};
+use std::marker::PhantomData;
 
-/// One cell: count, mean, M2, M3, M4.
-type Cell = [f64; 5];
+/// Most powers that are summed.
+const POWERS: usize = 4;
 
-/// Moments up to `ORDER` (2 or 4); with `SKIP`, of what is not NaN.
-pub(super) struct Moments<'a, const ORDER: usize, const SKIP: bool> {
-    counts: &'a mut [f64],
-    /// Mean, M2, then M3 and M4 or nothing.
-    columns: [&'a mut [f64]; 4],
+/// Columns of a state besides counts, with sums of `order` powers.
+pub(super) const fn columns(order: usize, narrow: bool) -> usize {
+    1 + order * if narrow { 1 } else { 2 }
 }
 
-impl<'a, const ORDER: usize, const SKIP: bool> Moments<'a, ORDER, SKIP> {
+/// Sums of the first `ORDER` (2 or 4) powers; with `SKIP`, of what is not NaN.
+pub(super) struct Moments<'a, T, const ORDER: usize, const SKIP: bool> {
+    centres: &'a mut [f64],
+    highs: [&'a mut [f64]; ORDER],
+    /// Empty where sums are doubles.
+    lows: [&'a mut [f64]; ORDER],
+    /// Empty unless NaN is left out.
+    counts: &'a mut [f64],
+    item: PhantomData<T>,
+}
+
+/// The first powers of a distance.
+#[inline(always)]
+fn powers<N: Number, const ORDER: usize>(distance: N) -> [N; ORDER] {
+    let square = distance * distance;
+    std::array::from_fn(|power| match power {
+        0 => distance,
+        1 => square,
+        2 => square * distance,
+        _ => square * square,
+    })
+}
+
+#[inline(always)]
+fn centre_of(x: f64) -> f64 {
+    if x.is_finite() { x } else { 0.0 }
+}
+
+impl<'a, T: Summand, const ORDER: usize, const SKIP: bool> Moments<'a, T, ORDER, SKIP> {
     pub(super) fn new(state: &'a mut [u8], cells: usize) -> Self {
-        let (counts, rest) = bytemuck::cast_slice_mut(state).split_at_mut(cells);
-        let mut columns = rest.chunks_exact_mut(cells.max(1));
-        let columns = std::array::from_fn(|_| columns.next().unwrap_or_default());
-        Self { counts, columns }
+        let mut rest: &mut [f64] = bytemuck::cast_slice_mut(state);
+        let mut column = |wanted: bool| {
+            let (column, after) = std::mem::take(&mut rest).split_at_mut(if wanted { cells } else { 0 });
+            rest = after;
+            column
+        };
+        let centres = column(true);
+        let highs = std::array::from_fn(|_| column(true));
+        let lows = std::array::from_fn(|_| column(T::Sum::COLUMNS > 1));
+        Self {
+            centres,
+            highs,
+            lows,
+            counts: if SKIP { column(true) } else { column(false) },
+            item: PhantomData,
+        }
     }
+}
 
-    fn cell(&self, cell: usize) -> Cell {
-        let [mean, m2, m3, m4] = &self.columns;
-        let at = |column: &[f64]| column.get(cell).copied().unwrap_or(0.0);
-        [at(self.counts), at(mean), at(m2), at(m3), at(m4)]
-    }
+impl<T: Summand, const ORDER: usize, const SKIP: bool> Fold for Moments<'_, T, ORDER, SKIP> {
+    type Item = T;
 
-    fn set(&mut self, cell: usize, value: Cell) {
-        let [count, moments @ ..] = value;
-        self.counts[cell] = count;
-        for (column, moment) in self.columns.iter_mut().zip(moments) {
-            if let Some(place) = column.get_mut(cell) {
-                *place = moment;
+    #[inline(always)]
+    fn stretch<const LANES: usize>(&mut self, cell: usize, items: &[T], element: usize, _: &Geometry) {
+        let present = |x: f64| !(SKIP && x.is_nan());
+        let empty = element == 0 || (SKIP && self.counts[cell] == 0.0);
+        if SKIP && element == 0 {
+            self.counts[cell] = 0.0;
+        }
+        if empty {
+            let first = items.iter().map(|item| item.wide()).find(|x| present(*x));
+            self.centres[cell] = first.map_or(0.0, centre_of);
+        }
+        let centre = self.centres[cell];
+        let (mut highs, mut lows) = ([[0.0; LANES]; ORDER], [[0.0; LANES]; ORDER]);
+        let mut take = |lane: usize, item: T| {
+            let x = item.wide();
+            let distance = if present(x) { T::Sum::distance(x, centre) } else { T::Sum::ZERO };
+            for (power, term) in powers::<T::Sum, ORDER>(distance).into_iter().enumerate() {
+                let sum = T::Sum::new(highs[power][lane], lows[power][lane]) + term;
+                (highs[power][lane], lows[power][lane]) = sum.parts();
+            }
+        };
+        let (blocks, tail) = items.as_chunks::<LANES>();
+        for block in blocks {
+            for lane in 0..LANES {
+                take(lane, block[lane]);
             }
         }
-    }
-}
-
-/// The sum of `f` of the items, in lanes.
-#[inline(always)]
-fn sum_of(items: &[f64], f: impl Fn(f64) -> f64) -> f64 {
-    let mut lanes = [0.0; LANES];
-    let (blocks, tail) = items.as_chunks::<LANES>();
-    for block in blocks {
-        for (lane, item) in lanes.iter_mut().zip(block) {
-            *lane += f(*item);
+        for (lane, item) in tail.iter().enumerate() {
+            take(lane, *item);
         }
-    }
-    for (lane, item) in lanes.iter_mut().zip(tail) {
-        *lane += f(*item);
-    }
-    fold_lanes(lanes, |a, b| a + b)
-}
-
-impl<const ORDER: usize, const SKIP: bool> Fold for Moments<'_, ORDER, SKIP> {
-    type Item = f64;
-
-    #[inline(always)]
-    fn stretch(&mut self, cell: usize, items: &[f64], _: usize, _: &Geometry) {
-        let missing = |x: f64| SKIP && x.is_nan();
-        let count =
-            if SKIP { sum_of(items, |x| f64::from(u8::from(!x.is_nan()))) } else { items.len() as f64 };
-        if count == 0.0 {
-            return;
+        for power in 0..ORDER {
+            let lanes: [T::Sum; LANES] =
+                std::array::from_fn(|lane| T::Sum::new(highs[power][lane], lows[power][lane]));
+            let mut sum = fold_lanes(lanes, |a, b| a + b);
+            if !empty {
+                let low = if T::Sum::COLUMNS > 1 { self.lows[power][cell] } else { 0.0 };
+                sum = T::Sum::new(self.highs[power][cell], low) + sum;
+            }
+            let (high, low) = sum.parts();
+            self.highs[power][cell] = high;
+            if T::Sum::COLUMNS > 1 {
+                self.lows[power][cell] = low;
+            }
         }
-        let mean = sum_of(items, |x| if missing(x) { 0.0 } else { x }) / count;
-        let distance = |x: f64| if missing(x) { 0.0 } else { x - mean };
-        // What rounding left of the mean: exact distances sum to zero.
-        let left = sum_of(items, distance);
-        let square = |x: f64| distance(x) * distance(x);
-        let m2 = sum_of(items, square) - left * left / count;
-        let (m3, m4) = if ORDER > 2 {
-            (sum_of(items, |x| square(x) * distance(x)), sum_of(items, |x| square(x) * square(x)))
-        } else {
-            (0.0, 0.0)
-        };
-        let merged = merge(self.cell(cell), [count, mean, m2, m3, m4]);
-        self.set(cell, merged);
+        if SKIP {
+            self.counts[cell] += f64::from(items.iter().map(|x| u32::from(!x.wide().is_nan())).sum::<u32>());
+        }
     }
 
     #[inline(always)]
-    fn row(&mut self, cell: usize, items: &[f64], element: usize, _: &Geometry) {
+    fn row(&mut self, cell: usize, items: &[T], element: usize, _: &Geometry) {
         let cells = cell..cell + items.len();
-        if ORDER > 2 {
-            for (cell, item) in cells.zip(items) {
-                if !(SKIP && item.is_nan()) {
-                    let merged = merge(self.cell(cell), [1.0, *item, 0.0, 0.0, 0.0]);
-                    self.set(cell, merged);
+        let wide = T::Sum::COLUMNS > 1;
+        let centres = &mut self.centres[cells.clone()];
+        let counts = &mut self.counts[if SKIP { cells.clone() } else { 0..0 }];
+        let mut highs = self.highs.each_mut().map(|column| &mut column[cells.clone()]);
+        let mut lows =
+            self.lows.each_mut().map(|column| &mut column[if wide { cells.clone() } else { 0..0 }]);
+        if element == 0 {
+            // The first elements are the centres.
+            highs.iter_mut().chain(&mut lows).for_each(|column| column.fill(0.0));
+            if SKIP {
+                counts.fill(0.0);
+            } else {
+                for (centre, item) in centres.iter_mut().zip(items) {
+                    *centre = centre_of(item.wide());
                 }
             }
-            return;
         }
-        let [means, m2s, ..] = &mut self.columns;
-        let (means, m2s) = (&mut means[cells.clone()], &mut m2s[cells.clone()]);
-        let counts = &mut self.counts[cells];
-        if SKIP {
-            for (item, (count, (mean, m2))) in
-                items.iter().zip(counts.iter_mut().zip(means.iter_mut().zip(m2s)))
-            {
-                let present = !item.is_nan();
-                *count += if present { 1.0 } else { 0.0 };
-                let distance = if present { item - *mean } else { 0.0 };
-                *mean = if present { moved(*mean, *item, distance, 1.0 / *count) } else { *mean };
-                *m2 += if present { distance * (item - *mean) } else { 0.0 };
+        for (at, item) in items.iter().enumerate() {
+            let x = item.wide();
+            let present = !(SKIP && x.is_nan());
+            if SKIP {
+                centres[at] = if present && counts[at] == 0.0 { centre_of(x) } else { centres[at] };
+                counts[at] += if present { 1.0 } else { 0.0 };
             }
-        } else {
-            // Rows of a cell come in order: this is the element of that number. Counts are set at the end.
-            let share = 1.0 / (element + 1) as f64;
-            for (item, (mean, m2)) in items.iter().zip(means.iter_mut().zip(m2s)) {
-                let distance = item - *mean;
-                *mean = moved(*mean, *item, distance, share);
-                *m2 += distance * (item - *mean);
+            let distance = if present { T::Sum::distance(x, centres[at]) } else { T::Sum::ZERO };
+            for (power, term) in powers::<T::Sum, ORDER>(distance).into_iter().enumerate() {
+                let low = if wide { lows[power][at] } else { 0.0 };
+                let (high, low) = (T::Sum::new(highs[power][at], low) + term).parts();
+                highs[power][at] = high;
+                if wide {
+                    lows[power][at] = low;
+                }
             }
-            counts.fill((element + 1) as f64);
         }
     }
 }
 
-/// The mean with one more item, whose share it is; of infinite numbers it is infinite or NaN, as a sum would be.
-#[inline(always)]
-fn moved(mean: f64, item: f64, distance: f64, share: f64) -> f64 {
-    if distance.is_finite() { mean + distance * share } else { mean + item }
+/// A cell of a state.
+struct Cell<N, const ORDER: usize> {
+    count: f64,
+    centre: f64,
+    sums: [N; ORDER],
 }
 
-/// Both sets of elements together.
-fn merge(a: Cell, b: Cell) -> Cell {
-    let ([na, mean_a, a2, a3, a4], [nb, mean_b, b2, b3, b4]) = (a, b);
-    if na == 0.0 {
-        return b;
-    }
-    if nb == 0.0 {
-        return a;
-    }
-    let n = na + nb;
-    let d = mean_b - mean_a;
-    if !d.is_finite() {
-        return [n, mean_a + mean_b, f64::NAN, f64::NAN, f64::NAN];
-    }
-    let (d2, ab) = (d * d, na * nb);
-    let m2 = a2 + b2 + d2 * ab / n;
-    let m3 = a3 + b3 + d * d2 * ab * (na - nb) / (n * n) + 3.0 * d * (na * b2 - nb * a2) / n;
-    let m4 = a4
-        + b4
-        + d2 * d2 * ab * (na * na - ab + nb * nb) / (n * n * n)
-        + 6.0 * d2 * (na * na * b2 + nb * nb * a2) / (n * n)
-        + 4.0 * d * (na * b3 - nb * a3) / n;
-    [n, mean_a + d * nb / n, m2, m3, m4]
+/// A state to read, with its `counts` words of counts at the end: one for all cells, or one for each.
+struct View<'a> {
+    words: &'a [f64],
+    counts: &'a [f64],
+    cells: usize,
 }
 
-/// A cell of a state of any order.
-fn read(state: &[f64], cells: usize, cell: usize) -> Cell {
-    std::array::from_fn(|column| state.get(column * cells + cell).copied().unwrap_or(0.0))
+impl<'a> View<'a> {
+    fn new(state: &'a [u8], counts: usize, cells: usize) -> Self {
+        let words: &[f64] = bytemuck::cast_slice(state);
+        let (words, counts) = words.split_at(words.len() - counts);
+        Self { words, counts, cells }
+    }
+
+    #[inline(always)]
+    fn cell<N: Number, const ORDER: usize>(&self, cell: usize) -> Cell<N, ORDER> {
+        let word = |column: usize| self.words.get(column * self.cells + cell).copied().unwrap_or(0.0);
+        let low = |power: usize| if N::COLUMNS > 1 { word(1 + ORDER + power) } else { 0.0 };
+        let sums = std::array::from_fn(|power| N::new(word(1 + power), low(power)));
+        let count = self.counts.get(if self.counts.len() > 1 { cell } else { 0 });
+        Cell { count: count.copied().unwrap_or(0.0), centre: word(0), sums }
+    }
 }
 
-pub(super) fn combine<const ORDER: usize>(into: &mut [u8], from: &[u8], cells: usize) {
-    let from: &[f64] = bytemuck::cast_slice(from);
-    let mut into = Moments::<ORDER, false>::new(into, cells);
+impl<N: Number, const ORDER: usize> Cell<N, ORDER> {
+    /// The sums about another centre.
+    #[inline(always)]
+    fn about(&self, centre: f64) -> [N; ORDER] {
+        let distance = N::distance(self.centre, centre);
+        let steps = powers::<N, ORDER>(distance);
+        // Sums of the powers of each element's distance and the centres' together: binomials.
+        std::array::from_fn(|power| {
+            let mut sum = self.sums[power] + steps[power].times(self.count);
+            for lower in 0..power {
+                let ways = [[0.0; 3], [2.0, 0.0, 0.0], [3.0, 3.0, 0.0], [4.0, 6.0, 4.0]][power][lower];
+                sum = sum + (self.sums[lower] * steps[power - 1 - lower]).times(ways);
+            }
+            sum
+        })
+    }
+}
+
+/// Adds the elements behind `from`, of cells with `counts` words of counts.
+pub(super) fn combine<N: Number, const ORDER: usize>(
+    into: &mut [u8],
+    from: &[u8],
+    counts: usize,
+    cells: usize,
+) {
+    let more = View::new(from, counts, cells);
     for cell in 0..cells {
-        let merged = merge(into.cell(cell), read(from, cells, cell));
-        into.set(cell, merged);
+        let (own, other) =
+            (View::new(into, counts, cells).cell::<N, ORDER>(cell), more.cell::<N, ORDER>(cell));
+        let words: &mut [f64] = bytemuck::cast_slice_mut(into);
+        let (centre, sums) = if own.count == 0.0 {
+            (other.centre, other.sums)
+        } else if other.count == 0.0 {
+            continue;
+        } else {
+            let moved = other.about(own.centre);
+            (own.centre, std::array::from_fn(|power| own.sums[power] + moved[power]))
+        };
+        let mut set = |column: usize, value: f64| {
+            if let Some(word) = words.get_mut(column * cells + cell) {
+                *word = value;
+            }
+        };
+        set(0, centre);
+        for (power, sum) in sums.into_iter().enumerate() {
+            let (high, low) = sum.parts();
+            set(1 + power, high);
+            if N::COLUMNS > 1 {
+                set(1 + ORDER + power, low);
+            }
+        }
+    }
+    let words: &mut [f64] = bytemuck::cast_slice_mut(into);
+    let first = words.len() - counts;
+    for (count, more) in words.iter_mut().skip(first).zip(more.counts) {
+        *count += more;
     }
 }
 
 /// A statistic of every cell, as bytes of doubles.
-pub(super) fn finish(state: &[u8], cells: usize, statistic: Statistic) -> Vec<u8> {
-    let state: &[f64] = bytemuck::cast_slice(state);
-    let values: Vec<f64> = (0..cells)
-        .map(|cell| {
-            let [n, mean, m2, m3, m4] = read(state, cells, cell);
-            let variance = |ddof: f64| m2 / (n - ddof).max(0.0);
-            match statistic {
-                Statistic::Count => n,
-                Statistic::Value => {
-                    if n > 0.0 {
-                        mean
-                    } else {
-                        f64::NAN
-                    }
-                }
-                Statistic::Variance { ddof } => variance(ddof),
-                Statistic::StandardDeviation { ddof } => variance(ddof).sqrt(),
-                Statistic::Skewness => n.sqrt() * m3 / m2.powf(1.5),
-                Statistic::Kurtosis => n * m4 / (m2 * m2) - 3.0,
-            }
-        })
-        .collect();
+pub(super) fn finish<N: Number, const ORDER: usize>(
+    state: &[u8],
+    counts: usize,
+    cells: usize,
+    statistic: Statistic,
+) -> Vec<u8> {
+    let view = View::new(state, counts, cells);
+    let values: Vec<f64> = (0..cells).map(|cell| one(&view.cell::<N, ORDER>(cell), statistic)).collect();
     bytemuck::cast_slice(&values).to_vec()
+}
+
+fn one<N: Number, const ORDER: usize>(cell: &Cell<N, ORDER>, statistic: Statistic) -> f64 {
+    let n = cell.count;
+    let mut sums = [N::ZERO; POWERS];
+    for (sum, own) in sums.iter_mut().zip(&cell.sums) {
+        *sum = *own;
+    }
+    let [s1, s2, s3, s4] = sums;
+    let mean = s1.over(n);
+    let (minus, square) = (mean.times(-1.0), mean * mean);
+    // Not below zero by rounding; NaN stays.
+    let positive = |x: f64| if x < 0.0 { 0.0 } else { x };
+    let m2 = || match s2.double() {
+        // Squares may overflow where the mean does not.
+        f64::INFINITY if s1.double().is_finite() => f64::INFINITY,
+        _ => positive((s2 + s1 * minus).double()),
+    };
+    match statistic {
+        Statistic::Count => n,
+        Statistic::Value if n > 0.0 => (N::of(cell.centre) + mean).double(),
+        Statistic::Value => f64::NAN,
+        Statistic::Variance { ddof } => m2() / (n - ddof).max(0.0),
+        Statistic::StandardDeviation { ddof } => (m2() / (n - ddof).max(0.0)).sqrt(),
+        Statistic::Skewness => {
+            let m3 = s3 + (s2 * minus).times(3.0) + (s1 * square).times(2.0);
+            n.sqrt() * m3.double() / m2().powf(1.5)
+        }
+        Statistic::Kurtosis => {
+            let m4 =
+                s4 + (s3 * minus).times(4.0) + (s2 * square).times(6.0) + (s1 * square * minus).times(3.0);
+            let m2 = m2();
+            n * m4.double() / (m2 * m2) - 3.0
+        }
+    }
 }

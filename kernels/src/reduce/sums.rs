@@ -1,81 +1,102 @@
-//! Sums, means, products and counts.
+//! Sums, means and counts.
 //!
-//! Float sums keep, beside the sum, the errors of its additions (Knuth's two-sum); both are columns of the state, with
-//! the counts of means as a third. An infinite sum drops its errors, which are NaN. Integers wrap in 64-bit words.
-//! Called by [`super::Reduction`].
+//! Float sums are kept as [`Number`]s: those of float64 with what rounding left of them, narrower ones as doubles. Means
+//! have counts besides: a column where NaN is left out, else one word. Integers wrap in 64-bit words. Called by
+//! [`super::Reduction`].
 
-use super::LANES;
-use super::fold::{Fold, fold_lanes, tile};
+use super::carried::{Number, Summand, add};
+use super::fold::{Fold, fold_lanes};
 use super::geometry::Geometry;
-use crate::DType;
-use crate::simd::InstructionSet;
 use num_complex::Complex;
 
-/// A sum and the errors of its additions.
-#[inline(always)]
-pub(crate) fn add((sum, error): (f64, f64), item: f64) -> (f64, f64) {
-    let total = sum + item;
-    let part = total - sum;
-    (total, error + ((sum - (total - part)) + (item - part)))
-}
-
-/// Both sums together.
-#[inline(always)]
-pub(crate) fn merge(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
-    let (sum, error) = add(a, b.0);
-    (sum, error + b.1)
-}
-
-/// Sums of doubles; with `SKIP`, of those that are numbers, and their counts where the state has a column for them.
-pub(super) struct Floats<'a, const SKIP: bool> {
+/// Sums of floats; with `SKIP`, of those that are numbers, and their counts where the state has a column for them.
+pub(super) struct Floats<'a, T, const SKIP: bool> {
     sums: &'a mut [f64],
+    /// Empty where sums are doubles.
     errors: &'a mut [f64],
     counts: &'a mut [f64],
+    item: std::marker::PhantomData<T>,
 }
 
-impl<'a, const SKIP: bool> Floats<'a, SKIP> {
+impl<'a, T: Summand, const SKIP: bool> Floats<'a, T, SKIP> {
     pub(super) fn new(state: &'a mut [u8], cells: usize) -> Self {
         let (sums, rest) = words(state).split_at_mut(cells);
-        let (errors, counts) = rest.split_at_mut(cells);
-        Self { sums, errors, counts }
+        let (errors, counts) = rest.split_at_mut((T::Sum::COLUMNS - 1) * cells);
+        Self { sums, errors, counts, item: std::marker::PhantomData }
+    }
+
+    #[inline(always)]
+    fn valid(x: f64) -> f64 {
+        if SKIP && x.is_nan() { 0.0 } else { x }
     }
 }
 
-impl<const SKIP: bool> Fold for Floats<'_, SKIP> {
-    type Item = f64;
+impl<T: Summand, const SKIP: bool> Fold for Floats<'_, T, SKIP> {
+    type Item = T;
 
     #[inline(always)]
-    fn stretch(&mut self, cell: usize, items: &[f64], _: usize, _: &Geometry) {
-        let (mut sums, mut errors) = ([0.0; LANES], [0.0; LANES]);
-        let valid = |x: f64| if SKIP && x.is_nan() { 0.0 } else { x };
+    fn stretch<const LANES: usize>(&mut self, cell: usize, items: &[T], element: usize, _: &Geometry) {
+        let (mut highs, mut lows) = ([0.0; LANES], [0.0; LANES]);
+        let mut take = |lane: usize, item: T| {
+            let sum = T::Sum::new(highs[lane], lows[lane]) + T::Sum::of(Self::valid(item.wide()));
+            (highs[lane], lows[lane]) = sum.parts();
+        };
         let (blocks, tail) = items.as_chunks::<LANES>();
         for block in blocks {
             for lane in 0..LANES {
-                (sums[lane], errors[lane]) = add((sums[lane], errors[lane]), valid(block[lane]));
+                take(lane, block[lane]);
             }
         }
         for (lane, item) in tail.iter().enumerate() {
-            (sums[lane], errors[lane]) = add((sums[lane], errors[lane]), valid(*item));
+            take(lane, *item);
         }
-        let lanes: [(f64, f64); LANES] = std::array::from_fn(|lane| (sums[lane], errors[lane]));
-        let sum = fold_lanes(lanes, merge);
-        (self.sums[cell], self.errors[cell]) = merge((self.sums[cell], self.errors[cell]), sum);
+        let lanes: [T::Sum; LANES] = std::array::from_fn(|lane| T::Sum::new(highs[lane], lows[lane]));
+        let mut sum = fold_lanes(lanes, |a, b| a + b);
+        if element > 0 {
+            sum = T::Sum::new(self.sums[cell], self.errors.get(cell).copied().unwrap_or(0.0)) + sum;
+        }
+        let (high, low) = sum.parts();
+        self.sums[cell] = high;
+        if T::Sum::COLUMNS > 1 {
+            self.errors[cell] = low;
+        }
         if SKIP && let Some(total) = self.counts.get_mut(cell) {
-            *total += f64::from(items.iter().map(|x| u32::from(!x.is_nan())).sum::<u32>());
+            let count = items.iter().map(|x| u32::from(!x.wide().is_nan())).sum::<u32>();
+            *total = f64::from(count) + if element > 0 { *total } else { 0.0 };
         }
     }
 
     #[inline(always)]
-    fn row(&mut self, cell: usize, items: &[f64], _: usize, _: &Geometry) {
-        let count = items.len();
-        let (sums, errors) = (&mut self.sums[cell..cell + count], &mut self.errors[cell..cell + count]);
-        for (item, (sum, error)) in items.iter().zip(sums.iter_mut().zip(errors)) {
-            let item = if SKIP && item.is_nan() { 0.0 } else { *item };
-            (*sum, *error) = add((*sum, *error), item);
+    fn row(&mut self, cell: usize, items: &[T], element: usize, _: &Geometry) {
+        let cells = cell..cell + items.len();
+        let sums = &mut self.sums[cells.clone()];
+        if T::Sum::COLUMNS > 1 {
+            let errors = &mut self.errors[cells.clone()];
+            if element == 0 {
+                errors.fill(0.0);
+                for (item, sum) in items.iter().zip(sums) {
+                    *sum = Self::valid(item.wide());
+                }
+            } else {
+                for (item, (sum, error)) in items.iter().zip(sums.iter_mut().zip(errors)) {
+                    (*sum, *error) = add((*sum, *error), Self::valid(item.wide()));
+                }
+            }
+        } else if element == 0 {
+            for (item, sum) in items.iter().zip(sums) {
+                *sum = Self::valid(item.wide());
+            }
+        } else {
+            for (item, sum) in items.iter().zip(sums) {
+                *sum += Self::valid(item.wide());
+            }
         }
-        if SKIP && let Some(counts) = self.counts.get_mut(cell..cell + count) {
-            for (item, total) in items.iter().zip(counts) {
-                *total += if item.is_nan() { 0.0 } else { 1.0 };
+        if SKIP && let Some(counts) = self.counts.get_mut(cells) {
+            let one = |item: &T| if item.wide().is_nan() { 0.0 } else { 1.0 };
+            if element == 0 {
+                items.iter().zip(counts).for_each(|(item, total)| *total = one(item));
+            } else {
+                items.iter().zip(counts).for_each(|(item, total)| *total += one(item));
             }
         }
     }
@@ -100,7 +121,13 @@ impl Fold for ComplexSkipping<'_> {
     type Item = Complex<f64>;
 
     #[inline(always)]
-    fn stretch(&mut self, cell: usize, items: &[Complex<f64>], element: usize, geometry: &Geometry) {
+    fn stretch<const LANES: usize>(
+        &mut self,
+        cell: usize,
+        items: &[Complex<f64>],
+        element: usize,
+        geometry: &Geometry,
+    ) {
         for item in items {
             self.row(cell, std::slice::from_ref(item), element, geometry);
         }
@@ -132,7 +159,7 @@ impl Fold for Whole<'_> {
     type Item = u64;
 
     #[inline(always)]
-    fn stretch(&mut self, cell: usize, items: &[u64], _: usize, _: &Geometry) {
+    fn stretch<const LANES: usize>(&mut self, cell: usize, items: &[u64], _: usize, _: &Geometry) {
         self.0[cell] = items.iter().fold(self.0[cell], |sum, item| sum.wrapping_add(*item));
     }
 
@@ -157,7 +184,7 @@ impl Fold for Nonzero<'_> {
     type Item = u8;
 
     #[inline(always)]
-    fn stretch(&mut self, cell: usize, items: &[u8], _: usize, _: &Geometry) {
+    fn stretch<const LANES: usize>(&mut self, cell: usize, items: &[u8], _: usize, _: &Geometry) {
         self.0[cell] += items.iter().map(|item| u64::from(*item != 0)).sum::<u64>();
     }
 
@@ -169,126 +196,23 @@ impl Fold for Nonzero<'_> {
     }
 }
 
-/// Products of numbers of one type.
-struct Products<'a, T, const SKIP: bool>(&'a mut [T]);
-
-/// A type of product tiles.
-trait Factor: bytemuck::Pod {
-    const ONE: Self;
-    fn times(self, other: Self) -> Self;
-    fn is_missing(self) -> bool;
-}
-
-impl Factor for u64 {
-    const ONE: Self = 1;
-    #[inline(always)]
-    fn times(self, other: Self) -> Self {
-        self.wrapping_mul(other)
-    }
-    #[inline(always)]
-    fn is_missing(self) -> bool {
-        false
-    }
-}
-
-impl Factor for f64 {
-    const ONE: Self = 1.0;
-    #[inline(always)]
-    fn times(self, other: Self) -> Self {
-        self * other
-    }
-    #[inline(always)]
-    fn is_missing(self) -> bool {
-        self.is_nan()
-    }
-}
-
-impl Factor for Complex<f64> {
-    const ONE: Self = Self::new(1.0, 0.0);
-    #[inline(always)]
-    fn times(self, other: Self) -> Self {
-        self * other
-    }
-    #[inline(always)]
-    fn is_missing(self) -> bool {
-        self.is_nan()
-    }
-}
-
-impl<T: Factor, const SKIP: bool> Fold for Products<'_, T, SKIP> {
-    type Item = T;
-
-    #[inline(always)]
-    fn stretch(&mut self, cell: usize, items: &[T], _: usize, _: &Geometry) {
-        let valid = |x: T| if SKIP && x.is_missing() { T::ONE } else { x };
-        let mut lanes = [T::ONE; LANES];
-        let (blocks, tail) = items.as_chunks::<LANES>();
-        for block in blocks {
-            for (lane, item) in lanes.iter_mut().zip(block) {
-                *lane = lane.times(valid(*item));
-            }
-        }
-        for (lane, item) in lanes.iter_mut().zip(tail) {
-            *lane = lane.times(valid(*item));
-        }
-        self.0[cell] = self.0[cell].times(fold_lanes(lanes, T::times));
-    }
-
-    #[inline(always)]
-    fn row(&mut self, cell: usize, items: &[T], _: usize, _: &Geometry) {
-        for (product, item) in self.0[cell..cell + items.len()].iter_mut().zip(items) {
-            *product = product.times(if SKIP && item.is_missing() { T::ONE } else { *item });
-        }
-    }
-}
-
-/// The state of no factors.
-pub(super) fn start_products(state: &mut [u8], dtype: DType) {
-    match dtype {
-        DType::F64 => words(state).fill(1.0),
-        DType::C128 => bytemuck::cast_slice_mut(state).fill(<Complex<f64> as Factor>::ONE),
-        _ => bytemuck::cast_slice_mut(state).fill(1_u64),
-    }
-}
-
-pub(super) fn tile_products(
-    set: InstructionSet,
-    state: &mut [u8],
-    geometry: &Geometry,
-    first: usize,
-    items: &[u8],
-    dtype: DType,
-    skip_nan: bool,
-) {
-    fn one<T: Factor, const SKIP: bool>(
-        set: InstructionSet,
-        state: &mut [u8],
-        geometry: &Geometry,
-        first: usize,
-        items: &[u8],
-    ) {
-        tile(set, Products::<T, SKIP>(bytemuck::cast_slice_mut(state)), geometry, first, items);
-    }
-    match (dtype, skip_nan) {
-        (DType::F64, false) => one::<f64, false>(set, state, geometry, first, items),
-        (DType::F64, true) => one::<f64, true>(set, state, geometry, first, items),
-        (DType::C128, false) => one::<Complex<f64>, false>(set, state, geometry, first, items),
-        (DType::C128, true) => one::<Complex<f64>, true>(set, state, geometry, first, items),
-        _ => one::<u64, false>(set, state, geometry, first, items),
-    }
-}
-
-/// Adds states of sums and errors, with `counts` columns of counts (as many words as there are cells) at the end.
-pub(super) fn combine(into: &mut [u8], from: &[u8], counts: usize) {
+/// Adds states of sums kept as `N`, with the columns (or the word) of counts at the end, `counts` of them.
+pub(super) fn combine<N: Number>(into: &mut [u8], from: &[u8], counts: usize) {
     let (into, from) = (words(into), bytemuck::cast_slice::<_, f64>(from));
-    let column = (into.len() - counts) / 2;
-    let (sums, rest) = into.split_at_mut(column);
-    let (errors, totals) = rest.split_at_mut(column);
-    let (more_sums, rest) = from.split_at(column);
-    let (more_errors, more_totals) = rest.split_at(column);
-    let more = more_sums.iter().zip(more_errors);
-    for ((sum, error), (more_sum, more_error)) in sums.iter_mut().zip(errors).zip(more) {
-        (*sum, *error) = merge((*sum, *error), (*more_sum, *more_error));
+    let column = (into.len() - counts) / N::COLUMNS;
+    let (sums, totals) = into.split_at_mut(N::COLUMNS * column);
+    let (more_sums, more_totals) = from.split_at(N::COLUMNS * column);
+    if N::COLUMNS > 1 {
+        let (sums, errors) = sums.split_at_mut(column);
+        let (more_sums, more_errors) = more_sums.split_at(column);
+        let more = more_sums.iter().zip(more_errors);
+        for ((sum, error), (more_sum, more_error)) in sums.iter_mut().zip(errors).zip(more) {
+            (*sum, *error) = (N::new(*sum, *error) + N::new(*more_sum, *more_error)).parts();
+        }
+    } else {
+        for (sum, more) in sums.iter_mut().zip(more_sums) {
+            *sum += more;
+        }
     }
     for (total, more) in totals.iter_mut().zip(more_totals) {
         *total += more;
@@ -302,37 +226,25 @@ pub(super) fn combine_whole(into: &mut [u8], from: &[u8]) {
     }
 }
 
-pub(super) fn combine_products(into: &mut [u8], from: &[u8], dtype: DType) {
-    fn one<T: Factor>(into: &mut [u8], from: &[u8]) {
-        let (into, from) = (bytemuck::cast_slice_mut::<_, T>(into), bytemuck::cast_slice::<_, T>(from));
-        for (product, more) in into.iter_mut().zip(from) {
-            *product = product.times(*more);
-        }
-    }
-    match dtype {
-        DType::F64 => one::<f64>(into, from),
-        DType::C128 => one::<Complex<f64>>(into, from),
-        _ => one::<u64>(into, from),
-    }
-}
-
-/// Sums or means as bytes of doubles (pairs of them if `complex`).
-pub(super) fn finish(state: &[u8], cells: usize, complex: bool, mean: bool) -> Vec<u8> {
+/// Sums or means as bytes of doubles (pairs of them if `complex`). Means have `counts` words of counts at the end: one
+/// for all cells, or one for each.
+pub(super) fn finish<N: Number>(state: &[u8], counts: usize, complex: bool, mean: bool) -> Vec<u8> {
     let state: &[f64] = bytemuck::cast_slice(state);
     let parts = if complex { 2 } else { 1 };
-    let column = parts * cells;
-    let (sums, rest) = state.split_at(column);
-    let (errors, counts) = rest.split_at(column);
-    let values = sums.iter().zip(errors).enumerate().map(|(at, (sum, error))| {
-        let total = if sum.is_finite() { sum + error } else { *sum };
-        if mean { total / counts.get(at / parts).copied().unwrap_or(0.0) } else { total }
+    let (sums, counts) = state.split_at(state.len() - counts);
+    let (sums, errors) = sums.split_at(sums.len() / N::COLUMNS);
+    let low = |at: usize| errors.get(at).copied().unwrap_or(0.0);
+    let count = |at: usize| counts.get(if counts.len() > 1 { at / parts } else { 0 });
+    let values = sums.iter().enumerate().map(|(at, sum)| {
+        let total = N::new(*sum, low(at)).double();
+        if mean { total / count(at).copied().unwrap_or(0.0) } else { total }
     });
     bytemuck::cast_slice(&values.collect::<Vec<f64>>()).to_vec()
 }
 
-/// The counts of means as bytes of doubles.
-pub(super) fn counts(state: &[u8], cells: usize) -> Vec<u8> {
-    state.get(state.len() - 8 * cells..).unwrap_or_default().to_vec()
+/// The counts of means of `cells`, `counts` words at the end, as bytes of doubles.
+pub(super) fn counts(state: &[u8], counts: usize, cells: usize) -> Vec<u8> {
+    state.get(state.len() - 8 * counts..).unwrap_or_default().repeat(if counts == cells { 1 } else { cells })
 }
 
 fn words(state: &mut [u8]) -> &mut [f64] {

@@ -28,7 +28,7 @@ pub(crate) fn state(
         .for_each_tile(
             &[Input::contiguous(bytes, dtype)],
             shape,
-            geometry.ranges(),
+            reduction.walk(geometry).ranges(),
             &mut Scratch::default(),
             |first, tiles| {
                 seen += tiles[0].len() / reduction.tile_dtype().size();
@@ -320,7 +320,7 @@ fn mistakes_are_named() {
     let bytes = f32::as_bytes(&[f32::NAN; 3]).to_vec();
     let state = state(&nan, DType::F32, &bytes, &[3], &geometry);
     assert_eq!(finished(&nan, &state, 1, Statistic::Value), Err(ReduceError::AllNan { cell: 0 }));
-    let sum = Reduction::new(Reducer::Sum, DType::F32, false).unwrap();
+    let sum = Reduction::new(Reducer::Sum, DType::F64, false).unwrap();
     let fault = finished(&sum, &state, 1, Statistic::Kurtosis).unwrap_err();
     assert_eq!(
         fault.to_string(),
