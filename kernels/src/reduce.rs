@@ -456,12 +456,12 @@ impl Pass<'_> {
     /// The state of no elements; where the first of a cell takes its place, and there is one, nothing.
     fn start(&mut self) {
         let reduction = self.reduction;
-        let begins = !reduction.exact
-            && !reduction.is_whole()
-            && !(reduction.tile_dtype() == DType::C128 && reduction.skip_nan);
+        let adds_only = reduction.exact
+            || reduction.is_whole()
+            || (reduction.tile_dtype() == DType::C128 && reduction.skip_nan);
         match reduction.reducer {
             Reducer::Sum | Reducer::Mean | Reducer::Variance | Reducer::Moments
-                if begins && self.geometry.reduced() > 0 => {}
+                if !adds_only && self.geometry.reduced() > 0 => {}
             Reducer::Product => products::start(self.state, self.geometry.cells(), reduction.tile_dtype()),
             Reducer::Min | Reducer::Max => {
                 extremes::start(self.state, reduction.choice(), reduction.tile_dtype());
@@ -515,7 +515,7 @@ impl Pass<'_> {
                 }
                 (_, true) => tile(set, sums::Floats::<f64, true>::new(state, cells), geometry, first, items),
                 (_, false) => {
-                    tile(set, sums::Floats::<f64, false>::new(state, cells), geometry, first, items)
+                    tile(set, sums::Floats::<f64, false>::new(state, cells), geometry, first, items);
                 }
             },
             Reducer::Product => products::take(set, state, geometry, first, items, dtype, skip_nan),

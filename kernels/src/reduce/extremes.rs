@@ -112,8 +112,8 @@ fn best<T: Ordered, const LANES: usize, const SMALLEST: bool, const SKIP: bool>(
     };
     let (blocks, tail) = items.as_chunks::<LANES>();
     for block in blocks {
-        for lane in 0..LANES {
-            take(lane, block[lane]);
+        for (lane, item) in block.iter().enumerate() {
+            take(lane, *item);
         }
     }
     for (lane, item) in tail.iter().enumerate() {

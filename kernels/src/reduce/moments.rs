@@ -96,8 +96,8 @@ impl<T: Summand, const ORDER: usize, const SKIP: bool> Fold for Moments<'_, T, O
         };
         let (blocks, tail) = items.as_chunks::<LANES>();
         for block in blocks {
-            for lane in 0..LANES {
-                take(lane, block[lane]);
+            for (lane, item) in block.iter().enumerate() {
+                take(lane, *item);
             }
         }
         for (lane, item) in tail.iter().enumerate() {

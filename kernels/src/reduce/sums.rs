@@ -43,8 +43,8 @@ impl<T: Summand, const SKIP: bool> Fold for Floats<'_, T, SKIP> {
         };
         let (blocks, tail) = items.as_chunks::<LANES>();
         for block in blocks {
-            for lane in 0..LANES {
-                take(lane, block[lane]);
+            for (lane, item) in block.iter().enumerate() {
+                take(lane, *item);
             }
         }
         for (lane, item) in tail.iter().enumerate() {
