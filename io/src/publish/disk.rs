@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::store::file::{os_error, retrying};
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,17 @@ pub(super) fn sync_filesystem(folder: &Path) -> Result<()> {
         Ok(())
     };
     done.map_err(|errno| io_error(folder, "sync", errno.into(), 0))
+}
+
+/// Has the system begin to bring bytes of `file` from `offset` on to the disk, and goes on: what is on its way while
+/// others are still computed need not be waited for at the end, and its memory is free again sooner. A wish: a refusal is
+/// no fault.
+pub(super) fn start_writeback(file: &File, offset: u64) {
+    // Pages that are still dirty are not dropped by this advice, as its name has it, but queued for writing.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::fs::fadvise(file, offset, None, rustix::fs::Advice::DontNeed);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, offset);
 }
 
 /// Brings the entries of `folder` to the disk.

@@ -5,7 +5,7 @@
 //! leaves nothing. Called by the Zarr writer through [`PartialFolder`].
 
 use super::PartialFolder;
-use super::disk::io_error;
+use super::disk::{io_error, start_writeback};
 use crate::error::Result;
 use crate::store::file::retrying;
 use rustix::fs::{Mode, OFlags, open};
@@ -15,6 +15,9 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+/// So many bytes are sent on their way to the disk at once; smaller objects are left for the system to gather.
+const WRITEBACK_BYTES: u64 = 256 << 10;
+
 /// An object that is being written, front to back, but for a space that may be kept at its start.
 #[derive(Debug)]
 pub struct ObjectFile {
@@ -23,6 +26,8 @@ pub struct ObjectFile {
     file: File,
     temporary: PathBuf,
     len_bytes: u64,
+    /// Bytes that are on their way to the disk.
+    sent_bytes: u64,
     /// Checksum of what was appended.
     crc32c: u32,
     reserved: Option<Reserved>,
@@ -57,6 +62,7 @@ impl ObjectFile {
             file,
             temporary,
             len_bytes: 0,
+            sent_bytes: 0,
             crc32c: 0,
             reserved: None,
             is_committed: false,
@@ -88,6 +94,10 @@ impl ObjectFile {
         let needed = bytes.len() as u64;
         self.file.write_all(bytes).map_err(|error| io_error(&self.temporary, "write", error, needed))?;
         self.len_bytes += needed;
+        if self.len_bytes - self.sent_bytes >= WRITEBACK_BYTES {
+            start_writeback(&self.file, self.sent_bytes);
+            self.sent_bytes = self.len_bytes;
+        }
         Ok(())
     }
 
