@@ -6,8 +6,9 @@
 //! more, and no less. Called by programs, index notation ([`MapBlocks::blockwise`]) and [`Gufunc`](super::Gufunc).
 
 use super::elementwise::common_grid;
+use super::halo::{Halo, padded, with_halos};
 use super::order::one;
-use super::{Array, Axes, BlockInput};
+use super::{Array, Axes, PadMode};
 use crate::block::{Block, BlockFunction, BlockInfo, blocks, chunks};
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::region::byte_count;
 use blockwise_kernels::{DType, Element, Scalar};
-use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};
+use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, Axis};
 use std::sync::Arc;
 
 /// A function of whole blocks in the making: its inputs, and how its results are cut.
@@ -43,6 +44,7 @@ pub struct MapBlocks {
     added: Vec<(usize, u64)>,
     /// For every input, the task axis of each axis that typed closures see of it.
     shown: Vec<Vec<usize>>,
+    halos: Vec<Halo>,
     element_scratch_bytes: u64,
 }
 
@@ -74,6 +76,7 @@ impl MapBlocks {
             dropped: Vec::new(),
             cut: Vec::new(),
             added: Vec::new(),
+            halos: Vec::new(),
             element_scratch_bytes: 0,
         })
     }
@@ -93,6 +96,28 @@ impl MapBlocks {
     #[must_use]
     pub fn with_scratch_bytes(self, bytes_per_element: u64) -> Self {
         Self { element_scratch_bytes: bytes_per_element, ..self }
+    }
+
+    /// Blocks hold `before` and `after` more elements along `axis`: those of their neighbours, and at the array's ends what
+    /// `boundary` says, or none. Typed closures may give the halo back: it is cut off; the place they are told is that of
+    /// the block without it.
+    ///
+    /// # Errors
+    /// If there is no such axis, or it has a halo already.
+    pub fn overlap(
+        mut self,
+        axis: impl Into<super::Axis>,
+        before: u64,
+        after: u64,
+        boundary: Option<PadMode>,
+    ) -> Result<Self> {
+        let axis = axis.into().resolve(&self.names)?;
+        if self.halos.iter().any(|halo| halo.axis == axis) {
+            let message = format!("axis {axis} has a halo already; give one");
+            return Err(Error::Usage { message });
+        }
+        self.halos.push(Halo { axis, before, after, boundary });
+        Ok(self)
     }
 
     /// Blocks are whole along `axes`.
@@ -166,10 +191,10 @@ impl MapBlocks {
         closure: impl Fn(&BlockInfo<'_>, ArrayViewD<'_, T>) -> ndarray::Array<U, D> + Send + Sync + 'static,
     ) -> Result<Array> {
         self.expect_types(&[T::DTYPE])?;
-        let shown = self.shown.clone();
+        let (shown, trim) = (self.shown.clone(), self.trim());
         let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
             let ([block], [out]) = (blocks(inputs)?, chunks(outputs)?);
-            fill(out, &closure(info, seen(block, shown.first())?).into_dyn())
+            fill(out, &closure(info, seen(block, shown.first())?).into_dyn(), &trim, info)
         };
         let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, run)?)?;
         Ok(result)
@@ -187,11 +212,11 @@ impl MapBlocks {
         + 'static,
     ) -> Result<Array> {
         self.expect_types(&[S::DTYPE, T::DTYPE])?;
-        let shown = self.shown.clone();
+        let (shown, trim) = (self.shown.clone(), self.trim());
         let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
             let ([a, b], [out]) = (blocks(inputs)?, chunks(outputs)?);
             let made = closure(info, seen(a, shown.first())?, seen(b, shown.get(1))?);
-            fill(out, &made.into_dyn())
+            fill(out, &made.into_dyn(), &trim, info)
         };
         let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, run)?)?;
         Ok(result)
@@ -206,11 +231,11 @@ impl MapBlocks {
         closure: impl Fn(&BlockInfo<'_>, &[ArrayViewD<'_, T>]) -> ndarray::Array<U, D> + Send + Sync + 'static,
     ) -> Result<Array> {
         self.expect_types(&vec![T::DTYPE; self.inputs.len()])?;
-        let shown = self.shown.clone();
+        let (shown, trim) = (self.shown.clone(), self.trim());
         let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
             let views = inputs.iter().zip(&shown).map(|(block, shown)| seen(block, Some(shown)));
             let [out] = chunks(outputs)?;
-            fill(out, &closure(info, &views.collect::<Result<Vec<_>>>()?).into_dyn())
+            fill(out, &closure(info, &views.collect::<Result<Vec<_>>>()?).into_dyn(), &trim, info)
         };
         let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, run)?)?;
         Ok(result)
@@ -277,6 +302,18 @@ impl MapBlocks {
         Err(Error::Usage { message })
     }
 
+    /// What is cut off along each axis of the results.
+    fn trim(&self) -> Vec<Option<Halo>> {
+        let mut trim: Vec<Option<Halo>> = (0..self.tasks.rank())
+            .filter(|axis| !self.dropped.contains(axis))
+            .map(|axis| self.halos.iter().find(|halo| halo.axis == axis).copied())
+            .collect();
+        for (at, _) in &self.added {
+            trim.insert(*at, None);
+        }
+        trim
+    }
+
     /// `copies`: how many blocks of results the closure holds beside those it fills.
     fn apply_with_copies<F>(self, dtypes: &[DType], copies: u64, run: F) -> Result<Vec<Array>>
     where
@@ -306,74 +343,19 @@ impl MapBlocks {
                 |dtype: &DType| Ok(Array::full(&grid.shape(), Scalar::zero(*dtype))?.renamed(names.clone()));
             return dtypes.iter().map(empty).collect();
         }
-        let largest = grid.largest_chunk();
+        let largest = with_halos(&grid.largest_chunk(), &self.trim());
         let copied = dtypes.iter().filter_map(|dtype| byte_count(&largest, dtype.size())).sum::<u64>();
         let function = Arc::new(Mapped {
             name: self.name,
             copied_bytes: copied.saturating_mul(copies),
             element_scratch_bytes: self.element_scratch_bytes,
+            tasks: self.tasks.clone(),
             run,
         });
-        let inputs = self.inputs.iter().map(BlockInput::from).collect();
+        let (inputs, tasks) = padded(&self.inputs, &self.tasks, &self.halos)?;
         let outputs = dtypes.iter().map(|dtype| (*dtype, grid.clone())).collect();
-        let results = Array::from_blocks(function, inputs, self.tasks, index_axes, outputs)?;
+        let results = Array::from_blocks(function, inputs, tasks, index_axes, outputs)?;
         Ok(results.into_iter().map(|result| result.renamed(names.clone())).collect())
-    }
-}
-
-impl Array {
-    /// The array of what `closure` makes of each block, which keeps its shape. See [`MapBlocks`] for all else.
-    ///
-    /// # Errors
-    /// If the array is not of the closure's type.
-    ///
-    /// ```
-    /// use blockwise_core::{Array, DType};
-    /// use ndarray::ArrayViewD;
-    /// let x = Array::full(&[20, 30], 2.5_f32.into())?.rechunk([7, 30])?;
-    /// let y = x.map_blocks(|block: ArrayViewD<'_, f32>| block.mapv(f64::from))?;
-    /// assert_eq!((y.dtype(), y.compute::<f64>()?[[3, 3]]), (DType::F64, 2.5));
-    /// # Ok::<(), blockwise_core::Error>(())
-    /// ```
-    pub fn map_blocks<T: Element, U: Element>(
-        &self,
-        closure: impl Fn(ArrayViewD<'_, T>) -> ArrayD<U> + Send + Sync + 'static,
-    ) -> Result<Self> {
-        MapBlocks::new([self])?.map(move |_, block| closure(block))
-    }
-
-    /// As [`Array::map_blocks`], with a closure that writes into the block of the result: no memory is taken for it.
-    /// What that holds before is not told; every element must be written.
-    ///
-    /// # Errors
-    /// As [`Array::map_blocks`].
-    ///
-    /// ```
-    /// use blockwise_core::Array;
-    /// use ndarray::{ArrayViewD, ArrayViewMutD, Zip};
-    /// let x = Array::arange(0.0, 10.0, 1.0)?.rechunk([4])?;
-    /// let y = x.map_blocks_into(|block: ArrayViewD<'_, f64>, mut out: ArrayViewMutD<'_, i32>| {
-    ///     Zip::from(&mut out).and(&block).for_each(|out, x| *out = *x as i32 / 2);
-    /// })?;
-    /// assert_eq!(y.compute::<i32>()?.as_slice(), Some(&[0, 0, 1, 1, 2, 2, 3, 3, 4, 4][..]));
-    /// # Ok::<(), blockwise_core::Error>(())
-    /// ```
-    pub fn map_blocks_into<T: Element, U: Element>(
-        &self,
-        closure: impl Fn(ArrayViewD<'_, T>, ArrayViewMutD<'_, U>) + Send + Sync + 'static,
-    ) -> Result<Self> {
-        MapBlocks::new([self])?.map_into(move |_, block, out| closure(block, out))
-    }
-
-    /// As [`Array::map_blocks`], with the place of the block in the array.
-    ///
-    /// # Errors
-    /// As [`Array::map_blocks`].
-    pub fn map_blocks_with_info<T: Element, U: Element>(
-        &self,
-        closure: impl Fn(&BlockInfo<'_>, ArrayViewD<'_, T>) -> ArrayD<U> + Send + Sync + 'static,
-    ) -> Result<Self> {
-        MapBlocks::new([self])?.map(closure)
     }
 }
 
@@ -386,14 +368,30 @@ fn seen<'a, T: Element>(block: &Block<'a>, shown: Option<&Vec<usize>>) -> Result
     order.extend((0..rank).filter(|axis| !shown.is_some_and(|shown| shown.contains(axis))));
     let mut view = view.permuted_axes(order);
     for axis in (kept..rank).rev() {
-        view = view.index_axis_move(ndarray::Axis(axis), 0);
+        view = view.index_axis_move(Axis(axis), 0);
     }
     Ok(view)
 }
 
-/// Copies what a closure gave into the block it is for.
-fn fill<U: Element>(out: &mut Chunk, made: &ArrayD<U>) -> Result<()> {
+/// Copies what a closure gave into the block it is for, without the halo.
+fn fill<U: Element>(
+    out: &mut Chunk,
+    made: &ArrayD<U>,
+    trim: &[Option<Halo>],
+    info: &BlockInfo<'_>,
+) -> Result<()> {
     let mut target = out.view_mut::<U>()?;
+    let mut made = made.view();
+    if made.shape() != target.shape() && made.ndim() == target.ndim() {
+        for (axis, halo) in trim.iter().enumerate() {
+            let (length, wanted) = (made.len_of(Axis(axis)), target.len_of(Axis(axis)));
+            if let Some((before, after)) = halo.and_then(|halo| halo.of(info))
+                && length == wanted + before + after
+            {
+                made.slice_axis_inplace(Axis(axis), (before..before + wanted).into());
+            }
+        }
+    }
     if target.shape() != made.shape() {
         let message = format!(
             "the closure gave a block of shape {:?} where {:?} belongs; say otherwise with drop_axes, add_axis or with_lengths",
@@ -402,7 +400,7 @@ fn fill<U: Element>(out: &mut Chunk, made: &ArrayD<U>) -> Result<()> {
         );
         return Err(Error::Usage { message });
     }
-    target.assign(made);
+    target.assign(&made);
     Ok(())
 }
 
@@ -411,6 +409,8 @@ struct Mapped<F> {
     name: String,
     copied_bytes: u64,
     element_scratch_bytes: u64,
+    /// The boxes without halos.
+    tasks: ChunkGrid,
     run: F,
 }
 
@@ -433,6 +433,7 @@ where
         outputs: &mut [Chunk],
         _cx: &TaskContext<'_>,
     ) -> Result<()> {
-        (self.run)(info, inputs, outputs)
+        let (region, shape) = (self.tasks.region(info.index)?, self.tasks.shape());
+        (self.run)(&BlockInfo { index: info.index, region: &region, shape: &shape }, inputs, outputs)
     }
 }

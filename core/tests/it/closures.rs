@@ -1,9 +1,11 @@
 //! Closures by the field's names, beside plain loops: index notation, generalised ufuncs, blocks written in place.
 
 use crate::support::resources;
-use blockwise_core::array::{Axes, Gufunc, MapBlocks};
+use blockwise_core::array::{Axes, Gufunc, MapBlocks, PadMode};
+use blockwise_core::kernels::order::QuantileMethod;
 use blockwise_core::{Array, ChunkGrid, DType, Session, memory::MemoryArray};
 use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, Axis, Ix1, Ix2, IxDyn, Zip, arr0};
+use proptest::prelude::*;
 use std::sync::Arc;
 
 fn values(shape: &[usize]) -> ArrayD<f64> {
@@ -109,6 +111,79 @@ fn closures_write_in_place() {
         out.assign(&block.sum_axis(Axis(0)));
     });
     assert_eq!(computed(&sums.unwrap()), a.sum_axis(Axis(0)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn halos_are_numpys_pads(
+        chunk in (1_u64..9, 1_u64..7), depth in (0_u64..5, 0_u64..5, 0_u64..5), which in 0_usize..6,
+        keeps_halo in any::<bool>(), computed in any::<bool>(), threads in 1_usize..4,
+    ) {
+        let a = values(&[8, 6]);
+        let x = stored(&a, &[chunk.0, chunk.1]);
+        let x = if computed { (&x + 1.0) - 1.0 } else { x };
+        let boundary = [
+            None, Some(PadMode::Constant((-7.0).into())), Some(PadMode::Edge), Some(PadMode::Symmetric),
+            Some(PadMode::Wrap), Some(PadMode::Reflect),
+        ][which];
+        // The sum of the window around each element; without a boundary, of what there is of it.
+        let (up, down, right) = (depth.0 as usize, depth.1 as usize, depth.2 as usize);
+        let map = MapBlocks::new([&x]).unwrap().overlap(0, depth.0, depth.1, boundary).unwrap();
+        let map = map.overlap(1, 0, depth.2, boundary).unwrap();
+        let found = map.map(move |info, block: ArrayViewD<'_, f64>| {
+            let lead = if boundary.is_none() { up.min(info.region.origin()[0] as usize) } else { up };
+            let shape = [info.region.shape()[0] as usize, info.region.shape()[1] as usize];
+            let window = |i: usize, j: usize| {
+                let rows = (i + lead).saturating_sub(up)..(i + lead + down + 1).min(block.shape()[0]);
+                let columns = j..(j + right + 1).min(block.shape()[1]);
+                block.slice_each_axis(|axis| if axis.axis == Axis(0) { rows.clone().into() } else { columns.clone().into() }).sum()
+            };
+            if keeps_halo {
+                // What lies in the halo is cut off, whatever it is.
+                let mut whole = block.to_owned();
+                for ((i, j), _) in ndarray::Array2::<u8>::zeros(shape).indexed_iter() {
+                    whole[[i + lead, j]] = window(i, j);
+                }
+                whole
+            } else {
+                ArrayD::from_shape_fn(IxDyn(&shape), |at| window(at[0], at[1]))
+            }
+        }).unwrap();
+        let found = Session::new(resources(1 << 20, threads)).compute::<f64>(&found).unwrap();
+        let padded = match boundary {
+            None => a.clone(),
+            Some(mode) => {
+                let rows = Array::from_ndarray(&a).unwrap().pad(0, depth.0, depth.1, mode).unwrap();
+                computed_at_once(&rows.pad(1, 0, depth.2, mode).unwrap())
+            }
+        };
+        let shift = if boundary.is_none() { 0 } else { up };
+        for ((i, j), value) in found.indexed_iter().map(|(at, value)| ((at[0], at[1]), value)) {
+            let rows = (i + shift).saturating_sub(up)..(i + shift + down + 1).min(padded.shape()[0]);
+            let columns = j..(j + right + 1).min(padded.shape()[1]);
+            let expected: f64 = rows.flat_map(|r| columns.clone().map(move |c| (r, c))).map(|(r, c)| padded[[r, c]]).sum();
+            prop_assert!((value - expected).abs() < 1e-9, "{:?}: {} for {}", (i, j), value, expected);
+        }
+    }
+}
+
+fn computed_at_once(array: &Array) -> ArrayD<f64> {
+    Session::new(resources(1 << 24, 1)).compute::<f64>(array).unwrap()
+}
+
+#[test]
+fn medians_of_nothing_are_nan() {
+    let none = stored(&values(&[3, 4]), &[2, 2]).slice(1, ..0).unwrap();
+    assert!(computed(&none.median(1).unwrap()).iter().all(|median| median.is_nan()));
+    assert_eq!(computed(&none.median(1).unwrap()).shape(), [3]);
+    assert!(
+        computed(&none.nanquantile([0.1, 0.9], 1, QuantileMethod::Linear).unwrap())
+            .iter()
+            .all(|q| q.is_nan())
+    );
+    assert!(none.quantile(0.5, 1, QuantileMethod::Linear).is_err());
 }
 
 #[test]

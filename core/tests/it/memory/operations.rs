@@ -221,7 +221,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
             turned.map2(|_, a: ArrayViewD<'_, f64>, b: ArrayViewD<'_, f64>| (&a + &b).reversed_axes())?;
         let lines = Gufunc::new("(i)->()", [&i.x])?;
         let lines = lines.vectorize(|line: ArrayViewD<'_, f64>| ndarray::arr0(line.sum()))?;
-        Ok(vec![sum, narrow, shown, doubled, turned, lines])
+        let smooth = |block: ArrayViewD<'_, f64>| block.mapv(|v| v + 1.0);
+        let halos = [(0.into(), 1, 1)];
+        let smoothed = i.x.map_overlap(&halos, Some(PadMode::Symmetric), smooth)?;
+        Ok(vec![sum, narrow, shown, doubled, turned, lines, smoothed])
     }),
     of("compositions", |i| {
         let (x, y) = (&i.x, &i.y);
