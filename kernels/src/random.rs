@@ -19,11 +19,13 @@ mod rejection;
 
 use crate::error::check_len;
 use crate::program::TILE_ELEMENTS;
+use crate::simd::InstructionSet;
 use crate::{DType, KernelError, cast};
 pub use distribution::Distribution;
 use distribution::Form;
 pub use philox::philox4x32;
 use philox::{Draws, words};
+use pulp::NullaryFnOnce;
 use smallvec::SmallVec;
 
 /// The random numbers of one array.
@@ -157,8 +159,26 @@ impl Random {
     /// The elements of these global indices: at most a tile of them.
     fn tile(&self, indices: &[u64], out: &mut [u8]) {
         let count = out.len() / self.dtype.size();
+        let from = match self.distribution.form() {
+            Form::Float => DType::F64,
+            Form::Whole => DType::I64,
+            Form::Truth | Form::Bits => DType::U64,
+        };
+        // Numbers of their own dtype are made where they are wanted.
+        if from == self.dtype
+            && let Ok(bits) = bytemuck::try_cast_slice_mut(out)
+        {
+            return self.numbers(indices, bits);
+        }
         let mut bits = [0_u64; TILE_ELEMENTS];
         let bits = bits.get_mut(..count).unwrap_or_default();
+        self.numbers(indices, bits);
+        // Lengths agree, so the cast does not fail.
+        let _ = cast(out, self.dtype, bytemuck::cast_slice(bits), from);
+    }
+
+    /// The elements of these global indices as bits of doubles, or as integers.
+    fn numbers(&self, indices: &[u64], bits: &mut [u64]) {
         let draws = |place: usize| {
             Draws::new(self.seed, self.stream, indices.get(place).copied().unwrap_or_default())
         };
@@ -181,10 +201,7 @@ impl Random {
                     DType::BF16 => 56,
                     _ => 11,
                 };
-                let unit = 2.0_f64.powi(drop - 64);
-                for word in &mut *bits {
-                    *word = (low + (high - low) * ((*word >> drop) as f64 * unit)).to_bits();
-                }
+                InstructionSet::best().run(Uniform { low, width: high - low, drop, bits });
             }
             Distribution::Integers { low, count } => {
                 for word in &mut *bits {
@@ -274,13 +291,6 @@ impl Random {
                 }
             }
         }
-        let from = match self.distribution.form() {
-            Form::Float => DType::F64,
-            Form::Whole => DType::I64,
-            Form::Truth | Form::Bits => DType::U64,
-        };
-        // Lengths agree, so the cast does not fail.
-        let _ = cast(out, self.dtype, bytemuck::cast_slice(bits), from);
     }
 
     /// Whether a word per element is drawn beforehand.
@@ -294,6 +304,27 @@ impl Random {
                 | Distribution::Poisson { .. }
                 | Distribution::Binomial { .. }
         )
+    }
+}
+
+/// Replaces words by the bits of uniform numbers, made of all but the lowest `drop` bits (at least 11).
+struct Uniform<'a> {
+    low: f64,
+    width: f64,
+    drop: u32,
+    bits: &'a mut [u64],
+}
+
+impl NullaryFnOnce for Uniform<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn call(self) {
+        let Self { low, width, drop, bits } = self;
+        let unit = 2.0_f64.powi(drop.cast_signed() - 64);
+        for word in bits {
+            // Below 2^53, so that signed and unsigned are alike.
+            *word = (low + width * ((*word >> drop).cast_signed() as f64 * unit)).to_bits();
+        }
     }
 }
 

@@ -5,8 +5,8 @@
 use crate::simd::InstructionSet;
 use pulp::NullaryFnOnce;
 
-/// Blocks computed side by side.
-const SIDE: usize = 16;
+/// Elements that are looked at together: neighbours or not.
+const SIDE: usize = 64;
 const ROUNDS: usize = 10;
 const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
 const STEPS: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
@@ -51,46 +51,48 @@ impl NullaryFnOnce for Words<'_> {
     #[inline(always)]
     fn call(self) {
         let Self { seed, stream, indices, out } = self;
-        let (mut indices, mut out) = (indices, out);
-        while let (Some(&first), false) = (indices.first(), out.is_empty()) {
-            // Neighbours share blocks; those that stand apart have one each.
-            let skip = (first % 2) as usize;
-            let most = indices.len().min(out.len()).min(2 * SIDE - skip);
-            let neighbours = indices[..most].iter().zip(first..).take_while(|(a, b)| **a == *b).count();
-            let count = if neighbours > SIDE { neighbours } else { most.min(SIDE) };
-            let (now, later) = out.split_at_mut(count);
-            if neighbours > SIDE {
-                let pairs = side(seed, stream, &std::array::from_fn(|i| first / 2 + i as u64));
-                now.copy_from_slice(&pairs.as_flattened()[skip..skip + count]);
-            } else {
-                let blocks = std::array::from_fn(|i| indices.get(i).map_or(0, |index| index / 2));
-                let pairs = side(seed, stream, &blocks);
-                for ((word, pair), index) in now.iter_mut().zip(&pairs).zip(indices) {
-                    *word = pair[(index % 2) as usize];
+        for (indices, out) in indices.chunks(SIDE).zip(out.chunks_mut(SIDE)) {
+            let first = indices.first().copied().unwrap_or_default();
+            let apart = indices.iter().zip(first..).fold(0, |apart, (a, b)| apart | (a ^ b));
+            if apart > 0 {
+                // Each has a block of its own.
+                for (index, word) in indices.iter().zip(out) {
+                    let [even, odd] = wide(seed, stream, index / 2);
+                    *word = if index % 2 == 0 { even } else { odd };
                 }
+                continue;
             }
-            out = later;
-            indices = &indices[count..];
+            // Neighbours share blocks, but for a first and a last one that stand alone.
+            let (odd, rest) = out.split_at_mut((first % 2) as usize);
+            if let [word] = odd {
+                [_, *word] = wide(seed, stream, first / 2);
+            }
+            let (pairs, even) = rest.as_chunks_mut::<2>();
+            let block = first.div_ceil(2);
+            if let [word] = even {
+                [*word, _] = wide(seed, stream, block + pairs.len() as u64);
+            }
+            for (block, pair) in (block..).zip(pairs) {
+                *pair = wide(seed, stream, block);
+            }
         }
     }
 }
 
-/// The words of `SIDE` blocks.
+/// The words of a block. Each part of the counter has a word whose upper half is anything until the end: so a loop over
+/// blocks is one of vectors whose multiplications are those of the machine.
 #[inline(always)]
-fn side(seed: u64, stream: u32, blocks: &[u64; SIDE]) -> [[u64; 2]; SIDE] {
-    let mut c0: [u32; SIDE] = std::array::from_fn(|i| blocks[i] as u32);
-    let mut c1: [u32; SIDE] = std::array::from_fn(|i| (blocks[i] >> 32) as u32);
-    let (mut c2, mut c3) = ([0; SIDE], [stream; SIDE]);
+fn wide(seed: u64, stream: u32, block: u64) -> [u64; 2] {
+    const LOW: u64 = u32::MAX as u64;
+    let (mut c0, mut c1, mut c2, mut c3) = (block, block >> 32, 0, u64::from(stream));
     let [mut k0, mut k1] = halves(seed);
     for _ in 0..ROUNDS {
-        for i in 0..SIDE {
-            (c0[i], c1[i], c2[i], c3[i]) = round(c0[i], c1[i], c2[i], c3[i], k0, k1);
-        }
+        let a = u64::from(MULTIPLIERS[0]) * (c0 & LOW);
+        let b = u64::from(MULTIPLIERS[1]) * (c2 & LOW);
+        (c0, c1, c2, c3) = ((b >> 32) ^ c1 ^ u64::from(k0), b, (a >> 32) ^ c3 ^ u64::from(k1), a);
         (k0, k1) = (k0.wrapping_add(STEPS[0]), k1.wrapping_add(STEPS[1]));
     }
-    std::array::from_fn(|i| {
-        [u64::from(c0[i]) | u64::from(c1[i]) << 32, u64::from(c2[i]) | u64::from(c3[i]) << 32]
-    })
+    [(c0 & LOW) | c1 << 32, (c2 & LOW) | c3 << 32]
 }
 
 /// Any number of words of one element: from the blocks `(element, 1, stream)`, `(element, 2, stream)` and so on.
