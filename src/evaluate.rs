@@ -142,6 +142,12 @@ impl Evaluation {
         Ok(Self { inputs: opened, text: text.to_owned(), results, options: options.clone() })
     }
 
+    /// The same inputs with other results, which `text` tells from others.
+    #[must_use]
+    pub fn with_results(self, text: String, results: Vec<EvalResult>) -> Self {
+        Self { text, results, ..self }
+    }
+
     /// What the inputs are.
     pub fn inputs(&self) -> impl Iterator<Item = InputSummary> {
         self.inputs.iter().map(Input::summary)

@@ -69,6 +69,7 @@ pub mod size;
 mod spec;
 pub mod stats;
 pub mod store;
+pub mod svd;
 pub mod target;
 mod transfer;
 pub mod verify;

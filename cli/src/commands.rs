@@ -14,6 +14,7 @@ pub(crate) mod man;
 pub(crate) mod rechunk;
 pub(crate) mod reduce;
 pub(crate) mod stats;
+pub(crate) mod svd;
 pub(crate) mod verify;
 
 use crate::args::{Cli, Command};
@@ -31,6 +32,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Eval(arguments) => eval::run(arguments, &cli.output)?,
         Command::Reduce(arguments) => reduce::run(arguments, &cli.output)?,
         Command::Stats(arguments) => stats::run(arguments, &cli.output)?,
+        Command::Svd(arguments) => svd::run(arguments, &cli.output)?,
         Command::Functions(arguments) => functions::run(arguments, &cli.output)?,
         Command::Verify(arguments) => return verify::run(arguments, &cli.output),
         Command::Doctor(arguments) => doctor::run(arguments, &cli.output)?,

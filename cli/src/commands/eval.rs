@@ -179,9 +179,9 @@ pub(super) fn carry_out(
     let report = storing.run(&*watcher, &cancellation)?;
     drop(watcher);
     if output.json {
-        text::print(&as_json(&report).to_string());
+        text::print(&stored_as_json(&report).to_string());
     } else if !output.quiet {
-        text::print(&summary(&report, &resources));
+        text::print(&stored_summary(&report, &resources));
     }
     Ok(())
 }
@@ -213,7 +213,7 @@ fn label(result: &StoredResult) -> String {
 }
 
 /// A line for each result, and one for the run.
-fn summary(report: &StoringReport, resources: &Resources) -> String {
+pub(super) fn stored_summary(report: &StoringReport, resources: &Resources) -> String {
     let mut lines: Vec<String> = report
         .results
         .iter()
@@ -236,7 +236,7 @@ fn summary(report: &StoringReport, resources: &Resources) -> String {
     lines.join("\n")
 }
 
-fn as_json(report: &StoringReport) -> Value {
+pub(super) fn stored_as_json(report: &StoringReport) -> Value {
     let results: Vec<Value> = report
         .results
         .iter()

@@ -6,3 +6,4 @@ mod compute;
 mod jobs;
 mod run;
 mod small;
+mod svd;

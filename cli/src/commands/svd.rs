@@ -1,0 +1,158 @@
+//! `svd`: the largest singular values of an array and their vectors, in a new group.
+//!
+//! Called by [`super::run`].
+
+use super::eval::{print_plan, stored_as_json, stored_summary};
+use crate::args::{OutputArgs, ReadArgs, RunArgs, location, parse_dtype};
+use crate::{interrupt, progress, text};
+use blockwise::codec_text::parse_codec;
+use blockwise::convert::{ArrayOptions, Destination};
+use blockwise::core::Session;
+use blockwise::evaluate::{EvalOptions, OutputRequest};
+use blockwise::linalg::Compression;
+use blockwise::svd::{SvdJob, SvdOptions};
+use blockwise::target::format_of;
+use blockwise::{Error, Result};
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Singular values printed without --json.
+const PRINTED: usize = 10;
+
+/// Truncated singular value decomposition (PCA, EOF) of an array of any size
+///
+/// The first dimension is that of the samples, all others together are the features: x = U diag(S) V. The array is read in
+/// passes, by a random basis that power iterations make better (2 passes and one for each), or exactly with --exact, which takes
+/// 2 passes but one side that is small. U, S and V are stored as arrays of a group, with the array's dimensions and coordinates,
+/// and `relative_error`: what is left of the array. Signs are dask's: the sum of every row of V is not negative.
+#[derive(Debug, Args)]
+#[command(after_help = "EXAMPLES:
+  arrayctl svd era5.zarr::t2m -k 20 --center --power-iter 1 -o eof.zarr     empirical orthogonal functions
+  arrayctl svd counts.zarr -k 50 -o svd.zarr --seed 7 --memory 2GiB
+  arrayctl svd tall.zarr -k 100 --exact -o svd.zarr                         all of a matrix with 100 columns
+  arrayctl svd frames.zarr -k 10 --tol 0.01 -o modes.nc                     as many as leave one percent
+
+Missing values (NaN) are an error that says where; fill them first, as by `arrayctl eval 'where(isnan(x), 0, x)'`. Complex arrays
+have V conjugated, as NumPy's vh.")]
+pub(crate) struct Arguments {
+    /// The array, as PATH or PATH::NODE
+    source: String,
+    /// How many singular values
+    #[arg(short, long = "rank", value_name = "K")]
+    k: u64,
+    /// Where U, S and V go: a folder (Zarr), .zarr, .nc, .h5, .hdf5
+    #[arg(short, long = "output", value_name = "DIR", help_heading = "Run")]
+    output: PathBuf,
+    /// Compute all singular values and store the largest: for arrays with few samples or few features
+    #[arg(long, conflicts_with_all = ["power_iter", "oversample", "tol", "seed"])]
+    exact: bool,
+    /// Take the mean over the first dimension off first, and store it too (one more pass)
+    #[arg(long)]
+    center: bool,
+    /// Power iterations: more give smaller errors where singular values decay slowly
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    power_iter: u64,
+    /// Columns of the random basis beyond K
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    oversample: u64,
+    /// Find the least rank, from K up, that leaves at most this part of the array (norm of Frobenius)
+    #[arg(long, value_name = "SHARE")]
+    tol: Option<f64>,
+    /// Seed of the random basis
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Take elements as they are stored: no CF unpacking, no missing values
+    #[arg(long, help_heading = "Input")]
+    raw: bool,
+    /// none, zstd[:LEVEL], gzip[:LEVEL], blosc[:CNAME[:LEVEL[:SHUFFLE]]], deflate[:LEVEL]; +shuffle, +crc32c, +fletcher32
+    #[arg(long, value_name = "CODEC", help_heading = "Layout")]
+    codec: Option<String>,
+    /// Print the plan (passes, bytes, temporary disk, peak memory) and stop
+    #[arg(long, help_heading = "Run", conflicts_with = "tol")]
+    dry_run: bool,
+    /// Replace an existing output, once the new one is whole
+    #[arg(long, help_heading = "Run")]
+    overwrite: bool,
+    /// Element type of a raw input, with --shape
+    #[arg(long, value_name = "DTYPE", help_heading = "Input", requires = "shape")]
+    dtype: Option<String>,
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
+    let options = SvdOptions {
+        rank: arguments.k,
+        exact: arguments.exact,
+        center: arguments.center,
+        compression: Compression::new(arguments.k)
+            .with_oversample(arguments.oversample)
+            .with_power_iterations(arguments.power_iter)
+            .with_seed(arguments.seed),
+        tolerance: arguments.tol,
+    };
+    let open = EvalOptions {
+        open: arguments.read.options(arguments.dtype.as_deref().map(parse_dtype).transpose()?)?,
+        raw: arguments.raw,
+        arrays: ArrayOptions {
+            codec: arguments.codec.as_deref().map(parse_codec).transpose()?,
+            ..ArrayOptions::default()
+        },
+        plan_only: arguments.dry_run,
+        ..EvalOptions::default()
+    };
+    // A folder without an extension is a Zarr group.
+    let format = match arguments.output.extension() {
+        None => blockwise::io::Format::Zarr3,
+        Some(_) => format_of(&arguments.output, None)?,
+    };
+    if matches!(format, blockwise::io::Format::Npy) {
+        let what = "npy holds one array; give a folder, .zarr, .nc or .h5".to_owned();
+        return Err(Error::Usage { path: arguments.output.display().to_string(), what });
+    }
+    let destination =
+        Destination { path: arguments.output.clone(), format, overwrite: arguments.overwrite, resume: false };
+    let cancellation = interrupt::cancellation();
+    let resources = arguments.run.resources()?;
+    let session = Session::new(resources.clone()).with_cancellation(cancellation.clone());
+    let job = SvdJob::open(&location(&arguments.source)?, &options, &open, &session)?;
+    let storing = job.evaluation.store(&[OutputRequest { name: None, destination }], &resources)?;
+    if arguments.dry_run {
+        print_plan(storing.plan(), output);
+        return Ok(());
+    }
+    let watcher = progress::watcher(&arguments.run, output)?;
+    let report = storing.run(&*watcher, &cancellation)?;
+    drop(watcher);
+    let numbers = |name: &str| -> Result<Vec<f64>> {
+        let array = blockwise::open(&format!("{}::{name}", arguments.output.display()))?;
+        let held = session.compute::<f64>(&array.astype(blockwise::kernels::DType::F64))?;
+        Ok(held.into_iter().collect())
+    };
+    let (values, error) = (numbers("S")?, numbers("relative_error")?.first().copied().unwrap_or(f64::NAN));
+    if output.json {
+        let mut object = stored_as_json(&report);
+        if let Value::Object(fields) = &mut object {
+            fields.insert("singular_values".to_owned(), json!(values));
+            fields.insert("relative_error".to_owned(), json!(error));
+            fields.insert("passes".to_owned(), json!(job.passes));
+        }
+        text::print(&object.to_string());
+    } else if !output.quiet {
+        let mut first: Vec<String> = values.iter().take(PRINTED).map(|s| format!("{s:.6}")).collect();
+        if values.len() > PRINTED {
+            first.push("…".to_owned());
+        }
+        text::print(&format!(
+            "{}\nsingular values: {}\nleft of the array: {:.4} %, after {} passes over it",
+            stored_summary(&report, &resources),
+            first.join(" "),
+            100.0 * error,
+            job.passes,
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+"""`arrayctl svd` beside NumPy's LAPACK: condition numbers from 1 to 1e14, shapes, chunks and dtypes."""
+
+import json
+
+import numpy as np
+import pytest
+import zarr
+from driver import arrayctl, assert_refusal, succeed
+
+EPSILON = np.finfo("f8").eps
+
+
+def matrix(rng, rows, columns, condition):
+    """A matrix with singular values from 1 down to 1 / condition."""
+    least = min(rows, columns)
+    left = np.linalg.qr(rng.standard_normal((rows, least)))[0]
+    right = np.linalg.qr(rng.standard_normal((columns, least)))[0]
+    return (left * condition ** -np.linspace(0, 1, least)) @ right.T
+
+
+def decomposed(folder, a, chunks, *options):
+    store, out = folder / "a.zarr", folder / "svd.zarr"
+    zarr.create_array(store, data=a, chunks=chunks, overwrite=True)
+    result = json.loads(succeed("svd", store, "-o", out, "--overwrite", "--json", *options).stdout)
+    group = zarr.open_group(out, mode="r")
+    return *(group[name][...] for name in "USV"), result
+
+
+@pytest.mark.parametrize("exponent", [0, 2, 5, 8, 11, 14])
+def test_exact_decompositions_are_as_exact_as_lapacks(tmp_path, exponent):
+    rng = np.random.default_rng(exponent)
+    shapes = [(1, 1), (5, 3), (40, 40), (3000, 30), (30, 3000), (20000, 100)]
+    for (rows, columns), share in [(shape, share) for shape in shapes for share in (1, 3, 7)]:
+        a = matrix(rng, rows, columns, 10.0**exponent)
+        chunks = (-(-rows // share), -(-columns // share))
+        least = min(rows, columns)
+        u, s, v, _ = decomposed(tmp_path, a, chunks, "-k", least, "--exact")
+        what = f"{rows} x {columns}, 1e{exponent}, chunks {chunks}"
+        lapack = np.linalg.svd(a, compute_uv=False)
+        assert np.all(np.abs(s - lapack) <= 1e-12 * lapack + 20 * EPSILON * lapack[0]), what
+        norm = np.linalg.norm
+        assert norm(u * s @ v - a) <= 10 * EPSILON * norm(a) + 1e-300, what
+        for vectors in (u.T, v):
+            assert norm(vectors @ vectors.T - np.eye(least)) <= 10 * EPSILON * least**0.5, what
+        assert np.all(v.sum(1) >= -1e-12), what
+
+
+def test_truncated_decompositions_are_near_the_least_error(tmp_path):
+    rng = np.random.default_rng(3)
+    for dtype, rows, columns in [("f4", 900, 300), ("f8", 300, 900), ("c16", 500, 200)]:
+        a = matrix(rng, rows, columns, 1e3)
+        if dtype == "c16":
+            a = a + 1j * matrix(rng, rows, columns, 1e3)
+        a = a.astype(dtype)
+        u, s, v, result = decomposed(tmp_path, a, (130, 70), "-k", 12, "--power-iter", 2, "--seed", 5)
+        assert u.dtype == a.dtype and result["passes"] == 4
+        left = np.linalg.norm(u * s @ v - a) / np.linalg.norm(a)
+        least = np.linalg.norm(np.linalg.svd(a, compute_uv=False)[12:]) / np.linalg.norm(a)
+        assert left <= 1.01 * least and abs(left - result["relative_error"]) < 1e-5
+
+
+def test_a_tolerance_is_kept_to(tmp_path):
+    a = matrix(np.random.default_rng(4), 800, 200, 1e4)
+    u, s, v, result = decomposed(tmp_path, a, (100, 200), "-k", 2, "--tol", 0.01, "--power-iter", 1)
+    assert np.linalg.norm(u * s @ v - a) <= 0.01 * np.linalg.norm(a)
+    lapack = np.linalg.svd(a, compute_uv=False)
+    least = next(k for k in range(200) if np.linalg.norm(lapack[k:]) <= 0.01 * np.linalg.norm(a))
+    assert least <= len(s) <= least + 1
+
+
+def test_what_is_no_matrix_of_numbers_is_refused(tmp_path):
+    a = np.ones((50, 20))
+    a[13, 7] = np.nan
+    zarr.create_array(tmp_path / "a.zarr", data=a, chunks=(10, 20))
+    run = arrayctl("svd", tmp_path / "a.zarr", "-k", 2, "--exact", "-o", tmp_path / "o.zarr")
+    assert_refusal(run, [4], ["row 13, column 7"])
+    assert not (tmp_path / "o.zarr").exists()
