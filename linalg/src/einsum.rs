@@ -41,7 +41,7 @@ pub fn einsum(subscripts: &str, arrays: &[&Array]) -> Result<Array> {
         let a = terms.remove(first);
         let wanted = needed(&terms, &result);
         let product =
-            multiplied(a.summed(&only(&b, &wanted))?, b.summed(&only(&a, &wanted))?, &wanted, dtype)?;
+            multiplied(&a.summed(&only(&b, &wanted))?, &b.summed(&only(&a, &wanted))?, &wanted, dtype)?;
         terms.push(product);
     }
     let Some(last) = terms.pop() else {
@@ -182,15 +182,15 @@ fn cheapest(terms: &[Term], result: &[Label]) -> (usize, usize) {
 }
 
 /// The product of two terms, summed over what both have and nobody wants.
-fn multiplied(a: Term, b: Term, wanted: &[Label], dtype: DType) -> Result<Term> {
+fn multiplied(a: &Term, b: &Term, wanted: &[Label], dtype: DType) -> Result<Term> {
     let both = |label: &&Label| a.labels.contains(label) && b.labels.contains(label);
     let pick = |term: &Term, keep: &dyn Fn(&Label) -> bool| -> Vec<Label> {
         term.labels.iter().copied().filter(|label| keep(label)).collect()
     };
-    let batch = pick(&a, &|label| both(&label) && wanted.contains(label));
-    let inner = pick(&a, &|label| both(&label) && !wanted.contains(label));
-    let rows = pick(&a, &|label| !both(&label));
-    let columns = pick(&b, &|label| !both(&label));
+    let batch = pick(a, &|label| both(&label) && wanted.contains(label));
+    let inner = pick(a, &|label| both(&label) && !wanted.contains(label));
+    let rows = pick(a, &|label| !both(&label));
+    let columns = pick(b, &|label| !both(&label));
     let ordered = |term: &Term, groups: [&[Label]; 3]| {
         let labels = groups.concat();
         let order: Vec<usize> =
@@ -201,8 +201,8 @@ fn multiplied(a: Term, b: Term, wanted: &[Label], dtype: DType) -> Result<Term> 
     if inner.is_empty() {
         // No sums: the products alone, which what comes after takes as they are made.
         let (mut left, mut right) = (
-            ordered(&a, [&batch, &rows, &[]])?.astype(dtype),
-            ordered(&b, [&batch, &columns, &[]])?.astype(dtype),
+            ordered(a, [&batch, &rows, &[]])?.astype(dtype),
+            ordered(b, [&batch, &columns, &[]])?.astype(dtype),
         );
         for _ in &columns {
             left = left.expand_dims(-1)?;
@@ -213,7 +213,7 @@ fn multiplied(a: Term, b: Term, wanted: &[Label], dtype: DType) -> Result<Term> 
         return Ok(Term { array: left.try_mul(right)?, labels });
     }
     let roles = Roles { batch: batch.len(), rows: rows.len(), inner: inner.len(), columns: columns.len() };
-    let left = ordered(&a, [&batch, &rows, &inner])?;
-    let right = ordered(&b, [&batch, &inner, &columns])?;
+    let left = ordered(a, [&batch, &rows, &inner])?;
+    let right = ordered(b, [&batch, &inner, &columns])?;
     Ok(Term { array: contract(&left, &right, roles, dtype)?, labels })
 }
