@@ -4,3 +4,4 @@
 mod compression;
 mod factors;
 mod leaves;
+mod memory;
