@@ -30,3 +30,46 @@ pub fn rechunk(
     options.arrays.chunks = Some(chunks);
     convert(source, destination, &options, resources)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec_text::parse_codec;
+    use crate::spec::ArrayOptions;
+    use crate::store::{StoreOptions, to_zarr};
+    use crate::verify::{VerifyOptions, verify};
+    use blockwise_core::{Array, Cancellation, Session, Unobserved};
+
+    /// Chunks of four blocks a slice, read in bands: one pass in half of what the array takes.
+    #[test]
+    fn a_rechunk_across_a_long_axis_needs_no_temporary_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let (maps, series) = (folder.path().join("maps.zarr"), folder.path().join("series.zarr"));
+        let values = Array::from_fn(&[48, 512, 512], |at| (at[0] * 7 + at[1] * at[2] % 1000) as f32).unwrap();
+        let arrays = ArrayOptions {
+            chunks: Some("8,512,512".parse().unwrap()),
+            codec: Some(parse_codec("blosc:lz4:1:shuffle").unwrap()),
+            ..ArrayOptions::default()
+        };
+        let options = StoreOptions { arrays, ..StoreOptions::default() };
+        to_zarr(&Session::with_budget(64 << 20), &[(&values, "")], &maps, &options).unwrap();
+        let budget_bytes = 32 << 20; // of 48 MiB of elements
+        let resources = Resources { threads: 2, ..crate::machine::resources(budget_bytes) };
+        let (source, destination) = (Location::container(&maps), Destination::new(&series).unwrap());
+        let chunks = "48,64,64".parse().unwrap();
+        let job = rechunk(&source, &destination, chunks, &ConvertOptions::default(), &resources).unwrap();
+        let plan = job.plans().next().unwrap();
+        assert_eq!((plan.stages.len(), plan.temporary_bytes), (1, 0), "{plan}");
+        assert!(plan.peak_bytes <= budget_bytes && plan.stages[0].name == "rechunk in bands", "{plan}");
+        job.run(&Unobserved, &Cancellation::new()).unwrap();
+        let found = verify(
+            &source,
+            &Location::container(&series),
+            &VerifyOptions::default(),
+            &crate::machine::resources(64 << 20),
+            &Unobserved,
+            &Cancellation::new(),
+        );
+        assert!(found.unwrap().is_equal());
+    }
+}

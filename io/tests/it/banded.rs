@@ -2,10 +2,7 @@
 //! damaged ones.
 #![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
-use blockwise_core::exec::run;
-use blockwise_core::memory::MemoryArray;
-use blockwise_core::plan::{CopyOptions, Resources, plan_copy};
-use blockwise_core::{AxisGrid, Cancellation, Chunk, ChunkGrid, Sink, Source, TaskContext, Unobserved};
+use blockwise_core::{AxisGrid, Cancellation, Chunk, ChunkGrid, Source, TaskContext};
 use blockwise_io::codec::{Blosc, BloscCompressor, Chain, Codec};
 use blockwise_io::store::Root;
 use blockwise_io::{BloscShuffle, NodePath, OpenOptions, zarr};
@@ -194,39 +191,4 @@ fn long_chunks_are_read_in_bands_and_small_ones_are_not() {
             );
         }
     }
-}
-
-/// A rechunk across a long axis is one pass within a budget that whole chunks would not fit.
-#[test]
-fn a_rechunk_in_bands_needs_no_temporary_files() {
-    let stored = Stored {
-        dtype: DType::F32,
-        shape: vec![96, 256, 256],
-        chunk: vec![16, 256, 256],
-        block_bytes: Some(8192),
-        shuffle: BloscShuffle::Byte,
-        is_big_endian: false,
-        absent_every: 100,
-        is_noise: false,
-    };
-    let folder = tempfile::tempdir().unwrap();
-    write(&stored, folder.path());
-    let source = open(folder.path());
-    let expected = read(&*source, &source.grid().indices().collect::<Vec<_>>());
-    let target = ChunkGrid::regular(&[96, 256, 256], &[96, 64, 32]).unwrap();
-    let sink = Arc::new(MemoryArray::zeros("target", DType::F32, target).unwrap());
-    let resources = Resources {
-        budget_bytes: 16 << 20, // of 24 MiB of elements
-        threads: 2,
-        spill_folder: folder.path().to_owned(),
-        spill_limit_bytes: None,
-    };
-    let plan =
-        plan_copy(source, Arc::clone(&sink) as Arc<dyn Sink>, &resources, &CopyOptions::default()).unwrap();
-    assert_eq!((plan.summary().stages.len(), plan.summary().temporary_bytes), (1, 0), "{}", plan.summary());
-    let report = run(&plan, &resources, &Unobserved, &Cancellation::new()).unwrap();
-    assert!(report.peak_reserved_bytes <= resources.budget_bytes);
-    assert_eq!(report.bytes_read, 96 * 256 * 256 * 4);
-    let sink: &dyn Source = &*sink;
-    assert!(read(sink, &sink.grid().indices().collect::<Vec<_>>()) == expected);
 }
