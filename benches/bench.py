@@ -7,7 +7,7 @@ the source in random windows; an output that differs fails the benchmark.
 usage: bench.py --arrayctl PATH [--codec-floor PATH] [--examples FOLDER] [--scale S] [--reps N] [--only TABLE,...]
                 [--peers ENGINE,...] [--data FOLDER] [--out FILE.md]
 
-Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; arrays, which is all of mean0, stdall, multi, anomaly, median0,
+Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram and matmul; arrays, which is all of mean0, stdall, multi, anomaly, median0,
 vorticity, quadratic_means, double_difference and program, run by the programs of examples/ in FOLDER. Without --peers,
 every peer runs; with it, only those named.
 
@@ -424,6 +424,38 @@ def memory_table(args, data, shape, outputs):
     return "\n".join(lines) + "\n"
 
 
+def linalg_workloads(args, data, work_dir):
+    """Products of matrices; their floors are decoding the input, and the arithmetic alone on data in memory."""
+    tall = data / "tall.zarr"
+
+    def engine(label, *command):
+        return Engine(label, lambda _: list(command), reports_secs=True, writes=False)
+
+    def ours(name, *source):
+        return engine("blockwise 2GiB", args.examples / "products", name, *source, "--memory", "2GiB")
+
+    def floor(name, *source):
+        return engine("arithmetic floor", args.examples / "products", f"{name}_floor", *source)
+
+    def dask(name, source):
+        program = [sys.executable, HERE / "peers" / "array_peer.py", "dask", name]
+        return engine("dask", *program, source, work_dir / "unused", work_dir)
+
+    decode = []
+    if args.codec_floor:
+        decode = [engine("codec floor", args.codec_floor, tall, "--decode-only")]
+    title = "Gram matrix of (2000000, 100) f64, blosc:zstd:3:shuffle"
+    rows = [ours("gram", tall), dask("gram", tall), *decode, floor("gram", tall)]
+    # Both floors take all cores: a run that does both cannot be faster than their sum.
+    yield Workload("gram", title, tall, "", rows, group="linalg", tolerance=1e-9)
+    title = "Mean of a @ b, (8000, 8000) f32 each, random, in chunks of (2000, 2000)"
+    rows = [ours("matmul"), dask("matmul", "none"), floor("matmul")]
+    floor_name = "arithmetic floor"
+    yield Workload(
+        "matmul", title, None, "", rows, floor_name, group="linalg", tolerance=2e-3, expected=2000.0
+    )
+
+
 def machine():
     cpu = next(line.split(":")[1] for line in open("/proc/cpuinfo") if line.startswith("model name")).strip()
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
@@ -438,7 +470,7 @@ def main():
     parser.add_argument("--codec-floor", default="")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--reps", type=int, default=3)
-    parser.add_argument("--only", default="rechunk,shards,codec,nc2zarr,nc2nc,memory,arrays")
+    parser.add_argument("--only", default="rechunk,shards,codec,nc2zarr,nc2nc,memory,arrays,linalg")
     parser.add_argument("--examples", type=pathlib.Path, help="where the built examples lie; none: no array tables")
     parser.add_argument("--peers", default="", help="the peers that run; by default all")
     parser.add_argument("--data", type=pathlib.Path, help="made by peers/mkdata.py if absent")
@@ -452,6 +484,8 @@ def main():
         making = data.with_name(data.name + ".making")
         subprocess.run([sys.executable, HERE / "peers" / "mkdata.py", making, str(args.scale)], check=True)
         making.rename(data)
+    elif not (data / "tall.zarr").exists():
+        subprocess.run([sys.executable, HERE / "peers" / "mkdata.py", data, str(args.scale), "tall"], check=True)
     shape = open_array(data / "climate.zarr").shape
     only = args.only.split(",")
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
@@ -469,6 +503,7 @@ def main():
         tables = [workloads(args, data, outputs / "work", shape)]
         if args.examples:
             tables.append(array_workloads(args, data, outputs / "work"))
+            tables.append(linalg_workloads(args, data, outputs / "work"))
         for workload in itertools.chain(*tables):
             if workload.name in only or workload.group in only:
                 workload.engines = chosen(workload.engines, args.peers)

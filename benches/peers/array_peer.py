@@ -3,7 +3,7 @@
 usage: array_peer.py ENGINE WORKLOAD [SOURCE [DESTINATION WORK_DIR]]
 
 WORKLOAD: mean0, stdall, multi, anomaly, median0 on the Zarr array SOURCE; vorticity, quadratic_means, double_difference
-on random numbers, the twins of examples/; program, ten operations on 1 GB in memory on one thread. `check` is the sum of
+on random numbers, the twins of examples/; gram, of the matrix SOURCE, and matmul, of random ones; program, ten operations on 1 GB in memory on one thread. `check` is the sum of
 the first result.
 """
 
@@ -50,7 +50,18 @@ def dask_engine(workload, source, destination, work_dir):
         a, b = (random((side, side), chunks="20MiB") for _ in range(2))
         return da.square(a[1:, 1:] - b[:-1, :-1]).mean().compute()
 
+    def gram():
+        x = da.from_zarr(source)
+        return (x.T @ x).compute()
+
+    def matmul(side=8000):
+        draw = da.random.default_rng(42).random
+        a, b = (draw((side, side), dtype="f4", chunks=(2000, 2000)) for _ in range(2))
+        return (a @ b).mean().compute()
+
     return {
+        "gram": gram,
+        "matmul": matmul,
         "mean0": lambda: da.from_zarr(source).mean(0).compute(),
         "stdall": lambda: ((da.from_zarr(source) - 273.15) * 1.8 + 32).std().compute(),
         "multi": multi,

@@ -1,9 +1,11 @@
 """Makes the benchmark inputs: deterministic, compressible like real fields.
 
-usage: mkdata.py OUTDIR [SCALE]      (1.0: 3.04 GB decoded, 2 GB on disk; SCALE multiplies the first axis)
+usage: mkdata.py OUTDIR [SCALE [tall]]      (1.0: 4.64 GB decoded, 3.5 GB on disk; SCALE multiplies the first axis;
+                                                 with `tall`, that file alone)
 
     climate.zarr    (2920, 361, 720) f32, chunks (40, 361, 720), blosc zstd 3 with shuffle
     climate.nc.h5   the same as `t2m`, chunks (10, 361, 720), shuffle and deflate 4
+    tall.zarr       (2000000, 100) f64, chunks (20000, 100), blosc zstd 3 with shuffle; normal, columns of scale 1 to 1e-3
 """
 
 import pathlib
@@ -31,9 +33,12 @@ def main():
     out = pathlib.Path(sys.argv[1])
     times = int(2920 * float(sys.argv[2]) if len(sys.argv) > 2 else 2920)
     out.mkdir(parents=True, exist_ok=True)
+    codec = zarr.codecs.BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
+    tall(out / "tall.zarr", 2_000_000 * times // 2920, codec)
+    if "tall" in sys.argv[3:]:
+        return
     rng = np.random.default_rng(42)
     shape = (times, LAT, LON)
-    codec = zarr.codecs.BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
     store = zarr.create_array(
         str(out / "climate.zarr"),
         shape=shape,
@@ -49,6 +54,16 @@ def main():
             values = field(rng, start, min(STEP, times - start))
             store[start : start + len(values)] = values
             dataset[start : start + len(values)] = values
+
+def tall(path, rows, codec, columns=100, step=20_000):
+    """A tall matrix whose singular values span three decades."""
+    rng = np.random.default_rng(43)
+    store = zarr.create_array(
+        str(path), shape=(rows, columns), chunks=(step, columns), dtype="f8", compressors=codec, overwrite=True
+    )
+    for start in range(0, rows, step):
+        count = min(step, rows - start)
+        store[start : start + count] = rng.standard_normal((count, columns)) * np.geomspace(1, 1e-3, columns)
 
 
 if __name__ == "__main__":

@@ -221,7 +221,9 @@ impl Array {
     /// # Errors
     /// If the arrays have different numbers of elements.
     pub fn vdot(&self, other: &Self) -> Result<Self> {
-        let product = Self::call("conjugate", [(&self.ravel()?).into()])?.try_mul(other.ravel()?)?;
+        let own = self.ravel()?;
+        let own = if own.dtype().kind() == 'c' { Self::call("conjugate", [own.into()])? } else { own };
+        let product = own.try_mul(other.ravel()?)?;
         // NumPy keeps the dtype here, unlike in sums.
         Ok(product.sum(0)?.astype(product.dtype()))
     }

@@ -14,7 +14,7 @@ use crate::grid::ChunkGrid;
 use crate::plan::{Applied, AppliedInput, Compute, Output, Reductions, place, seen};
 use crate::region::{Region, small};
 use crate::sink::Sink;
-use blockwise_kernels::Buffer;
+use blockwise_kernels::{Buffer, DType};
 use blockwise_kernels::program::{Input, Program, Scratch};
 use blockwise_kernels::reduce::{Geometry, Walk};
 use blockwise_kernels::strided::Layout;
@@ -223,9 +223,11 @@ impl<'a> ComputeRun<'a> {
         }
         let mut blocks = Vec::with_capacity(own.len());
         for ((input, own), region) in applied.inputs.iter().zip(&own).zip(&regions) {
-            let chunk = own.as_ref().or_else(|| as_it_is(&input.program, &input.operands, operands));
-            let chunk = chunk.ok_or_else(|| Error::Internal { message: "a block is gone".to_owned() })?;
-            blocks.push(Block { bytes: chunk.bytes(), dtype: chunk.dtype(), region });
+            let own = own.as_ref().map(|chunk| (chunk.bytes(), chunk.dtype()));
+            let found = own.or_else(|| as_it_is(&input.program, &input.operands, operands));
+            let (bytes, dtype) =
+                found.ok_or_else(|| Error::Internal { message: "a block is gone".to_owned() })?;
+            blocks.push(Block { bytes, dtype, region });
         }
         let index: Vec<u64> = applied
             .index_axes
@@ -250,21 +252,27 @@ impl<'a> ComputeRun<'a> {
     }
 }
 
-/// The operand itself, if that is all the program gives and it is contiguous.
-fn as_it_is<'t>(program: &Program, wanted: &[usize], operands: &'t Operands<'_>) -> Option<&'t Chunk> {
+/// The operand's bytes and dtype, if it is all the program gives and lies in one run.
+fn as_it_is<'t>(
+    program: &Program,
+    wanted: &[usize],
+    operands: &'t Operands<'_>,
+) -> Option<(&'t [u8], DType)> {
     let ([only], true) = (wanted, program.is_identity()) else { return None };
     let (operand, region) = operands.gathered.get(*only)?;
     match operand {
-        Gathered::Own(chunk) => Some(chunk),
+        Gathered::Own(chunk) => Some((chunk.bytes(), chunk.dtype())),
         Gathered::There(chunk, layout) => {
-            // Axes of one element have no say in where the others lie.
-            let long = |shape: &[u64]| shape.iter().copied().filter(|n| *n != 1).collect::<Vec<_>>();
-            let whole = Layout::c_order(&small(region.shape()).ok()?).ok()?;
-            let mut steps = layout.strides.iter().zip(&whole.strides).zip(region.shape());
-            let in_order = layout.offset == 0
-                && layout.strides.len() == whole.strides.len()
-                && steps.all(|((own, wanted), n)| *n == 1 || own == wanted);
-            (in_order && long(chunk.shape()) == long(region.shape())).then_some(*chunk)
+            let shape = small(region.shape()).ok()?;
+            let whole = Layout::c_order(&shape).ok()?;
+            let strides = layout.strides.iter().zip(&whole.strides).zip(&shape);
+            if !strides.into_iter().all(|((own, whole), length)| own == whole || *length == 1) {
+                return None;
+            }
+            let item_bytes = chunk.dtype().size();
+            let start = layout.offset.checked_mul(item_bytes)?;
+            let len = shape.iter().try_fold(item_bytes, |len, length| len.checked_mul(*length))?;
+            Some((chunk.bytes().get(start..start.checked_add(len)?)?, chunk.dtype()))
         }
     }
 }

@@ -222,7 +222,7 @@ impl<'a> StageDraft<'a> {
         let (held_bytes, state_bytes) = (held(sweep.axes()), states(sweep.axes()));
         let task_bytes = outputs
             .iter()
-            .map(|output| output_bytes(output, &tasks))
+            .map(|output| output_bytes(output, &operands, &tasks))
             .max()
             .unwrap_or(0)
             .saturating_add(gathered_bytes);

@@ -4,7 +4,7 @@
 
 use crate::exec::fold::waiting_states;
 use crate::grid::ChunkGrid;
-use crate::plan::{AppliedInput, Fold, Output, Reach, Reduced};
+use crate::plan::{AppliedInput, Fold, Operand, Output, Reach, Reduced};
 use crate::region::byte_count;
 use crate::sink::Sink;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) fn reached_bytes(tasks: &ChunkGrid, reach: &[Reach], item_bytes: usiz
 }
 
 /// Bytes that producing an output takes in a task, beyond its operands.
-pub(super) fn output_bytes(output: &Output, tasks: &ChunkGrid) -> u64 {
+pub(super) fn output_bytes(output: &Output, operands: &[Operand], tasks: &ChunkGrid) -> u64 {
     let written = |sinks: &[Arc<dyn Sink>]| {
         let scratch = sinks.iter().map(|sink| sink.write_scratch_bytes()).max().unwrap_or(0);
         sinks.iter().map(chunk_bytes).fold(scratch, u64::saturating_add)
@@ -50,7 +50,13 @@ pub(super) fn output_bytes(output: &Output, tasks: &ChunkGrid) -> u64 {
         }
         Output::Applied(applied) => {
             let elements = byte_count(&tasks.largest_chunk(), 1).unwrap_or(u64::MAX);
-            let blocks = applied.inputs.iter().map(|AppliedInput { program, reach, .. }| {
+            // What was brought together, as it is, is the block.
+            let is_made = |input: &&AppliedInput| match input.operands.as_slice() {
+                [only] => !input.program.is_identity() || operands.get(*only).is_none_or(|read| read.direct),
+                _ => true,
+            };
+            let made = applied.inputs.iter().filter(is_made);
+            let blocks = made.map(|AppliedInput { program, reach, .. }| {
                 let item_bytes = program.output_dtypes().map(|dtype| dtype.size()).max().unwrap_or(0);
                 reached_bytes(tasks, reach, item_bytes).saturating_add(program.scratch_bytes() as u64)
             });
