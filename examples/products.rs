@@ -35,11 +35,10 @@ fn main() -> Outcome<()> {
             Some(session.compute::<f64>(&products)?.sum())
         }
         ["gram_floor", source] => {
-            let shape = blockwise::open(source)?.shape();
-            let [rows, columns] = blockwise::core::region::small(&shape)?[..] else {
+            let [rows, columns] = blockwise::open(source)?.shape()[..] else {
                 return Err("the source is no matrix".into());
             };
-            gram_alone(rows, columns)?;
+            gram_alone(usize::try_from(rows)?, usize::try_from(columns)?)?;
             None
         }
         ["matmul"] => {

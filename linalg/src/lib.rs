@@ -7,22 +7,31 @@
 //!
 //! Called by programs through `blockwise::linalg`, and by `eval`.
 
+mod cholesky;
 mod compressed;
 mod contract;
 pub mod dense;
 mod einsum;
 mod gram;
+mod leaf;
+mod lstsq;
+mod lu;
 mod matmul;
 mod norm;
 mod qr;
 mod svd;
 mod tensordot;
+mod triangular;
 
+pub use cholesky::cholesky;
 pub use compressed::{Compressed, Compression};
 pub use einsum::einsum;
 pub use gram::gram;
+pub use lstsq::{Lstsq, lstsq};
+pub use lu::{Assume, Lu, inv, lu, solve, solve_with};
 pub use matmul::{dot, inner, matmul, matmul_as};
 pub use norm::{Norm, norm};
 pub use qr::{Qr, qr};
 pub use svd::{Svd, pinv, svd, svdvals};
 pub use tensordot::tensordot;
+pub use triangular::solve_triangular;

@@ -12,8 +12,11 @@ pub enum Norm {
     /// The root of the sum of squares: NumPy's default, and `fro`.
     Frobenius,
     /// Of vectors: the root `p` of the sum of powers `p`; 0 counts what is not 0, infinities are the largest and the smallest
-    /// absolute value. Of matrices: 1 and -1 are the largest and the smallest sum of a column, infinities those of a row.
+    /// absolute value. Of matrices: 1 and -1 are the largest and the smallest sum of a column, infinities those of a row, 2 and
+    /// -2 the largest and the smallest singular value.
     Power(f64),
+    /// Of matrices: the sum of the singular values.
+    Nuclear,
 }
 
 /// The norm over `axes`: one axis for norms of vectors, two for norms of matrices, all for the Frobenius norm of everything.
@@ -40,10 +43,14 @@ pub fn norm(x: &Array, norm: Norm, axes: impl Into<Axes>, keep_dims: bool) -> Re
         _ => (x.astype(DType::F64), DType::F64),
     };
     let size = wide.abs()?;
+    let by_singular_values =
+        matches!(norm, Norm::Nuclear) || matches!(norm, Norm::Power(2.0 | -2.0)) && axes.len() == 2;
     let found = match (norm, axes.as_slice()) {
+        _ if by_singular_values => of_singular_values(&wide, norm, &axes)?,
         (Norm::Frobenius, _) | (Norm::Power(2.0), [_]) => root_of_squares(&size, &axes)?,
         (Norm::Power(power), [axis]) => of_vectors(&size, power, *axis)?,
         (Norm::Power(power), [rows, columns]) => of_matrices(&size, power, *rows, *columns)?,
+        (Norm::Nuclear, _) => return Err(not_one_matrix()),
         (Norm::Power(power), _) => {
             let message = format!("there is no norm {power} over {} axes; give one or two", axes.len());
             return Err(Error::Usage { message });
@@ -57,6 +64,24 @@ pub fn norm(x: &Array, norm: Norm, axes: impl Into<Axes>, keep_dims: bool) -> Re
     ascending.sort_unstable();
     let kept = ascending.iter().try_fold(found, |found, axis| found.expand_dims(*axis as i64))?;
     kept.with_some_names(x.names().to_vec())
+}
+
+fn not_one_matrix() -> Error {
+    let message =
+        "norms by singular values are of one matrix with two axes, not of stacks or vectors".to_owned();
+    Error::Usage { message }
+}
+
+fn of_singular_values(x: &Array, norm: Norm, axes: &[usize]) -> Result<Array> {
+    if x.rank() != 2 || axes.len() != 2 {
+        return Err(not_one_matrix());
+    }
+    let values = crate::svdvals(x)?;
+    match norm {
+        Norm::Nuclear => values.sum(0),
+        Norm::Power(power) if power > 0.0 => values.max(0),
+        _ => values.min(0),
+    }
 }
 
 fn root_of_squares(size: &Array, axes: &[usize]) -> Result<Array> {

@@ -14,10 +14,10 @@ use crate::grid::ChunkGrid;
 use crate::plan::{Applied, AppliedInput, Compute, Output, Reductions, place, seen};
 use crate::region::{Region, small};
 use crate::sink::Sink;
-use blockwise_kernels::{Buffer, DType};
 use blockwise_kernels::program::{Input, Program, Scratch};
 use blockwise_kernels::reduce::{Geometry, Walk};
 use blockwise_kernels::strided::Layout;
+use blockwise_kernels::{Buffer, DType};
 use std::ops::Range;
 use std::sync::Arc;
 
