@@ -215,15 +215,20 @@ mod tests {
         let n = 1000;
         let a = Session::with_budget(1 << 30).persist(&definite(n, [100, 100], DType::F64)).unwrap();
         let l = in_panels(&a, 128).unwrap();
-        // Room for the result, which takes 8 MB, and for what the leaves hold, but not for all panels.
-        let resources = blockwise_core::plan::Resources {
-            budget_bytes: 32 << 20,
-            threads: 1,
-            spill_folder: std::env::temp_dir(),
-            spill_limit_bytes: None,
+        // Room for what the leaves hold, but not for all panels.
+        let session = |budget_bytes: u64| {
+            Session::new(blockwise_core::plan::Resources {
+                budget_bytes,
+                threads: 1,
+                spill_folder: std::env::temp_dir(),
+                spill_limit_bytes: None,
+            })
         };
-        let session = Session::new(resources);
-        assert!(session.explain(std::slice::from_ref(&l)).unwrap().summary().temporary_bytes > 0);
+        let budget_bytes = 26 << 20;
+        let plan = session(budget_bytes).explain(std::slice::from_ref(&l)).unwrap();
+        assert!(plan.summary().temporary_bytes > 0, "{}", plan.summary());
+        // The result is held beside what the plan takes.
+        let session = session(budget_bytes + 8 * n * n);
         let l = session.compute::<f64>(&l).unwrap().into_dimensionality::<Ix2>().unwrap();
         let a = a.compute::<f64>().unwrap().into_dimensionality::<Ix2>().unwrap();
         let off = (l.dot(&l.t()) - a).iter().map(|x| x.abs()).fold(0.0, f64::max);

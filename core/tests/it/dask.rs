@@ -21,6 +21,8 @@ struct Surface {
     maps: BTreeSet<String>,
     gufuncs: BTreeSet<String>,
     distributions: String,
+    /// The front page of `blockwise-linalg`.
+    linear: String,
 }
 
 impl Surface {
@@ -33,6 +35,8 @@ impl Surface {
             maps: surface::methods_of("MapBlocks"),
             gufuncs: surface::methods_of("Gufunc"),
             distributions: fs::read_to_string(distributions).unwrap(),
+            linear: fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../linalg/src/lib.rs"))
+                .unwrap(),
         }
     }
 
@@ -55,6 +59,12 @@ impl Surface {
             Some(("Distribution", kind)) => {
                 let found = [format!("\n    {kind} {{\n"), format!("\n    {kind},\n")];
                 there(found.iter().any(|line| self.distributions.contains(line)), given.to_owned())
+            }
+            Some(("linalg", function)) => {
+                let offered = self.linear.lines().filter(|line| line.starts_with("pub use"));
+                let mut words =
+                    offered.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'));
+                there(words.any(|word| word == function), given.to_owned())
             }
             Some(("promote", "promote")) => Ok("kernels::promote::promote".to_owned()),
             None if given.is_empty() => self

@@ -51,10 +51,41 @@ pub(super) const TABLE: &[Entry] = &[
     entry(
         FAMILY,
         "norm(x, ord=None, axis=None, keepdims=False)",
-        "norms of vectors (one axis) and matrices (two): a number, inf, -inf or 'fro'",
+        "norms of vectors (one axis) and matrices (two): a number, inf, -inf, 'fro' or 'nuc'",
         norm,
     ),
+    entry(FAMILY, "cholesky(a)", "the lower triangular factor of a positive definite matrix", |a| {
+        of_matrix(a, linalg::cholesky)
+    }),
+    entry(FAMILY, "inv(a)", "the inverse of a square matrix; to solve, use solve", |a| {
+        of_matrix(a, linalg::inv)
+    }),
+    entry(FAMILY, "pinv(a)", "the pseudo-inverse of a matrix", |a| of_matrix(a, |a| linalg::pinv(a, None))),
+    entry(FAMILY, "svdvals(a)", "the singular values of a matrix, largest first", |a| {
+        of_matrix(a, linalg::svdvals)
+    }),
+    entry(FAMILY, "solve(a, b)", "x with a @ x = b, for a vector b or a matrix of columns", |a| {
+        solution(a, linalg::solve)
+    }),
+    entry(
+        FAMILY,
+        "solve_triangular(a, b, lower=False)",
+        "x with a @ x = b, where the upper (or lower) half of a counts",
+        |a| {
+            let lower = a.flag("lower")?;
+            solution(a, |a, b| linalg::solve_triangular(a, b, lower))
+        },
+    ),
 ];
+
+/// What is made of one matrix; positions along its axes mean nothing in it.
+fn of_matrix(arguments: &Arguments, of: impl Fn(&Array) -> Result<Array>) -> Outcome<Value> {
+    Ok(Labelled::from(of(&arguments.array("a")?.array)?).into())
+}
+
+fn solution(arguments: &Arguments, of: impl Fn(&Array, &Array) -> Result<Array>) -> Outcome<Value> {
+    Ok(Labelled::from(of(&arguments.array("a")?.array, &arguments.array("b")?.array)?).into())
+}
 
 /// `a @ b`.
 pub(in crate::expression) fn matmul(a: &Labelled, b: &Labelled) -> Outcome<Value> {
@@ -103,8 +134,9 @@ fn norm(arguments: &Arguments) -> Outcome<Value> {
     let which = match arguments.value("ord") {
         Value::Nothing => Norm::Frobenius,
         Value::Text(name) if name == "fro" => Norm::Frobenius,
+        Value::Text(name) if name == "nuc" => Norm::Nuclear,
         Value::Text(name) => {
-            let message = format!("there is no norm '{name}'; take 'fro', a number, inf or -inf");
+            let message = format!("there is no norm '{name}'; take 'fro', 'nuc', a number, inf or -inf");
             return Err(Trouble::here(message));
         }
         number => Norm::Power(number.to_real()?),
