@@ -1,5 +1,5 @@
 //! Tests of linear algebra: leaves against naive loops, algorithms against the same in memory.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod compression;
 mod factors;
