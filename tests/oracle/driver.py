@@ -1,6 +1,7 @@
 """Runs `arrayctl` as a user would, and reads what it wrote with other people's libraries."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import h5py
 import netCDF4
@@ -45,6 +47,19 @@ def arrayctl_path():
     return path
 
 
+def started(command, **options):
+    """`Popen`, tried again where the system fails to start any program at all: Linux 6.18 in a virtual machine was seen to
+    answer about one in 500 `execve` of sound arguments with EFAULT while it reclaimed memory."""
+    for _ in range(4):
+        try:
+            return subprocess.Popen(command, **options)
+        except OSError as error:
+            if error.errno != errno.EFAULT:
+                raise
+        time.sleep(0.05)
+    return subprocess.Popen(command, **options)
+
+
 def arrayctl(*args, timeout_secs=120, address_space_bytes=0, measure=False, cwd=None):
     """Runs `arrayctl ARGS`, with its peak memory if `measure`. A run past its time is a hang and fails the test."""
     command = [arrayctl_path(), *map(str, args)]
@@ -53,7 +68,7 @@ def arrayctl(*args, timeout_secs=120, address_space_bytes=0, measure=False, cwd=
         report = tempfile.NamedTemporaryFile(suffix=".json")
         launcher = [sys.executable, "-S", "-E", str(ROOT / "tools" / "peak_rss.py")]
         wrapped = [*launcher, report.name, str(address_space_bytes), *command]
-    process = subprocess.Popen(
+    process = started(
         wrapped,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
