@@ -71,13 +71,21 @@ pub fn run(
         .map_err(|error| Error::Internal { message: format!("no threads: {error}") })?;
     let pool = BufferPool::new(usize::try_from(resources.budget_bytes).unwrap_or(usize::MAX));
     let machine = Machine { workers: &workers, pool: &pool, budget_bytes: resources.budget_bytes };
-    let mut report = match run_stages(plan, &machine, observer, cancellation) {
+    // Only a plan for one result can know what an earlier run left undone.
+    let stored = || match plan.sinks.as_slice() {
+        [sink] => Some(Done::of(&**sink)),
+        _ => None,
+    };
+    let found = stored();
+    let chunks_skipped = found.as_ref().map_or(0, Done::chunks);
+    let mut report = match run_stages(plan, &machine, found.as_ref(), observer, cancellation) {
         Err(error) if error.is_lost_spill() => {
             tracing::warn!("{error}; what it held is computed again");
-            run_stages(plan, &machine, observer, cancellation)?
+            run_stages(plan, &machine, stored().as_ref(), observer, cancellation)?
         }
         outcome => outcome?,
     };
+    report.chunks_skipped = chunks_skipped;
     for sink in &plan.sinks {
         sink.finish()?;
     }
@@ -92,20 +100,15 @@ struct Machine<'a> {
     budget_bytes: u64,
 }
 
-/// Runs the stages of `plan`, one after another.
+/// Runs the stages of `plan`, one after another; `stored` is what the result has already.
 fn run_stages(
     plan: &Plan,
     machine: &Machine<'_>,
+    stored: Option<&Done>,
     observer: &dyn Observer,
     cancellation: &Cancellation,
 ) -> Result<RunReport> {
-    // Only a plan for one result can know what an earlier run left undone.
-    let stored = match plan.sinks.as_slice() {
-        [sink] => Some(Done::of(&**sink)),
-        _ => None,
-    };
-    let mut report =
-        RunReport { chunks_skipped: stored.as_ref().map_or(0, Done::chunks), ..RunReport::default() };
+    let mut report = RunReport::default();
     let mut kept = Kept::default();
     for (number, stage) in plan.stages.iter().enumerate() {
         let later = plan.stages.iter().skip(number + 1).flat_map(|stage| &stage.inputs);
@@ -120,7 +123,7 @@ fn run_stages(
             StageWork::Compute(compute) => Work::Compute(ComputeRun::new(compute, &stage.tasks)),
         };
         let nothing = Done::nothing(&stage.commit);
-        let done = stored.as_ref().filter(|_| stage.resumes).unwrap_or(&nothing);
+        let done = stored.filter(|_| stage.resumes).unwrap_or(&nothing);
         let opened = stage.opens.iter().try_for_each(|array| array.open());
         let pool = machine.pool;
         let run = StageRun { number, stage, sources: &sources, work, observer, cancellation, pool };
