@@ -156,16 +156,23 @@ pub(crate) fn recut_for(source: &Arc<dyn Source>, output: &ChunkGrid) -> Option<
 /// A band of a chunk takes at least this, lest chunks be read in slivers.
 const BAND_BYTES: u64 = 512 << 10;
 
+/// A run of a band in its chunk takes at least this: uncompressed ones are read one by one.
+const BAND_RUN_BYTES: u64 = 4 << 10;
+
 /// `source` read in bands as `wanted` is cut, for every axis along which its chunks are longer and can be read so.
 pub(crate) fn in_bands(source: &Arc<dyn Source>, wanted: &ChunkGrid) -> Vec<Arc<dyn Source>> {
     let grid = source.grid();
-    let chunk_bytes = byte_count(&grid.largest_chunk(), source.dtype().size()).unwrap_or(u64::MAX);
+    let chunk = grid.largest_chunk();
+    let chunk_bytes = byte_count(&chunk, source.dtype().size()).unwrap_or(u64::MAX);
     let axes = grid.axes().iter().zip(wanted.axes()).enumerate();
     let longer = axes.filter(|(_, (own, wanted))| own.longest() > wanted.longest());
     longer
         .filter_map(|(axis, (own, wanted))| {
             let band_bytes = (chunk_bytes / own.longest()).saturating_mul(wanted.longest()).max(1);
-            source.banded(axis, &wanted.coarsened(BAND_BYTES.div_ceil(band_bytes)))
+            let inner = chunk.get(axis + 1..).and_then(|lengths| byte_count(lengths, source.dtype().size()));
+            let run_bytes = inner.unwrap_or(u64::MAX).saturating_mul(wanted.longest()).max(1);
+            let multiple = BAND_BYTES.div_ceil(band_bytes).max(BAND_RUN_BYTES.div_ceil(run_bytes));
+            source.banded(axis, &wanted.coarsened(multiple))
         })
         .collect()
 }
