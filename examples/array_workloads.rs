@@ -11,6 +11,9 @@
 //! | `median0` | the exact median over the first axis |
 //! | `program` | ten operations on 1 GB of float64 in memory, on one thread; `copy_secs`: copying it once |
 
+#[path = "support/arguments.rs"]
+mod arguments;
+
 use blockwise::convert::ArrayOptions;
 use blockwise::kernels::program::{Builder, Input, Program, ProgramError, Scratch};
 use blockwise::kernels::{Buffer, cast};
@@ -22,14 +25,8 @@ use std::time::Instant;
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome<()> {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut budget_bytes = 2 << 30;
-    if let Some(at) = arguments.iter().position(|argument| argument == "--memory") {
-        arguments.remove(at);
-        budget_bytes = blockwise::size::parse_bytes(&arguments.remove(at))?;
-    }
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let session = Session::with_budget(budget_bytes);
+    let (words, session) = arguments::arguments()?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let started = Instant::now();
     let check = match words.as_slice() {
         ["program"] => return program(),

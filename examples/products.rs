@@ -9,6 +9,9 @@
 //! | `matmul` | the mean of `a @ b` for random numbers, 8000 x 8000 float32 each, in chunks of 2000 x 2000 |
 //! | `matmul_floor` | the floating-point operations of that alone, on all threads |
 
+#[path = "support/arguments.rs"]
+mod arguments;
+
 use blockwise::core::dense::{Accumulate, Dense, Matrix, MatrixMut, Op};
 use blockwise::linalg::dense::Cpu;
 use blockwise::linalg::{gram, matmul};
@@ -20,14 +23,8 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 const SIDE: usize = 8000;
 
 fn main() -> Outcome<()> {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut budget_bytes = 2 << 30;
-    if let Some(at) = arguments.iter().position(|argument| argument == "--memory") {
-        arguments.remove(at);
-        budget_bytes = blockwise::size::parse_bytes(&arguments.remove(at))?;
-    }
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let session = Session::with_budget(budget_bytes);
+    let (words, session) = arguments::arguments()?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let started = Instant::now();
     let check = match words.as_slice() {
         ["gram", source] => {

@@ -1,4 +1,5 @@
-//! One decomposition of `make bench`; prints one line of JSON with its seconds and the sum of the singular values.
+//! One decomposition, measured; prints one line of JSON with its seconds and the sum of the singular values. The floor of its
+//! arithmetic is `products gram_floor`. Not part of `make bench` yet.
 //!
 //!     cargo run --release --example svd_workloads -- WORKLOAD SOURCE [DESTINATION] [--memory SIZE]
 //!
@@ -8,26 +9,19 @@
 //! | `svdu` | those, and the left vectors, written to the Zarr store DESTINATION |
 //! | `svdc` | the 50 largest singular values, with vectors, by one power iteration; `error`: what is left, by the matrix |
 //! | `read` | reading every chunk: what no decomposition can go below |
-//! | `gram` | products of a panel in the cache with itself, on two threads: `secs` for those of the tall matrix |
 
-use blockwise::core::dense::{Accumulate, Dense, Matrix, MatrixMut};
-use blockwise::linalg::dense::Cpu;
+#[path = "support/arguments.rs"]
+mod arguments;
+
 use blockwise::linalg::{Compression, svd};
-use blockwise::prelude::*;
 use blockwise::store::{StoreOptions, to_zarr};
 use std::time::Instant;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome<()> {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut budget_bytes = 2 << 30;
-    if let Some(at) = arguments.iter().position(|argument| argument == "--memory") {
-        arguments.remove(at);
-        budget_bytes = blockwise::size::parse_bytes(&arguments.remove(at))?;
-    }
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let session = Session::with_budget(budget_bytes);
+    let (words, session) = arguments::arguments()?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let started = Instant::now();
     let (values, more) = match words.as_slice() {
         ["svd", source] => {
@@ -52,7 +46,6 @@ fn main() -> Outcome<()> {
             // A count of what is not zero does next to nothing with a chunk.
             (session.compute_many(&[blockwise::open(source)?.count_nonzero(..)?])?, String::new())
         }
-        ["gram"] => return gram(),
         _ => return Err("give a workload and what it reads".into()),
     };
     let secs = started.elapsed().as_secs_f64();
@@ -62,28 +55,5 @@ fn main() -> Outcome<()> {
         None => first.to_elements::<f32>().unwrap_or_default().into_iter().map(f64::from).sum(),
     };
     println!(r#"{{"secs": {secs:.3}, "check": {sum}{more}}}"#);
-    Ok(())
-}
-
-/// The time that the products of all panels of a matrix of 2,000,000 x 100 take, on as many threads as there are cores.
-fn gram() -> Outcome<()> {
-    let (rows, columns) = (4000, 100);
-    let threads = blockwise::machine::cores();
-    let started = Instant::now();
-    let work = || -> blockwise::core::Result<f64> {
-        let panel: Vec<f64> = (0..rows * columns).map(|at| (at % 1013) as f64 - 500.0).collect();
-        let mut product = vec![0.0; columns * columns];
-        for _ in 0..2_000_000 / rows / threads {
-            let out = MatrixMut::new(&mut product, columns, columns)?;
-            Cpu.gram(out, Accumulate::Add, Matrix::new(&panel, rows, columns)?)?;
-        }
-        Ok(product.iter().sum())
-    };
-    let sums: Vec<_> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        running.into_iter().map(|thread| thread.join()).collect()
-    });
-    let check = sums.into_iter().flatten().flatten().sum::<f64>();
-    println!(r#"{{"secs": {:.3}, "check": {check}}}"#, started.elapsed().as_secs_f64());
     Ok(())
 }
