@@ -6,6 +6,7 @@
 
 use crate::contract::{Sum, one, tiles};
 use crate::dense::{Cpu, Field};
+use crate::leaf::{adjoint, elements, elements_mut};
 use blockwise_core::block::{Block, BlockFold, BlockFunction, BlockInfo, blocks, chunks};
 use blockwise_core::dense::{Accumulate, Dense, Leaf, Matrix, MatrixMut};
 use blockwise_core::{Array, AxisGrid, Chunk, ChunkGrid, DType, Error, Result, TaskContext};
@@ -46,8 +47,7 @@ pub fn gram(x: &Array) -> Result<Array> {
     let item_bytes = dtype.size() as u64;
     let result_bytes = columns.saturating_mul(columns).saturating_mul(item_bytes);
     if !matches!(dtype.kind(), 'f' | 'c') || result_bytes > RESULT_BYTES || rows == 0 || columns == 0 {
-        let adjoint = Array::call("conjugate", [(&x.transpose(..)?).into()])?.astype(dtype);
-        return crate::matmul(&adjoint, x)?.with_some_names(vec![None; 2]);
+        return crate::matmul(&adjoint(x)?, x)?.with_some_names(vec![None; 2]);
     }
     let x = x.with_some_names(vec![None; 2])?;
     let total_bytes = rows.saturating_mul(columns).saturating_mul(item_bytes);
@@ -96,9 +96,7 @@ impl<T: Field> BlockFunction for GramOfRows<T> {
         let [rows, columns] = x.shape()?[..] else {
             return Err(Error::Rank { expected: 2, found: x.region.rank() });
         };
-        let internal = || Error::Internal { message: "a block of another dtype".to_owned() };
-        let x = x.elements::<T>().ok_or_else(internal)?;
-        let out = out.elements_mut::<T>().ok_or_else(internal)?;
+        let (x, out) = (elements::<T>(x)?, elements_mut::<T>(out)?);
         let lower = MatrixMut::new(out, columns, columns)?;
         Cpu.gram(lower, Accumulate::Replace, Matrix::new(x, rows, columns)?)?;
         mirror(out, columns);
