@@ -3,9 +3,9 @@
 //! The graph is cut at barriers: reductions and functions of whole blocks, whose results are temporary arrays. All
 //! between barriers becomes programs, views folded into what they read. Outputs of one level whose tasks have the same
 //! boxes share a stage, so that a source chunk is read once whatever the number of results. A stage that does not
-//! fit the budget is taken apart: outputs one by one; the tasks of a
-//! function whose inputs stand still in parts, which read those again; a written array first on its own grid and then cut as its
-//! sink wants; an input first cut as the tasks want.
+//! fit the budget is taken apart: outputs one by one; the tasks of a function whose inputs stand still in parts, which
+//! read those again; a written array first on its own grid and then cut as its sink wants; an input first cut as the
+//! tasks want.
 //!
 //! Invariants: a plan depends on the arrays, the budget and the number of threads alone; results depend on the arrays
 //! alone. Called by [`crate::session`].

@@ -48,8 +48,8 @@ def arrayctl_path():
 
 
 def started(command, **options):
-    """`Popen`, tried again where the system fails to start any program at all: Linux 6.18 in a virtual machine was seen to
-    answer about one in 500 `execve` of sound arguments with EFAULT while it reclaimed memory."""
+    """`Popen`, tried again where the system fails to start any program: Linux 6.18 in a virtual machine was seen to answer
+    `execve` of sound arguments with EFAULT now and then, about once in 170 cases of the corpus; why is not known."""
     for _ in range(4):
         try:
             return subprocess.Popen(command, **options)
