@@ -8,7 +8,7 @@ mod passes;
 
 use crate::dense::Cpu;
 use crate::qr::{State, Tall, Tree, Wide, fill, internal, qr, real_dtype, write_numbers};
-use crate::svd::{Factors, Svd, scratch_bytes, svd};
+use crate::svd::{Factors, Svd, leading, scratch_bytes};
 use blockwise_core::array::Index;
 use blockwise_core::block::{Block, BlockClosure, BlockInfo, blocks, chunks};
 use blockwise_core::dense::{Accumulate, Dense, Leaf, Matrix, MatrixMut, Op};
@@ -81,6 +81,12 @@ impl Compression {
     #[must_use]
     pub const fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
+    }
+
+    /// The singular values that are asked for.
+    #[must_use]
+    pub const fn rank(&self) -> u64 {
+        self.rank
     }
 
     /// The largest singular values of `a` and their vectors: dask's `svd_compressed`. Signs are those of [`svd`].
@@ -166,27 +172,13 @@ impl Compression {
         let short = matrix.rows.min(matrix.columns);
         let width = self.rank.saturating_add(self.oversample).max(LEAST_WIDTH);
         if width >= short {
-            return self.exact(a);
+            return exact(a, self.rank);
         }
         if matrix.is_complex() {
             self.projected::<Complex64>(&matrix, width, known)
         } else {
             self.projected::<f64>(&matrix, width, known)
         }
-    }
-
-    /// All singular values, and then the largest.
-    fn exact(&self, a: &Array) -> Result<Compressed> {
-        let Svd { u, s, vh } = svd(a)?;
-        let squares = s.astype(DType::F64).try_mul(s.astype(DType::F64))?;
-        let rank = i64::try_from(self.rank.min(s.shape().first().copied().unwrap_or(0))).unwrap_or(i64::MAX);
-        let first = Index::from(0..rank);
-        let left = squares.index(&[Index::from(rank..)])?.sum(..)?;
-        let error = Array::call("sqrt", [(&share(&left, &squares.sum(..)?)?).into()])?;
-        let svd =
-            Svd { u: u.index(&[Index::from(..), first])?, s: s.index(&[first])?, vh: vh.index(&[first])? };
-        // The long vectors take a second pass.
-        Ok(Compressed { svd, error, passes: 2 })
     }
 
     fn projected<T: Wide>(&self, matrix: &Tall, width: u64, known: Option<&Array>) -> Result<Compressed> {
@@ -262,6 +254,16 @@ impl Compression {
     }
 }
 
+/// All singular values, and vectors of the `rank` largest.
+pub(crate) fn exact(a: &Array, rank: u64) -> Result<Compressed> {
+    let (svd, all) = leading(a, rank)?;
+    let squares = all.astype(DType::F64).square()?;
+    let left = squares.index(&[Index::from(i64::try_from(rank).unwrap_or(i64::MAX)..)])?.sum(..)?;
+    let error = share(&left, &squares.sum(..)?)?.sqrt()?;
+    // The vectors of the long side take a second pass.
+    Ok(Compressed { svd, error, passes: 2 })
+}
+
 /// The least rank with which at most `tolerance` of a matrix is left, and what is left then; `left` is left of all.
 fn least_rank(s: &[f64], left: f64, tolerance: f64) -> (usize, f64) {
     let kept: f64 = s.iter().map(|s| s * s).sum();
@@ -279,7 +281,7 @@ fn least_rank(s: &[f64], left: f64, tolerance: f64) -> (usize, f64) {
 }
 
 /// `part / whole`; 0 of nothing.
-fn share(part: &Array, whole: &Array) -> Result<Array> {
+pub(crate) fn share(part: &Array, whole: &Array) -> Result<Array> {
     let least = Array::call("maximum", [whole.into(), f64::MIN_POSITIVE.into()])?;
     part.try_div(&least)
 }

@@ -46,23 +46,34 @@ pub struct Svd {
 /// # Ok::<(), blockwise_core::Error>(())
 /// ```
 pub fn svd(a: &Array) -> Result<Svd> {
+    Ok(leading(a, u64::MAX)?.0)
+}
+
+/// The largest singular values and their vectors, `rank` of them if there are as many; and all singular values. Of the long side,
+/// no more vectors are made than are given.
+pub(crate) fn leading(a: &Array, rank: u64) -> Result<(Svd, Array)> {
     let whole = Tall::new(a)?;
     let names = a.names().to_vec();
     let name = |axis: usize| names.get(axis).cloned().flatten();
     let (rows, columns, dtype) = (whole.rows, whole.columns, whole.dtype);
     if rows == 0 || columns == 0 {
         let (u, vh) = (Array::zeros(&[rows, 0], dtype)?, Array::zeros(&[0, columns], dtype)?);
-        return Ok(Svd { u, s: Array::zeros(&[0], real_dtype(dtype))?, vh });
+        let s = Array::zeros(&[0], real_dtype(dtype))?;
+        return Ok((Svd { u, s: s.clone(), vh }, s));
     }
     let is_wide = rows < columns;
+    let rank = rank.min(rows).min(columns);
     let tall = if is_wide { Tall::new(&whole.array.transpose(..)?)? } else { whole };
     let Svd { u, s, vh } = match tall.is_complex() {
-        true => decomposed::<Complex64>(&tall, is_wide)?,
-        false => decomposed::<f64>(&tall, is_wide)?,
+        true => decomposed::<Complex64>(&tall, is_wide, rank)?,
+        false => decomposed::<f64>(&tall, is_wide, rank)?,
     };
+    let first = Index::from(0..i64::try_from(rank).unwrap_or(i64::MAX));
+    let (kept, vh) = (s.index(&[first])?, vh.index(&[first])?);
     // aᵀ = u s vh is a = vhᵀ s uᵀ.
     let (u, vh) = if is_wide { (vh.transpose(..)?, u.transpose(..)?) } else { (u, vh) };
-    Ok(Svd { u: u.with_some_names(vec![name(0), None])?, s, vh: vh.with_some_names(vec![None, name(1)])? })
+    let (u, vh) = (u.with_some_names(vec![name(0), None])?, vh.with_some_names(vec![None, name(1)])?);
+    Ok((Svd { u, s: kept, vh }, s))
 }
 
 /// The singular values of a matrix, largest first: NumPy's `linalg.svdvals`. The matrix is read once.
@@ -112,23 +123,29 @@ fn conjugate(array: &Array) -> Result<Array> {
     Array::call("conjugate", [array.into()])
 }
 
-/// The decomposition of a tall matrix; `of_transpose`: of one whose transpose's signs are wanted.
-fn decomposed<T: Wide>(matrix: &Tall, of_transpose: bool) -> Result<Svd> {
+/// The decomposition of a tall matrix, with `rank` columns of `u`; `of_transpose`: of one whose transpose's signs are wanted.
+fn decomposed<T: Wide>(matrix: &Tall, of_transpose: bool, rank: u64) -> Result<Svd> {
     let tree = Tree::<T>::new(&matrix.array, of_transpose)?;
     let (columns, dtype) = (matrix.columns, matrix.dtype);
+    let small = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let (n, k) = (small(columns), small(rank));
     let run = move |state: &State<T>, _: &[T], outputs: &mut [Chunk]| {
         let [values, right, factor] = blockwise_core::block::chunks(outputs)?;
         let mut found = Factors::of(state)?;
         found.fix_signs(of_transpose.then_some(state.sums.as_slice()));
         fill::<f64>(values, &found.s)?;
         fill(right, &found.vh)?;
+        if k < n {
+            let rows = found.u.chunks_exact(n).flat_map(|row| row.iter().take(k).copied());
+            found.u = rows.collect();
+        }
         write_numbers(&found.u, factor.bytes_mut())
     };
     let outputs = [(real_dtype(dtype), [1, columns]), (dtype, [columns, columns])];
     let (made, factor) = tree.root("SVD of R", scratch_bytes::<T>(columns), None, &outputs, Box::new(run))?;
     let [s, vh] = <[Array; 2]>::try_from(made).map_err(|_| internal("no singular values"))?;
     let s = s.index(&[Index::from(0)])?;
-    Ok(Svd { u: tree.orthogonal(factor, columns)?, s, vh })
+    Ok(Svd { u: tree.orthogonal(factor, rank)?, s, vh })
 }
 
 /// `u diag(1 / s) vh` of a tall matrix, without the singular values up to `tolerance` times the largest.

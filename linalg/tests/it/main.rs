@@ -5,4 +5,5 @@ mod compression;
 mod factors;
 mod leaves;
 mod memory;
+mod pca;
 mod solves;
