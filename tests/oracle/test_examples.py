@@ -128,3 +128,55 @@ def test_the_climate_tour_is_numpys(tmp_path, coads):
         np.testing.assert_allclose(found["climatology"], climatology, rtol=0, atol=2e-6)
         for name in ("TIME", "COADSY", "COADSX"):
             np.testing.assert_array_equal(found[name], sst[name])
+
+
+def test_eofs_are_numpys(tmp_path, coads):
+    """Explained variance, patterns and scores, computed again by NumPy's SVD of the weighted anomalies."""
+    run = example("eof", tmp_path / "eof.nc")
+    assert run.returncode == 0, run.stderr
+    sst = xarray.open_dataset(coads, decode_times=False)["SST"].load().astype("f8")
+    sst = sst.where(sst.notnull().all("TIME"))
+    weights = np.sqrt(np.cos(np.deg2rad(sst["COADSY"]))).values[:, None] * np.ones(sst.shape[1:])
+    sea = sst[0].notnull().values
+    assert f"{sea.sum()} cells of the sea" in run.stdout
+    samples = sst.values[:, sea]
+    anomaly = samples - samples.mean(0)
+    u, s, v = np.linalg.svd(anomaly * weights[sea], full_matrices=False)
+    signs = np.where(v.sum(1) < 0, -1.0, 1.0)
+    printed = re.findall(r"EOF \d: ([\d.]+) % of the variance \(([\d.]+)", run.stdout)
+    assert len(printed) == 4
+    for (share, variance), own in zip(printed, s):
+        assert abs(float(share) - 100 * own**2 / (s**2).sum()) <= 0.0051
+        assert abs(float(variance) - own**2 / 11) <= 0.051
+    scores = u * signs * np.sqrt(11)
+    months = [float(word) for word in run.stdout.split("deviations: ")[1].splitlines()[0].split()]
+    np.testing.assert_allclose(months, scores[:, 0], atol=0.0051)
+    with xarray.open_dataset(tmp_path / "eof.nc", decode_times=False) as found:
+        np.testing.assert_allclose(found["pc"], scores[:, :4], atol=2e-5)
+        patterns = np.full((4, *sea.shape), np.nan)
+        patterns[:, sea] = ((v.T * signs * s)[:, :4] / weights[sea][:, None] / np.sqrt(11)).T
+        np.testing.assert_allclose(found["eof"], patterns, atol=3e-5)
+        np.testing.assert_allclose(found["mean"].values[sea], samples.mean(0), rtol=1e-6)
+    rest = anomaly - (u[:, :2] * s[:2]) @ v[:2] / weights[sea]
+    printed = re.search(r"two EOFs: ([\d.]+) degrees", run.stdout)
+    assert printed and abs(float(printed[1]) - np.sqrt((rest**2).mean())) <= 0.00051
+
+
+def test_denoised_images_are_as_good_as_numpys(tmp_path):
+    """Shot noise taken out by a random basis leaves as little error as NumPy's whole SVD."""
+    store = tmp_path / "images.zarr"
+    run = example("denoise", store)
+    assert run.returncode == 0, run.stderr
+    scene, counts, denoised = (zarr.open_group(store, mode="r")[name][...] for name in ("scene", "counts", "denoised"))
+    # Counts of a camera: whole, with the scene as mean and variance.
+    assert np.all(counts == np.round(counts)) and abs((counts - scene).mean()) < 0.01
+    assert abs(((counts - scene) ** 2 / scene).mean() - 1) < 0.02
+    errors = [np.sqrt(((images.astype("f8") - scene) ** 2).mean()) for images in (counts, denoised)]
+    printed = re.search(r"error: ([\d.]+) photons before, ([\d.]+) after", run.stdout)
+    assert printed and np.allclose([float(number) for number in printed.groups()], errors, atol=0.00051)
+    roots = 2 * np.sqrt(counts.reshape(len(counts), -1) + 0.375).astype("f8")
+    mean = roots.mean(0)
+    u, s, v = np.linalg.svd(roots - mean, full_matrices=False)
+    own = ((u[:, :16] * s[:16]) @ v[:16] + mean) ** 2 / 4 - 0.125
+    own_error = np.sqrt(((own.reshape(scene.shape) - scene) ** 2).mean())
+    assert errors[1] < 1.02 * own_error and errors[1] < errors[0] / 3
