@@ -7,11 +7,13 @@
 mod nowhere;
 mod reshaped;
 mod several;
+mod spread;
 mod unpack;
 
 pub use nowhere::Nowhere;
 pub(crate) use reshaped::{AxisGroup, Reshaped};
 pub(crate) use several::Several;
+pub(crate) use spread::SpreadRows;
 pub use unpack::{Unpack, Unpacking};
 
 use crate::chunk::Chunk;

@@ -15,6 +15,7 @@ mod compose;
 mod create;
 mod elementwise;
 mod formulas;
+mod group;
 mod gufunc;
 mod halo;
 mod histogram;
@@ -45,6 +46,8 @@ pub use block::BlockInput;
 pub use chunks::{AxisChunks, Chunks};
 pub(crate) use elementwise::Call;
 pub use elementwise::Operand;
+pub use group::GroupBy;
+pub(crate) use group::{Groups, LEFT_OUT, Spread};
 pub use gufunc::Gufunc;
 pub use index::Index;
 pub use join::PadMode;
@@ -105,6 +108,8 @@ pub(crate) enum Kind {
     Join(Vec<Part>),
     /// The same elements in C order, in another shape.
     Reshape(Reshape),
+    /// Rows of another array, each wherever it is named.
+    Spread(Spread),
     /// A reduction.
     Reduce(Reduced),
     /// One of the results of a function of whole blocks.

@@ -5,8 +5,10 @@
 //! ends the run, with its task in the message; a panic in a task is such an error; when a run returns, no thread of
 //! it works on and no temporary file is left. Called by the facade with a plan of [`crate::plan`].
 
+mod chain;
 mod compute;
 pub(crate) mod fold;
+mod grouped;
 mod kept;
 mod queue;
 mod task;

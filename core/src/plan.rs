@@ -20,10 +20,12 @@ use crate::grid::{AxisGrid, ChunkGrid};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::temporary::Temporary;
-pub(crate) use compute::{Applied, AppliedInput, Compute, Fold, Operand, Output, Reduced, Reductions, place};
+pub(crate) use compute::{
+    Applied, AppliedInput, Compute, Fold, Grouped, Operand, Output, Reduced, Reductions, place,
+};
 pub(crate) use copy::plan_copy_stages;
 pub use copy::{CopyOptions, PassThrough, plan_copy};
-pub(crate) use leaf::{Leaf, Reach, Window, seen};
+pub(crate) use leaf::{Leaf, Reach, Window, c_order, seen};
 pub(crate) use route::{in_bands, recut_for};
 use std::ops::Range;
 use std::path::PathBuf;

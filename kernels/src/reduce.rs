@@ -14,6 +14,7 @@
 //! Called by core's reduction tasks.
 
 mod carried;
+mod ends;
 mod error;
 mod exact;
 mod extremes;
@@ -61,6 +62,10 @@ pub enum Reducer {
     ArgMin,
     /// Where the first largest is. NaN is larger than all, unless skipped.
     ArgMax,
+    /// The first that is not NaN, of floats and complex numbers; NaN if there is none.
+    First,
+    /// The last that is not NaN.
+    Last,
 }
 
 /// What a state finishes as.
@@ -127,11 +132,13 @@ impl Reduction {
     /// A reduction of elements of `dtype`, leaving out NaN if `skip_nan`.
     ///
     /// # Errors
-    /// [`ReduceError::Refused`] for moments and positions of complex numbers.
+    /// [`ReduceError::Refused`] for moments and positions of complex numbers, and for [`Reducer::First`] and
+    /// [`Reducer::Last`] of what has no NaN to leave out or is not to.
     pub fn new(reducer: Reducer, dtype: DType, skip_nan: bool) -> Result<Self, ReduceError> {
         let real =
             matches!(reducer, Reducer::Variance | Reducer::Moments | Reducer::ArgMin | Reducer::ArgMax);
-        if real && dtype.kind() == 'c' {
+        let at_ends = matches!(reducer, Reducer::First | Reducer::Last);
+        if (real && dtype.kind() == 'c') || (at_ends && !(skip_nan && matches!(dtype.kind(), 'f' | 'c'))) {
             return Err(ReduceError::Refused { reducer, dtype });
         }
         Ok(Self { reducer, dtype, skip_nan, exact: false, set: InstructionSet::best() })
@@ -169,7 +176,7 @@ impl Reduction {
             Reducer::Mean if matches!(self.dtype.kind(), 'c') => DType::C128,
             Reducer::Mean | Reducer::Variance | Reducer::Moments => DType::F64,
             Reducer::Any | Reducer::All | Reducer::CountNonzero => DType::Bool,
-            Reducer::Min | Reducer::Max => match self.dtype {
+            Reducer::Min | Reducer::Max | Reducer::First | Reducer::Last => match self.dtype {
                 DType::F16 | DType::BF16 => DType::F32,
                 dtype => dtype,
             },
@@ -216,7 +223,7 @@ impl Reduction {
                 'f' | 'c' => self.dtype,
                 _ => self.sum_dtype(),
             },
-            (Statistic::Value, Reducer::Min | Reducer::Max) => self.dtype,
+            (Statistic::Value, Reducer::Min | Reducer::Max | Reducer::First | Reducer::Last) => self.dtype,
             (Statistic::Value, Reducer::Any | Reducer::All) => DType::Bool,
             (Statistic::Value, Reducer::CountNonzero | Reducer::ArgMin | Reducer::ArgMax) => DType::I64,
             _ => float,
@@ -276,6 +283,8 @@ impl Reduction {
             Reducer::CountNonzero => sums::combine_whole(into, from),
             Reducer::Any | Reducer::All => extremes::combine_truth(into, from, self.reducer == Reducer::All),
             Reducer::Min | Reducer::Max => extremes::combine(into, from, self.choice(), self.tile_dtype()),
+            Reducer::First => ends::combine(into, from, false, self.tile_dtype()),
+            Reducer::Last => ends::combine(into, from, true, self.tile_dtype()),
             Reducer::ArgMin | Reducer::ArgMax => {
                 extremes::combine_places(into, from, cells, self.choice(), self.tile_dtype());
             }
@@ -397,7 +406,7 @@ impl Reduction {
                 DType::F64 => 16,
                 _ => self.sum_dtype().size(),
             },
-            Reducer::Min | Reducer::Max => self.tile_dtype().size(),
+            Reducer::Min | Reducer::Max | Reducer::First | Reducer::Last => self.tile_dtype().size(),
             Reducer::Any | Reducer::All => 1,
             Reducer::CountNonzero => 8,
             Reducer::ArgMin | Reducer::ArgMax => 16,
@@ -466,6 +475,7 @@ impl Pass<'_> {
             Reducer::Min | Reducer::Max => {
                 extremes::start(self.state, reduction.choice(), reduction.tile_dtype());
             }
+            Reducer::First | Reducer::Last => ends::start(self.state, reduction.tile_dtype()),
             Reducer::All => self.state.fill(1),
             Reducer::ArgMin | Reducer::ArgMax => {
                 let places = self.state.len() / 2;
@@ -528,6 +538,8 @@ impl Pass<'_> {
             Reducer::ArgMin | Reducer::ArgMax => {
                 extremes::tile_places(set, state, geometry, first, items, self.reduction.choice(), dtype);
             }
+            Reducer::First => ends::take(set, state, geometry, first, items, false, dtype),
+            Reducer::Last => ends::take(set, state, geometry, first, items, true, dtype),
             Reducer::Variance => moments_of::<2>(set, state, geometry, first, items, dtype, skip_nan),
             Reducer::Moments => moments_of::<4>(set, state, geometry, first, items, dtype, skip_nan),
         }

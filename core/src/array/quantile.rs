@@ -28,7 +28,7 @@ pub enum Levels {
 }
 
 impl Levels {
-    fn list(&self) -> &[f64] {
+    pub(super) fn list(&self) -> &[f64] {
         match self {
             Self::One(level) => std::slice::from_ref(level),
             Self::Many(levels) => levels,

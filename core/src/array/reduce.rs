@@ -4,7 +4,7 @@
 //! of its input without the reduced axes. Fused with what is reduced by [`crate::lower`]. Called by programs and
 //! `eval`.
 
-use super::{Array, Axes, Index, Kind, Node, scalar_as};
+use super::{Array, Axes, Groups, Index, Kind, Node, scalar_as};
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
 use blockwise_kernels::reduce::{Reducer, Reduction, Statistic};
@@ -29,6 +29,16 @@ pub(crate) struct Reduced {
     pub(crate) axes: Vec<usize>,
     pub(crate) reduction: Reduction,
     pub(crate) what: Reduce,
+    /// Where positions of the one axis are not all reduced to one, but those of each group.
+    pub(crate) groups: Option<Arc<Groups>>,
+}
+
+impl Reduced {
+    /// Whether it reduces these groups along this axis.
+    pub(crate) fn is_of(&self, axis: usize, groups: &Arc<Groups>) -> bool {
+        self.axes == [axis]
+            && self.groups.as_ref().is_some_and(|own| Arc::ptr_eq(own, groups) || own == groups)
+    }
 }
 
 impl Reduce {
@@ -127,7 +137,7 @@ impl Array {
             })?;
             Kind::Constant(value)
         } else {
-            Kind::Reduce(Reduced { input: self.clone(), axes: axes.clone(), reduction, what })
+            Kind::Reduce(Reduced { input: self.clone(), axes: axes.clone(), reduction, what, groups: None })
         };
         let reduced = Self { node: Arc::new(Node { dtype, grid, names, kind }) };
         if !keep_dims {

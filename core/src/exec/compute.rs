@@ -4,6 +4,7 @@
 //! by the planner. Called by the worker loop of [`crate::exec`] through [`super::task::Work`].
 
 use super::fold::Tree;
+use super::grouped::GroupRun;
 use super::queue::Task;
 use super::view::StageView;
 use crate::block::{Block, BlockInfo};
@@ -33,6 +34,8 @@ pub(super) struct ComputeRun<'a> {
 enum Trees {
     /// States of each fold.
     Reduced(Vec<Tree<Buffer>>),
+    /// States of groups.
+    Grouped(GroupRun),
     /// Results of a function of whole blocks.
     Applied(Tree<Vec<Chunk>>),
 }
@@ -71,6 +74,7 @@ impl<'a> ComputeRun<'a> {
             Output::Reduced(reductions) => {
                 Trees::Reduced(reductions.folds().map(|_| Tree::default()).collect())
             }
+            Output::Grouped(grouped) => Trees::Grouped(GroupRun::new(grouped)),
             Output::Written { .. } | Output::Applied(_) => Trees::Applied(Tree::default()),
         });
         Self { compute, tasks, trees: trees.collect() }
@@ -104,6 +108,10 @@ impl<'a> ComputeRun<'a> {
                 (Output::Reduced(reductions), Trees::Reduced(trees)) => {
                     self.reduce(reductions, trees, task, &operands, scratch, cx)?
                 }
+                (Output::Grouped(grouped), Trees::Grouped(run)) => {
+                    let inputs = operands.inputs(&grouped.operands);
+                    run.run(grouped, self.tasks, task, &inputs, scratch, cx)?
+                }
                 (Output::Applied(applied), Trees::Applied(tree)) => {
                     self.apply(applied, tree, task, &operands, scratch, cx)?
                 }
@@ -117,6 +125,7 @@ impl<'a> ComputeRun<'a> {
     pub(super) fn is_complete(&self) -> bool {
         self.trees.iter().all(|trees| match trees {
             Trees::Reduced(trees) => trees.iter().all(Tree::is_empty),
+            Trees::Grouped(run) => run.is_complete(),
             Trees::Applied(tree) => tree.is_empty(),
         })
     }

@@ -4,7 +4,7 @@
 //! the operands below. Called by [`super::stage`].
 
 use super::outputs::{BarrierKey, Outputs, barrier_key, is_stored, stored_key};
-use crate::adapt::Reshaped;
+use crate::adapt::{Reshaped, SpreadRows};
 use crate::array::{Array, Call, Kind, Operand};
 use crate::error::{Error, Result};
 use crate::memory::Filled;
@@ -129,7 +129,9 @@ impl<'a> Expression<'a> {
             return Ok(*value);
         }
         let value = match &array.node().kind {
-            Kind::Source(_) | Kind::Join(_) | Kind::Reshape(_) => self.read(view, array, outer)?,
+            Kind::Source(_) | Kind::Join(_) | Kind::Reshape(_) | Kind::Spread(_) => {
+                self.read(view, array, outer)?
+            }
             Kind::Constant(scalar) => self.constant(*scalar),
             Kind::View { input, view: inner } => self.value(input, &inner.below(view), outer)?,
             Kind::Rechunk { input } => self.value(input, view, outer)?,
@@ -170,6 +172,18 @@ impl<'a> Expression<'a> {
                     held
                 };
                 Arc::new(Reshaped::new(inner, array.grid().clone(), reshape.groups.clone()))
+            }
+            Kind::Spread(spread) => {
+                let below = if let Some(source) = spread.stored() {
+                    Arc::clone(source)
+                } else {
+                    let key = barrier_key(&spread.input).unwrap_or_else(|| stored_key(&spread.input));
+                    let held = self.temporary(key, &spread.input)?;
+                    temporary = Some(Arc::clone(&held));
+                    held
+                };
+                let rows = Arc::clone(&spread.rows);
+                Arc::new(SpreadRows::new(below, array.grid().clone(), spread.axis, rows, spread.fill))
             }
             Kind::View { input, view: inner } if is_stored(input) => {
                 return self.pieces(input, &inner.below(view), window, whole, found);

@@ -67,6 +67,7 @@ pub(crate) fn is_stored(array: &Array) -> bool {
         | Kind::Constant(_)
         | Kind::Join(_)
         | Kind::Reshape(_)
+        | Kind::Spread(_)
         | Kind::Reduce(_)
         | Kind::Block { .. } => true,
         Kind::View { input, .. } | Kind::Rechunk { input } => is_stored(input),
@@ -244,6 +245,9 @@ impl Walk {
             Kind::Join(parts) => parts.iter().map(|part| self.part(&part.array)).max().unwrap_or(0),
             Kind::Reshape(reshape) if reshape.stored().is_some() => 0,
             Kind::Reshape(reshape) => self.stored(&reshape.input),
+            Kind::Spread(spread) if spread.stored().is_some() => 0,
+            Kind::Spread(spread) if barrier_key(&spread.input).is_some() => self.input(&spread.input),
+            Kind::Spread(spread) => self.stored(&spread.input),
             Kind::Reduce(Reduced { input, .. }) => {
                 let level = self.input(input);
                 self.barriers.push((level, array.clone()));

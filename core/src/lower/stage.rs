@@ -8,14 +8,14 @@ use super::expression::{Expression, Piece, Read, Reads};
 use super::holding::{Visits, holdings, holdings_of, seen_axis};
 use super::outputs::{Job, Outputs};
 use super::tally::{Waiting, is_in_order, output_bytes, reached_bytes, waiting};
-use crate::array::{Array, BlockInput, Kind};
+use crate::array::{Array, BlockInput, Groups, Kind};
 use crate::error::{Error, Result, human_bytes};
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::plan::recut_for;
 use crate::plan::sweep::Sweep;
 use crate::plan::{
-    Applied, AppliedInput, Compute, Fold, Leaf, Operand, Output, Reach, Reduced, Reductions, Resources,
-    Stage, StageInput, StageWork,
+    Applied, AppliedInput, Compute, Fold, Grouped, Leaf, Operand, Output, Reach, Reduced, Reductions,
+    Resources, Stage, StageInput, StageWork,
 };
 use crate::region::{byte_count, small};
 use crate::sink::Sink;
@@ -82,6 +82,7 @@ struct Replaced {
 enum Member {
     Write { array: Array, sink: Arc<dyn Sink> },
     Reduce { axes: Vec<usize>, folds: Vec<FoldDraft> },
+    Group { axis: usize, groups: Arc<Groups>, folds: Vec<FoldDraft> },
     Block { call: Arc<crate::array::BlockCall>, sinks: Vec<Arc<dyn Sink>> },
 }
 
@@ -90,6 +91,18 @@ struct FoldDraft {
     input: Array,
     reduction: Reduction,
     results: Vec<(Statistic, Arc<dyn Sink>)>,
+}
+
+impl FoldDraft {
+    fn fold(&self) -> Fold {
+        Fold { reduction: self.reduction, results: self.results.clone() }
+    }
+}
+
+/// What folds reduce to, for people.
+fn reducers(folds: &[FoldDraft]) -> String {
+    let names = folds.iter().map(|fold| format!("{:?}", fold.reduction.reducer()).to_lowercase());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// An input in the making, with the pieces of reads that share it: read, piece.
@@ -131,7 +144,10 @@ impl<'a> StageDraft<'a> {
 
     fn add_fold(&mut self, reduced: &crate::array::Reduced, results: Vec<(Statistic, Arc<dyn Sink>)>) {
         let over_same_axes = self.jobs.iter_mut().find_map(|job| match job {
-            Member::Reduce { axes, folds } if *axes == reduced.axes => Some(folds),
+            Member::Reduce { axes, folds } if reduced.groups.is_none() && *axes == reduced.axes => {
+                Some(folds)
+            }
+            Member::Group { axis, groups, folds } if reduced.is_of(*axis, groups) => Some(folds),
             _ => None,
         });
         let reduction = match self.outputs.sums {
@@ -149,7 +165,12 @@ impl<'a> StageDraft<'a> {
                     None => folds.push(fold),
                 }
             }
-            None => self.jobs.push(Member::Reduce { axes: reduced.axes.clone(), folds: vec![fold] }),
+            None => self.jobs.push(match (&reduced.groups, reduced.axes.as_slice()) {
+                (Some(groups), [axis]) => {
+                    Member::Group { axis: *axis, groups: Arc::clone(groups), folds: vec![fold] }
+                }
+                _ => Member::Reduce { axes: reduced.axes.clone(), folds: vec![fold] },
+            }),
         }
     }
 
@@ -269,12 +290,9 @@ impl<'a> StageDraft<'a> {
     fn name(&self) -> String {
         let of = |member: &Member| match member {
             Member::Write { sink, .. } => format!("write {}", sink.label()),
-            Member::Reduce { axes, folds } => {
-                let what: Vec<String> = folds
-                    .iter()
-                    .map(|fold| format!("{:?}", fold.reduction.reducer()).to_lowercase())
-                    .collect();
-                format!("{} over axes {axes:?}", what.join(", "))
+            Member::Reduce { axes, folds } => format!("{} over axes {axes:?}", reducers(folds)),
+            Member::Group { axis, groups, folds } => {
+                format!("{} of {} groups along axis {axis}", reducers(folds), groups.count())
             }
             Member::Block { call, .. } => call.function.name().to_owned(),
         };
@@ -295,6 +313,7 @@ impl<'a> StageDraft<'a> {
                     Output::Written { program, operands, sinks: vec![Arc::clone(sink)] }
                 }
                 Member::Reduce { .. } => continue,
+                Member::Group { axis, groups, folds } => self.grouped(&mut reads, *axis, groups, folds)?,
                 Member::Block { call, sinks } => {
                     let inputs = call
                         .inputs
@@ -360,11 +379,27 @@ impl<'a> StageDraft<'a> {
             for fold in folds {
                 values.push(expression.add(&fold.input, fold.reduction.tile_dtype())?);
             }
-            let fold = |fold: &FoldDraft| Fold { reduction: fold.reduction, results: fold.results.clone() };
-            parts.push(Reduced { axes: axes.clone(), folds: folds.iter().map(fold).collect() });
+            parts.push(Reduced { axes: axes.clone(), folds: folds.iter().map(FoldDraft::fold).collect() });
         }
         let (program, operands) = expression.finish(&values)?;
         Ok(Output::Reduced(Reductions { program, operands, parts }))
+    }
+
+    fn grouped(
+        &self,
+        reads: &mut Reads,
+        axis: usize,
+        groups: &Arc<Groups>,
+        folds: &[FoldDraft],
+    ) -> Result<Output> {
+        let mut expression = Expression::new(self.outputs, reads, &[]);
+        let values: Vec<_> = folds
+            .iter()
+            .map(|fold| expression.add(&fold.input, fold.reduction.tile_dtype()))
+            .collect::<Result<_>>()?;
+        let (program, operands) = expression.finish(&values)?;
+        let folds = folds.iter().map(FoldDraft::fold).collect();
+        Ok(Output::Grouped(Grouped { program, operands, axis, groups: Arc::clone(groups), folds }))
     }
 
     /// A block for a function: a length of 1 stands still where the tasks go on.

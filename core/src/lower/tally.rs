@@ -3,8 +3,8 @@
 //! Invariant: bytes are upper bounds over all tasks. Called by [`super::stage`].
 
 use crate::exec::fold::waiting_states;
-use crate::grid::ChunkGrid;
-use crate::plan::{AppliedInput, Fold, Operand, Output, Reach, Reduced};
+use crate::grid::{AxisGrid, ChunkGrid};
+use crate::plan::{AppliedInput, Fold, Grouped, Operand, Output, Reach, Reduced};
 use crate::region::byte_count;
 use crate::sink::Sink;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(super) fn output_bytes(output: &Output, operands: &[Operand], tasks: &ChunkG
         Output::Reduced(reductions) => {
             let (mut states, mut finished) = (0_u64, 0_u64);
             for part in &reductions.parts {
-                let cells = cells(part, tasks);
+                let cells = cells(&part.axes, tasks);
                 for fold in &part.folds {
                     states = states.saturating_add(state_bytes(fold, cells));
                     // Finishing makes a column of the widest type, then the chunk.
@@ -47,6 +47,17 @@ pub(super) fn output_bytes(output: &Output, operands: &[Operand], tasks: &ChunkG
                 }
             }
             states.saturating_add(finished).saturating_add(reductions.program.scratch_bytes() as u64)
+        }
+        Output::Grouped(grouped) => {
+            let cells = cells(&[grouped.axis], tasks);
+            let mut finished = 0_u64;
+            for (_, sink) in grouped.folds.iter().flat_map(|fold| &fold.results) {
+                let own = written(std::slice::from_ref(sink));
+                finished = finished.max(cells.saturating_mul(32).saturating_add(own));
+            }
+            group_states(grouped, tasks, grouped.groups.most_in_task())
+                .saturating_add(finished)
+                .saturating_add(grouped.program.scratch_bytes() as u64)
         }
         Output::Applied(applied) => {
             let elements = byte_count(&tasks.largest_chunk(), 1).unwrap_or(u64::MAX);
@@ -71,9 +82,9 @@ fn chunk_bytes(sink: &Arc<dyn Sink>) -> u64 {
     byte_count(&sink.grid().largest_chunk(), sink.dtype().size()).unwrap_or(u64::MAX)
 }
 
-fn cells(reduced: &Reduced, tasks: &ChunkGrid) -> u64 {
+fn cells(reduced_axes: &[usize], tasks: &ChunkGrid) -> u64 {
     let chunk = tasks.largest_chunk();
-    let kept = chunk.iter().enumerate().filter(|(axis, _)| !reduced.axes.contains(axis));
+    let kept = chunk.iter().enumerate().filter(|(axis, _)| !reduced_axes.contains(axis));
     kept.fold(1, |product, (_, length)| product.saturating_mul(*length))
 }
 
@@ -82,12 +93,21 @@ fn state_bytes(fold: &Fold, cells: u64) -> u64 {
     bytes.map_or(u64::MAX, |bytes| bytes as u64)
 }
 
+/// Bytes of the states of `count` groups.
+fn group_states(grouped: &Grouped, tasks: &ChunkGrid, count: u64) -> u64 {
+    let cells = cells(&[grouped.axis], tasks);
+    let one = grouped.folds.iter().map(|fold| state_bytes(fold, cells)).fold(0, u64::saturating_add);
+    one.saturating_mul(count)
+}
+
 /// What waits of an output until the tasks of one result are done.
 pub(super) struct Waiting {
     /// The task axes that one result is over, ascending.
     pub(super) axes: Vec<usize>,
-    /// Of a state.
+    /// Of a state; where states are added one after another, of all that wait.
     bytes: u64,
+    /// Whether states wait in a tree.
+    in_tree: bool,
 }
 
 /// What waits of an output: nothing if each task has its own results.
@@ -95,16 +115,30 @@ pub(super) fn waiting(output: &Output, tasks: &ChunkGrid) -> Vec<Waiting> {
     match output {
         Output::Reduced(reductions) => {
             let of_part = |part: &Reduced| {
-                let cells = cells(part, tasks);
+                let cells = cells(&part.axes, tasks);
                 let states = part.folds.iter().map(|fold| state_bytes(fold, cells));
-                Waiting { axes: part.axes.clone(), bytes: states.fold(0, u64::saturating_add) }
+                let bytes = states.fold(0, u64::saturating_add);
+                Waiting { axes: part.axes.clone(), bytes, in_tree: true }
             };
             reductions.parts.iter().map(of_part).collect()
         }
         Output::Applied(applied) => {
             let Some((axes, _)) = &applied.folded else { return Vec::new() };
             let bytes = applied.sinks.iter().map(chunk_bytes).fold(0, u64::saturating_add);
-            vec![Waiting { axes: axes.clone(), bytes }]
+            vec![Waiting { axes: axes.clone(), bytes, in_tree: true }]
+        }
+        Output::Grouped(grouped) => {
+            // States of the groups that are open, those of a task that comes before its turn, and chunks of results
+            // that are filled group by group.
+            let is_one = tasks.axes().get(grouped.axis).is_some_and(|cuts| cuts.count() == 1);
+            let groups = &grouped.groups;
+            let states = if is_one { 0 } else { groups.most_open().saturating_add(groups.most_in_task()) };
+            let filled = grouped.folds.iter().flat_map(|fold| &fold.results).map(|(_, sink)| {
+                let together = sink.grid().axes().get(grouped.axis).map_or(1, AxisGrid::longest);
+                if together > 1 { chunk_bytes(sink).saturating_mul(groups.most_filled(together)) } else { 0 }
+            });
+            let bytes = filled.fold(group_states(grouped, tasks, states), u64::saturating_add);
+            vec![Waiting { axes: vec![grouped.axis], bytes, in_tree: false }]
         }
         Output::Written { .. } => Vec::new(),
     }
@@ -115,7 +149,7 @@ impl Waiting {
     pub(super) fn most_bytes(&self, order: &[usize], counts: &[u64]) -> u64 {
         let count = |axis: usize| counts.get(axis).copied().unwrap_or(1);
         let tasks_of_one = self.axes.iter().fold(1_u64, |product, axis| product.saturating_mul(count(*axis)));
-        if tasks_of_one <= 1 {
+        if tasks_of_one <= 1 && self.in_tree {
             return 0;
         }
         // Results that are begun while the slowest reduced axis advances.
@@ -124,7 +158,8 @@ impl Waiting {
             .skip_while(|axis| !self.axes.contains(axis) || count(**axis) <= 1)
             .filter(|axis| !self.axes.contains(axis))
             .fold(1_u64, |product, axis| product.saturating_mul(count(*axis)));
-        self.bytes.saturating_mul(open).saturating_mul(waiting_states(tasks_of_one))
+        let deep = if self.in_tree { waiting_states(tasks_of_one) } else { 1 };
+        self.bytes.saturating_mul(open).saturating_mul(deep)
     }
 }
 

@@ -5,6 +5,7 @@
 //! out by [`crate::exec`].
 
 use super::leaf::Reach;
+use crate::array::Groups;
 use crate::block::{BlockFold, BlockFunction};
 use crate::sink::Sink;
 use blockwise_kernels::DType;
@@ -33,6 +34,8 @@ pub(crate) enum Output {
     Written { program: Program, operands: Vec<usize>, sinks: Vec<Arc<dyn Sink>> },
     /// The outputs are reduced.
     Reduced(Reductions),
+    /// The outputs are reduced group by group.
+    Grouped(Grouped),
     /// The outputs of the programs, one each, are handed to a function as whole blocks.
     Applied(Applied),
 }
@@ -57,6 +60,18 @@ pub(crate) struct Fold {
     pub(crate) reduction: Reduction,
     /// Sinks whose chunks are the tasks' boxes without the reduced axes.
     pub(crate) results: Vec<(Statistic, Arc<dyn Sink>)>,
+}
+
+/// Reductions of groups of positions along one axis.
+pub(crate) struct Grouped {
+    /// One output for each fold, of its tile's dtype.
+    pub(crate) program: Program,
+    pub(crate) operands: Vec<usize>,
+    /// The axis of the task array whose positions are grouped.
+    pub(crate) axis: usize,
+    pub(crate) groups: Arc<Groups>,
+    /// Their sinks' chunks are the tasks' boxes with some groups in the place of the axis.
+    pub(crate) folds: Vec<Fold>,
 }
 
 /// A block that a function is given.
@@ -87,6 +102,9 @@ impl Compute {
             match output {
                 Output::Written { sinks, .. } | Output::Applied(Applied { sinks, .. }) => {
                     Box::new(sinks.iter())
+                }
+                Output::Grouped(grouped) => {
+                    Box::new(grouped.folds.iter().flat_map(|fold| fold.results.iter().map(|(_, sink)| sink)))
                 }
                 Output::Reduced(reductions) => {
                     Box::new(reductions.folds().flat_map(|fold| fold.results.iter().map(|(_, sink)| sink)))

@@ -145,7 +145,7 @@ fn written_ranges(stage: &Stage, grid: &ChunkGrid) -> Vec<Range<u64>> {
     let (Some(part), StageWork::Compute(compute)) = (&stage.part, &stage.work) else { return whole };
     let applied = compute.outputs.iter().find_map(|output| match output {
         Output::Applied(applied) => Some(applied),
-        Output::Written { .. } | Output::Reduced(_) => None,
+        Output::Written { .. } | Output::Reduced(_) | Output::Grouped(_) => None,
     });
     let Some(applied) = applied else { return whole };
     let axis = |axis: &Option<usize>| axis.and_then(|axis| part.get(axis)).cloned().unwrap_or(0..1);

@@ -73,6 +73,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
     of("argmin, argmax", |i| Ok(vec![i.x.argmin(0)?, i.x.argmax(2)?, i.line.argmax(0)?])),
     of("of a chain", |i| Ok(vec![(&i.x * 2.0 + &i.y).sqrt()?.std(0)?])),
     of("anomaly", |i| Ok(vec![&i.x - &i.x.reduce(named("mean"), 0, true)?, &i.x - &i.x.mean(..)?])),
+    of("group by", |i| {
+        let seasons = i.x.group_by(&labels(&i.x, 6), "time")?;
+        let columns = i.x.group_by(&(0..1024).map(|at| at / 7).collect::<Vec<_>>(), 2)?;
+        let (mean, first) = (seasons.nanmean()?, seasons.first(true)?);
+        let made = [seasons.spread(&first)?, mean, seasons.std()?, seasons.last(false)?, columns.max()?];
+        Ok(made.into_iter().chain([columns.sum()?, first, seasons.anomaly()?, columns.anomaly()?]).collect())
+    }),
+    of("group by, ranked", |i| {
+        let seasons = i.x.group_by(&labels(&i.x, 6), "time")?;
+        Ok(vec![seasons.median(true)?, seasons.quantile([0.1, 0.9], QuantileMethod::Linear, false)?])
+    }),
+    of("spread", |i| {
+        let rows: Vec<i64> = labels(&i.x, 5).iter().map(|row| row - 1).collect();
+        Ok(vec![i.x.spread(&rows, "time")?, (&i.x * 2.0).spread(&[700, 3, -1, 3], 2)?])
+    }),
     of("standardised", |i| {
         let mean = i.x.reduce(named("nanmean"), "time", true)?;
         let deviation = i.x.reduce(named("nanstd"), "time", true)?;
@@ -334,6 +349,11 @@ fn called(function: &'static Function, inputs: &Inputs) -> Result<Array> {
         Array::call(function.name, arguments)
     };
     try_with(DType::F64).or_else(|_| try_with(DType::I32))
+}
+
+/// A label for each time, `count` different ones in turn.
+fn labels(x: &Array, count: i64) -> Vec<i64> {
+    (0..x.shape()[0] as i64).map(|at| at % count).collect()
 }
 
 fn named(name: &str) -> Reduce {
