@@ -1,16 +1,18 @@
 //! Randomised SVD takes the noise out of a stack of images: few patterns make the scene, and photons that arrive one by one
 //! make noise, which is in all patterns alike.
 //!
-//!     cargo run --release --example denoise [-- OUT.zarr]
+//!     cargo run --release --example denoise [-- OUT.zarr [FRAME.png]]
 //!
 //! The stack is made up: cells that drift and glow over an uneven background, counted by a camera (shot noise, of Poisson).
 //! Counts become roots first (Anscombe, 1948), whose noise is alike everywhere; the principal components of these are found in six
-//! passes over the stack, which is never held. With a file name, counts, scene and what is made of the counts are stored.
+//! passes over the stack, which is never held. With a file name, counts, scene and what is made of the counts are stored; with a
+//! second one a frame of each is drawn, as `docs/denoise.png` was.
 
 use blockwise::core::array::MapBlocks;
 use blockwise::kernels::random::Distribution;
 use blockwise::linalg::{Compression, Pca};
 use blockwise::prelude::*;
+use blockwise::show::{Axis, Colours, Figure};
 use blockwise::store::{StoreOptions, to_zarr};
 use ndarray::{ArrayD, ArrayViewD, Zip};
 use std::f64::consts::TAU;
@@ -48,12 +50,33 @@ fn main() -> Outcome<()> {
     println!("{MODES} components, {:.1} % of the variance, in {} passes", 100.0 * share[[]], found.passes);
     println!("root mean square error: {before:.3} photons before, {after:.3} after");
 
-    if let Some(path) = std::env::args().nth(1) {
+    let mut words = std::env::args().skip(1);
+    if let Some(path) = words.next() {
         let names = ["frame", "y", "x"];
         let (scene, counts) = (scene.with_names(&names)?, counts.with_names(&names)?);
         let denoised = denoised.with_names(&names)?;
         let arrays = [(&scene, "scene"), (&counts, "counts"), (&denoised, "denoised")];
         to_zarr(&session, &arrays, path, &StoreOptions::default())?;
+        if let Some(picture) = words.next() {
+            let frame = |images: &Array| {
+                Ok::<_, Box<dyn std::error::Error>>(images.slice(0, 200)?.astype(DType::F64))
+            };
+            let frames = Array::concatenate(&[frame(&scene)?, frame(&counts)?, frame(&denoised)?], 1)?;
+            let [rows, columns] = [SHAPE[1] as usize, 3 * SHAPE[2] as usize];
+            let figure = Figure {
+                title: format!("scene, counts, and what {MODES} components make of them"),
+                units: "photons".to_owned(),
+                colours: Some(Colours::sequential()),
+                low: Some(0.0),
+                high: Some(25.0),
+                ..Figure::new(
+                    session.compute::<f64>(&frames)?.into_iter().collect(),
+                    Axis::of_index("y", rows, 1),
+                    Axis::of_index("x", columns, 1),
+                )
+            };
+            std::fs::write(picture, figure.draw()?.png)?;
+        }
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! Empirical orthogonal functions of a real field: what the seas' surface temperature does in a year, in few patterns.
 //!
-//!     cargo run --release --example eof [-- OUT.nc]
+//!     cargo run --release --example eof [-- OUT.nc [EOF.png]]
 //!
 //! Reads the sea surface temperatures of `examples/data/coads_climatology.cdf`. Cells are weighted by their areas (anomalies by the
 //! square root of the cosine of latitude, so variances by the cosine); land is left out, and with it cells that lack a month.
-//! With a file name, patterns (degrees for one standard deviation), scores of variance 1, means and coordinates are stored.
+//! With a file name, patterns (degrees for one standard deviation), scores of variance 1, means and coordinates are stored;
+//! with a second one the first pattern is drawn, as `docs/eof.png` was.
 
 use blockwise::linalg::{Scaling, eof};
 use blockwise::prelude::*;
+use blockwise::show::{Axis, AxisKind, Figure};
 use blockwise::store::{StoreOptions, to_netcdf};
 use std::f64::consts::TAU;
 
@@ -49,7 +51,8 @@ fn main() -> Outcome<()> {
     let rest = session.compute::<f64>(&rest.astype(DType::F64).nanmean(..)?.sqrt()?)?;
     println!("root mean square left by two EOFs: {:.3} degrees", rest[[]]);
 
-    if let Some(path) = std::env::args().nth(1) {
+    let mut names = std::env::args().skip(1);
+    if let Some(path) = names.next() {
         let patterns = found.patterns()?.with_names(&["mode", "COADSY", "COADSX"])?;
         let scores = scores.with_names(&["TIME", "mode"])?;
         let mean = found.mean.ok_or("means were taken off")?;
@@ -62,6 +65,21 @@ fn main() -> Outcome<()> {
             (&mean, "mean"),
         ];
         to_netcdf(&session, &arrays, path, &StoreOptions::default())?;
+        if let Some(picture) = names.next() {
+            let all = [latitude, longitude, patterns.slice(0, 0)?].map(|array| array.astype(DType::F64));
+            let mut all =
+                session.compute_many(&all)?.into_iter().filter_map(|held| held.to_elements::<f64>());
+            let mut next = || all.next().ok_or("nothing to draw");
+            let rows = Axis::of_coordinates("latitude", AxisKind::Latitude, next()?);
+            let columns = Axis::of_coordinates("longitude", AxisKind::Longitude, next()?);
+            let share = numbers(0).first().map_or(0.0, |share| 100.0 * share);
+            let figure = Figure {
+                title: format!("First EOF of sea surface temperature, {share:.1} % of the variance"),
+                units: "degrees C per standard deviation".to_owned(),
+                ..Figure::new(next()?, rows, columns)
+            };
+            std::fs::write(picture, figure.draw()?.png)?;
+        }
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use blockwise_core::memory::MemoryArray;
 use blockwise_core::plan::{Plan, Resources};
 use blockwise_core::region::element_count;
 use blockwise_core::{Array, Session, Sink};
-use blockwise_io::OpenOptions;
+use blockwise_io::{Attributes, OpenOptions};
 use blockwise_kernels::{DType, Element};
 use input::Input;
 use std::sync::Arc;
@@ -151,6 +151,12 @@ impl Evaluation {
     /// What the inputs are.
     pub fn inputs(&self) -> impl Iterator<Item = InputSummary> {
         self.inputs.iter().map(Input::summary)
+    }
+
+    /// The attributes of the stored coordinates that come from `origin`.
+    pub(crate) fn coordinate_attributes(&self, origin: &str) -> Option<&Attributes> {
+        let all = self.inputs.iter().flat_map(|input| &input.coordinates);
+        all.into_iter().find(|(own, _)| &**own == origin).map(|(_, info)| &info.attributes)
     }
 
     /// The results as arrays in memory, each small.

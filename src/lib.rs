@@ -65,6 +65,7 @@ mod location;
 pub mod rechunk;
 pub mod record;
 mod select;
+pub mod show;
 pub mod size;
 mod spec;
 pub mod stats;

@@ -11,7 +11,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 use crate::commands::{
-    completions, convert, demo, doctor, eval, functions, info, ls, man, rechunk, reduce, stats, svd, verify,
+    completions, convert, demo, doctor, eval, functions, info, ls, man, rechunk, reduce, show, stats, svd,
+    verify,
 };
 
 /// Inspect, convert, rechunk, compute with and compare chunked arrays in Zarr, HDF5, NetCDF and npy, within a memory budget.
@@ -29,6 +30,7 @@ use crate::commands::{
   arrayctl rechunk era5.zarr series.zarr --chunks time=-1,lat=19,lon=36 --memory 2GiB
   arrayctl eval 't - mean(t, \"time\")' -i t=era5.nc::t2m -o anomaly.zarr
   arrayctl stats era5.nc::t2m                           what is in it?
+  arrayctl show era5.nc::t2m --slice time=0 -o t2m.png  a picture
   arrayctl svd era5.nc::t2m -k 10 --center -o eof.zarr  principal components
   arrayctl verify era5.zarr series.zarr --equal-nan     are they the same?
 
@@ -53,6 +55,7 @@ pub(crate) enum Command {
     Reduce(Box<reduce::Arguments>),
     Stats(Box<stats::Arguments>),
     Svd(Box<svd::Arguments>),
+    Show(Box<show::Arguments>),
     Functions(functions::Arguments),
     Verify(Box<verify::Arguments>),
     Doctor(doctor::Arguments),

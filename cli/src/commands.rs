@@ -13,6 +13,7 @@ pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod rechunk;
 pub(crate) mod reduce;
+pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod svd;
 pub(crate) mod verify;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Eval(arguments) => eval::run(arguments, &cli.output)?,
         Command::Reduce(arguments) => reduce::run(arguments, &cli.output)?,
         Command::Stats(arguments) => stats::run(arguments, &cli.output)?,
+        Command::Show(arguments) => show::run(arguments, &cli.output)?,
         Command::Svd(arguments) => svd::run(arguments, &cli.output)?,
         Command::Functions(arguments) => functions::run(arguments, &cli.output)?,
         Command::Verify(arguments) => return verify::run(arguments, &cli.output),

@@ -1,0 +1,115 @@
+//! [`Plane`]: the two dimensions of an array that a picture shows, and what becomes of the others.
+//!
+//! Called by [`super::ShowJob::open`].
+
+use super::ShowOptions;
+use super::axis::AxisKind;
+use super::labels::Side;
+use crate::error::{Error, Result};
+use crate::evaluate::Evaluation;
+use crate::expression::Labelled;
+use blockwise_core::array::{Index, Reduce};
+use blockwise_core::{Array, DType};
+
+/// Two dimensions of an array, and how it was cut to them.
+pub(super) struct Plane {
+    /// Rows and columns.
+    pub(super) array: Array,
+    /// Of rows and columns.
+    pub(super) sides: [Side; 2],
+    /// Where other dimensions were cut, and the coordinate there.
+    pub(super) cuts: Vec<(String, Option<Array>)>,
+    /// What others were reduced by.
+    pub(super) projected: Option<String>,
+}
+
+impl Plane {
+    /// What `options` take of an array, with the coordinates that `evaluation` opened.
+    pub(super) fn of(whole: &Labelled, options: &ShowOptions, evaluation: &Evaluation) -> Result<Self> {
+        let (names, shape) = (whole.array.names(), whole.array.shape());
+        let name = |axis: usize| names.get(axis).cloned().flatten().unwrap_or_else(|| format!("axis {axis}"));
+        let coordinate = |axis: usize| {
+            let name = names.get(axis).and_then(Option::as_deref);
+            whole.coordinates.iter().find(|own| Some(own.dimension.as_str()) == name)
+        };
+        let mut items = vec![Index::from(..); shape.len()];
+        for slice in &options.slices {
+            if let Some(item) = items.get_mut(slice.axis(names)?) {
+                *item = slice.item();
+            }
+        }
+        let mut sides: Vec<(usize, Side)> = Vec::new();
+        for (axis, item) in items.iter().enumerate().filter(|(_, item)| !matches!(item, Index::At(_))) {
+            let found = coordinate(axis);
+            let attributes = found.and_then(|own| evaluation.coordinate_attributes(&own.origin));
+            let coordinates = found.map(|own| own.array.index(&[*item])).transpose()?;
+            let extent = whole.array.slice(axis, *item)?.shape().get(axis).copied().unwrap_or(0);
+            sides.push((axis, Side::new(&name(axis), extent, attributes, coordinates)));
+        }
+        // A map stays a map, wherever its dimensions stand; of others the last two are shown.
+        let of_kind = |kind: AxisKind| sides.iter().position(|(_, side)| side.kind == kind);
+        let shown = match (of_kind(AxisKind::Latitude), of_kind(AxisKind::Longitude), sides.len()) {
+            (Some(row), Some(column), _) => [row, column],
+            (_, _, 0 | 1) => return Err(too_few(&shape)),
+            (.., count) => [count - 2, count - 1],
+        };
+        let axes: Vec<usize> = sides.iter().map(|(axis, _)| *axis).collect();
+        let others: Vec<usize> = (0..axes.len()).filter(|at| !shown.contains(at)).collect();
+        if options.project.is_none() {
+            for axis in others.iter().filter_map(|at| axes.get(*at)) {
+                if let Some(item) = items.get_mut(*axis).filter(|item| **item == Index::from(..)) {
+                    *item = Index::At(0);
+                }
+            }
+        }
+        let mut cuts: Vec<(String, Option<Array>)> = Vec::new();
+        for (axis, item) in items.iter().enumerate() {
+            if let Index::At(at) = item {
+                let value = coordinate(axis).map(|own| own.array.index(&[*item])).transpose()?;
+                cuts.push((format!("{}={at}", name(axis)), value));
+            }
+        }
+        let mut array = whole.array.index(&items)?;
+        let mut projected = None;
+        if let Some(by) = options.project.as_ref().filter(|_| !others.is_empty()) {
+            let over: Vec<String> = others.iter().filter_map(|at| Some(name(*axes.get(*at)?))).collect();
+            projected = Some(format!("{by} over {}", over.join(", ")));
+            array = array.reduce(reduction(by, array.dtype())?, others.as_slice(), false)?;
+        }
+        if array.rank() != 2 {
+            let message = format!(
+                "{} dimensions are left of shape {shape:?}, and a picture has two; give one position of the others, or --project",
+                array.rank()
+            );
+            return Err(blockwise_core::Error::Usage { message }.into());
+        }
+        if array.shape().contains(&0) {
+            return Err(too_few(&shape));
+        }
+        if shown[0] > shown[1] {
+            array = array.transpose(..)?;
+        }
+        let mut side = |at: usize| {
+            let found = sides.get_mut(at).map(|(_, side)| std::mem::take(side));
+            found.unwrap_or_default()
+        };
+        Ok(Self { array, sides: shown.map(&mut side), cuts, projected })
+    }
+}
+
+fn too_few(shape: &[u64]) -> Error {
+    let message = format!("shape {shape:?} has no plane to show: a picture has two dimensions with elements");
+    blockwise_core::Error::Usage { message }.into()
+}
+
+/// The reduction of a projection, without NaN.
+fn reduction(by: &str, dtype: DType) -> Result<Reduce> {
+    let skips_nan = matches!(dtype.kind(), 'f' | 'c');
+    let known = ["mean", "max", "min", "sum", "std"].contains(&by);
+    let name = if skips_nan { format!("nan{by}") } else { by.to_owned() };
+    Reduce::named(&name, 0.0).filter(|_| known).ok_or_else(|| Error::Argument {
+        what: "projection",
+        text: by.to_owned(),
+        why: "there is mean, max, min, sum, std".to_owned(),
+    })
+}

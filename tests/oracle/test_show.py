@@ -1,0 +1,142 @@
+"""`arrayctl show`: pictures read by Pillow, their colours against what xarray and NumPy say that the data are."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray
+import zarr
+from driver import MIB, arrayctl, assert_refusal, succeed
+from PIL import Image
+
+VIRIDIS = {0.0: (68, 1, 84), 0.5: (33, 145, 140), 1.0: (253, 231, 37)}  # matplotlib's
+MISSING = (216, 216, 216)
+
+
+def shown(picture, source, *options):
+    """The colours of the cells, upper row first, and what the program says of the picture."""
+    result = json.loads(succeed("show", source, "-o", picture, "--json", *options).stdout)
+    with Image.open(picture) as image:
+        assert image.format == "PNG" and image.mode == "RGB"
+        assert image.size == (result["width"], result["height"])
+        pixels = np.asarray(image)
+    rows, columns = result["cells"]
+    (left, right), (top, bottom) = result["area"]["x"], result["area"]["y"]
+    y = top + (bottom - top) * (2 * np.arange(rows) + 1) // (2 * rows)
+    x = left + (right - left) * (2 * np.arange(columns) + 1) // (2 * columns)
+    return pixels[np.ix_(y, x)], result, pixels
+
+
+def gray(values, low, high):
+    """Shares of the range, NaN where a colour is none of `gray`."""
+    shares = np.clip((values - low) / (high - low), 0, 1)
+    return np.where(np.isnan(values), np.nan, shares)
+
+
+def assert_colours(cells, values, low, high):
+    """Cells drawn with `--cmap gray` are brighter where values are larger, and as wanted at both ends."""
+    wanted = gray(values, low, high)
+    missing = np.isnan(wanted)
+    assert np.all(cells[missing] == MISSING)
+    brightness = cells.astype("i4").sum(-1)[~missing]
+    order = np.argsort(wanted[~missing], kind="stable")
+    assert np.all(np.diff(brightness[order]) >= -3)  # means may differ by a rounding error, colours by a step
+    assert np.all(cells[~missing & (wanted == 0)] == 0) and np.all(cells[~missing & (wanted == 1)] == 255)
+
+
+def test_maps_lie_as_their_coordinates_say(tmp_path, coads):
+    sst = xarray.open_dataset(coads, decode_times=False)["SST"]
+    for month in (0, -1):
+        picture = tmp_path / f"{month}.png"
+        cells, result, pixels = shown(picture, f"{coads}::SST", "--slice", f"TIME={month}", "--cmap", "gray")
+        values = sst[month].values.astype("f8")[::-1]  # latitudes rise: north is above
+        low, high = np.nanmin(values), np.nanmax(values)
+        assert result["vmin"] == low and result["vmax"] == high and result["cells"] == [90, 180]
+        assert_colours(cells, values, low, high)
+        assert "SEA SURFACE TEMPERATURE, TIME=" in result["title"]
+        # Degrees are as long in both directions.
+        (left, right), (top, bottom) = result["area"]["x"], result["area"]["y"]
+        assert abs((right - left) - 2 * (bottom - top)) <= 2
+    # A box of it, and longitude down the rows in the file, is the same map.
+    turned = sst.transpose("COADSX", "TIME", "COADSY").isel(COADSX=slice(20, 60)).to_dataset()
+    turned.to_zarr(tmp_path / "turned.zarr", consolidated=False)
+    cells, _, _ = shown(tmp_path / "a.png", f"{tmp_path}/turned.zarr::SST", "--slice", "TIME=3", "--cmap", "gray")
+    again, _, _ = shown(tmp_path / "b.png", f"{coads}::SST", "--slice", "TIME=3,COADSX=20:60", "--cmap", "gray")
+    np.testing.assert_array_equal(cells, again)
+
+
+def test_colour_maps_are_matplotlibs(tmp_path):
+    store = tmp_path / "ramp.zarr"
+    zarr.create_array(store, data=np.linspace(0, 1, 101)[None, :] * np.ones((40, 1)), chunks=(40, 30))
+    for options, turn in [((), False), (("--cmap", "viridis_r"), True)]:
+        cells, _, _ = shown(tmp_path / "ramp.png", store, "--overwrite", *options)
+        for share, colour in VIRIDIS.items():
+            found = cells[3, round(100 * (1 - share if turn else share))]
+            assert np.all(np.abs(found.astype(int) - colour) <= 2), (share, found)
+    zarr.create_array(tmp_path / "two.zarr", data=np.linspace(-2, 3, 101)[None, :] * np.ones((40, 1)))
+    cells, result, _ = shown(tmp_path / "two.png", tmp_path / "two.zarr")
+    assert (result["vmin"], result["vmax"]) == (-3, 3)
+    below, middle, above = cells[0, 0].astype(int), cells[0, 40].astype(int), cells[0, 100].astype(int)
+    assert below[2] > below[0] + 50 and above[0] > above[2] + 50 and middle.min() > 230
+
+
+def test_large_planes_are_averaged_within_a_small_budget(tmp_path):
+    store = tmp_path / "large.zarr"
+    rng = np.random.default_rng(2)
+    values = np.add.outer(np.arange(4, dtype="f4"), rng.random((6000, 5000), dtype="f4") + np.linspace(0, 9, 5000, dtype="f4"))
+    values[:, 1000:1100, 2000:2100] = np.nan
+    zarr.create_array(store, data=values, chunks=(1, 700, 900))
+    source, options = store, ("--memory", 64 * MIB, "--cmap", "gray", "--slice", "0=2")
+    cells, result, _ = shown(tmp_path / "large.png", source, *options)
+    down, across = (-(-extent // cells) for extent, cells in zip((6000, 5000), result["cells"]))
+    assert (down, across) == (8, 7) and result["width"] <= 960
+    blocks = np.pad(values[2].astype("f8"), ((0, 0), (0, 5)), constant_values=np.nan).reshape(750, 8, 715, 7)
+    with np.errstate(invalid="ignore"):
+        means = np.nansum(blocks, (1, 3)) / (~np.isnan(blocks)).sum((1, 3))
+    assert abs(result["vmin"] - np.nanmin(means)) < 1e-9 and abs(result["vmax"] - np.nanmax(means)) < 1e-9
+    assert_colours(cells, means, result["vmin"], result["vmax"])
+    # Only the plane is read.
+    plan = json.loads(succeed("show", source, "-o", tmp_path / "no.png", "--dry-run", "--json", *options).stdout)
+    assert plan["bytes_read"] < 1.6 * values[2].nbytes and not (tmp_path / "no.png").exists()
+
+
+def test_projections_are_numpys(tmp_path):
+    values = np.random.default_rng(5).normal(size=(6, 7, 30, 20)).astype("f4")
+    values[2, 3, 4, 5] = np.nan
+    zarr.create_array(tmp_path / "a.zarr", data=values, chunks=(2, 3, 30, 20))
+    for name in ("mean", "max", "min", "sum", "std"):
+        options = ("--project", name, "--slice", "1=1:5", "--cmap", "gray", "--overwrite")
+        cells, result, _ = shown(tmp_path / "a.png", tmp_path / "a.zarr", *options)
+        wanted = getattr(np, f"nan{name}")(values[:, 1:5].astype("f8"), axis=(0, 1))
+        np.testing.assert_allclose([result["vmin"], result["vmax"]], [wanted.min(), wanted.max()], rtol=2e-6)
+        shares = (wanted - wanted.min()) / np.ptp(wanted)
+        assert np.corrcoef(cells.sum(-1).ravel(), shares.ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--slice", "foo=1"], "no axis 'foo'"),
+        (["--slice", "TIME=99"], "position 99"),
+        (["--slice", "TIME"], "time=0"),
+        (["--slice", "TIME=0:3"], "--project"),
+        (["--cmap", "jet"], "viridis"),
+        (["--vmin", "3", "--vmax", "2"], "smaller"),
+        (["--project", "mode"], "mean, max"),
+        (["--width", "20"], "240"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(tmp_path, coads, options, says):
+    run = arrayctl("show", f"{coads}::SST", "-o", tmp_path / "a.png", *options)
+    assert_refusal(run, [2, 3], [says])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_outputs_and_arrays_are_refused(tmp_path, coads):
+    assert_refusal(arrayctl("show", f"{coads}::SST", "-o", tmp_path / "a.jpg"), [2], [".png"])
+    assert_refusal(arrayctl("show", f"{coads}::TIME", "-o", tmp_path / "a.png"), [2], ["two dimensions"])
+    zarr.create_array(tmp_path / "c.zarr", data=np.ones((4, 4), "c8"))
+    assert_refusal(arrayctl("show", tmp_path / "c.zarr", "-o", tmp_path / "a.png"), [2], ["abs(x)"])
+    (tmp_path / "there.png").write_bytes(b"mine")
+    assert_refusal(arrayctl("show", f"{coads}::SST", "-o", tmp_path / "there.png"), [3], ["--overwrite"])
+    assert (tmp_path / "there.png").read_bytes() == b"mine"
