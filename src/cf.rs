@@ -1,7 +1,12 @@
-//! The CF conventions' packing: which attributes mean it, what unpacking makes of elements and attributes.
+//! The CF conventions: packing (which attributes mean it, what unpacking makes of elements and attributes), and in the modules
+//! below calendars, time and resampling.
 //!
 //! Invariants: the result's dtype follows xarray's rule, so `--unpack` and `xarray.open_dataset` give the same
 //! elements; attributes that speak of stored values are removed or unpacked too. Called by [`crate::convert`].
+
+pub mod calendar;
+pub mod resample;
+pub mod time;
 
 use crate::error::{Error, Result};
 use blockwise_core::adapt::{Unpacking, cast_scalar};

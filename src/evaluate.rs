@@ -26,6 +26,11 @@ use std::sync::Arc;
 /// Elements that a result may have that is printed and not stored.
 pub const MAX_PRINTED: u64 = 10_000;
 
+/// The array of an input, with its coordinates and attributes.
+pub(crate) fn labelled(input: &EvalInput, options: &EvalOptions) -> Result<Labelled> {
+    Ok(input::open(input, options)?.value)
+}
+
 /// How an expression is evaluated.
 #[derive(Clone, Debug, Default)]
 pub struct EvalOptions {

@@ -60,6 +60,7 @@ mod error;
 pub mod evaluate;
 pub mod expression;
 mod fingerprint;
+pub mod group;
 mod location;
 
 pub mod rechunk;

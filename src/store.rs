@@ -11,6 +11,8 @@ pub use update::{append_to_zarr, to_zarr_region};
 use crate::cf;
 use crate::computed::{declare, info_of};
 use crate::error::{Error, Result};
+use crate::evaluate::{EvalInput, EvalOptions};
+use crate::expression::Labelled;
 use crate::location::{Location, Opened};
 use crate::spec::{ArrayOptions, spec_of};
 use crate::transfer::{Destination, refused_output};
@@ -50,6 +52,24 @@ pub fn open(location: &str) -> Result<Array> {
 /// As [`open`].
 pub fn open_as_stored(location: &str) -> Result<Array> {
     opened(location, false)
+}
+
+/// The array at `PATH` or `PATH::NODE`, lazy, as [`open`] gives it, with the coordinates of its dimensions and its
+/// attributes: what group-by, resampling and weighted means need.
+///
+/// ```
+/// let sst = blockwise::store::open_labelled("examples/data/coads_climatology.cdf::SST")?;
+/// assert_eq!(sst.coordinates.len(), 3);
+/// let anomaly = sst.group_by("TIME.season")?.anomaly()?;
+/// assert_eq!(anomaly.array.shape(), [12, 90, 180]);
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`open`].
+pub fn open_labelled(location: &str) -> Result<Labelled> {
+    let input = EvalInput { name: "x".to_owned(), location: location.parse()? };
+    crate::evaluate::labelled(&input, &EvalOptions::default())
 }
 
 fn opened(location: &str, unpack: bool) -> Result<Array> {

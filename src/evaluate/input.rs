@@ -129,7 +129,7 @@ pub(super) fn open_all(inputs: &[EvalInput], options: &EvalOptions) -> Result<Ve
     Ok(all)
 }
 
-fn open(input: &EvalInput, options: &EvalOptions) -> Result<Input> {
+pub(super) fn open(input: &EvalInput, options: &EvalOptions) -> Result<Input> {
     let opened = input.location.open(&options.open)?;
     let info = opened.only_array()?.clone();
     let label = opened.label(&info.path);
@@ -159,7 +159,11 @@ fn open(input: &EvalInput, options: &EvalOptions) -> Result<Input> {
         let Some(found) = coordinate_of(&opened, &info, name, *extent) else { continue };
         let origin: Arc<str> = opened.label(&found.path).into();
         let array = Array::from_source(opened.array(&found.path)?.source()?).with_names(&[name])?;
-        value.coordinates.push(Coordinate::new(name.as_str(), Arc::clone(&origin), array));
+        let mut coordinate = Coordinate::new(name.as_str(), Arc::clone(&origin), array);
+        if let ElementType::DateTime { unit, difference: false } = &found.element_type {
+            coordinate.numpy_unit = Some(unit.clone());
+        }
+        value.coordinates.push(coordinate.with_attributes(found.attributes.clone()));
         coordinates.push((origin, found.clone()));
     }
     let (name, location) = (input.name.clone(), input.location.clone());

@@ -9,6 +9,7 @@ use super::{EvalResult, Evaluation};
 use crate::chunks::contiguous_chunks;
 use crate::computed::{declare, info_of};
 use crate::error::{Error, Result};
+use crate::expression::Coordinate;
 use crate::fingerprint::Fingerprint;
 use crate::location::array_label;
 use crate::spec::{ArrayOptions, spec_of};
@@ -21,7 +22,10 @@ use blockwise_core::plan::{Plan, PlanSummary, Resources};
 use blockwise_core::region::byte_count;
 use blockwise_core::{Array, Cancellation, Scalar, Session, Sink};
 use blockwise_io::publish::{Publication, PublishOptions};
-use blockwise_io::{ArrayInfo, ArraySpec, AttributeValue, ContainerWriter, Format, GroupInfo, NodePath};
+use blockwise_io::{
+    ArrayInfo, ArraySpec, AttributeValue, ContainerWriter, ElementType, Format, GroupInfo, NodePath,
+    TextArray,
+};
 use blockwise_kernels::DType;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -209,7 +213,7 @@ impl Evaluation {
         }
         let mut coordinates = Vec::new();
         if !alone {
-            for (spec, array) in self.coordinates(place, &group, &storing.resources)? {
+            for (spec, coordinate) in self.coordinates(place, &group, &storing.resources)? {
                 if arrays.iter().any(|(other, _)| other.path == spec.path) {
                     let what = format!(
                         "the result '{}' is called as a dimension; write another name = …",
@@ -217,7 +221,7 @@ impl Evaluation {
                     );
                     return Err(Error::Usage { path: destination.path.display().to_string(), what });
                 }
-                coordinates.push((spec, array));
+                coordinates.push((spec, coordinate));
             }
         }
         let options = self.publish_options(place, &arrays, &coordinates);
@@ -241,10 +245,15 @@ impl Evaluation {
             if !alone {
                 writer.create_group(&group)?;
             }
-            for (spec, array) in coordinates {
+            for (spec, coordinate) in coordinates {
+                if let Some(texts) = &coordinate.texts {
+                    let texts = TextArray { shape: spec.shape.clone(), texts: texts.to_vec() };
+                    writer.create_texts(&spec, &texts)?;
+                    continue;
+                }
                 let sink = writer.create_array(&spec)?;
                 // Each is a small plan of its own, so that the results' plan can be resumed.
-                let plan = Session::new(storing.resources.clone()).plan(&[(array, sink)])?;
+                let plan = Session::new(storing.resources.clone()).plan(&[(coordinate.array, sink)])?;
                 storing.coordinates.push((array_label(&label, &spec.path), plan));
             }
             for (spec, array) in arrays {
@@ -282,8 +291,8 @@ impl Evaluation {
         place: &Place<'_>,
         group: &GroupInfo,
         resources: &Resources,
-    ) -> Result<Vec<(ArraySpec, Array)>> {
-        let mut found: Vec<(&crate::expression::Coordinate, ArraySpec)> = Vec::new();
+    ) -> Result<Vec<(ArraySpec, Coordinate)>> {
+        let mut found: Vec<(&Coordinate, ArraySpec)> = Vec::new();
         let all = place.results.iter().flat_map(|(_, result)| &result.value.coordinates);
         for coordinate in all {
             if let Some((known, _)) = found.iter().find(|(known, _)| known.dimension == coordinate.dimension)
@@ -295,6 +304,10 @@ impl Evaluation {
                     );
                     return Err(Error::Usage { path: place.destination.path.display().to_string(), what });
                 }
+                continue;
+            }
+            if coordinate.is_made {
+                found.push((coordinate, made_spec(coordinate, place.destination.format, resources)?));
                 continue;
             }
             let stored = self.inputs.iter().flat_map(|input| &input.coordinates);
@@ -319,7 +332,7 @@ impl Evaluation {
             let (spec, _) = spec_of(&info, place.destination.format, &options, resources.budget_bytes)?;
             found.push((coordinate, spec));
         }
-        Ok(found.into_iter().map(|(coordinate, spec)| (spec, coordinate.array.clone())).collect())
+        Ok(found.into_iter().map(|(coordinate, spec)| (spec, coordinate.clone())).collect())
     }
 
     /// What the stored array of a result shall be.
@@ -368,7 +381,7 @@ impl Evaluation {
         &self,
         place: &Place<'_>,
         arrays: &[(ArraySpec, Array)],
-        coordinates: &[(ArraySpec, Array)],
+        coordinates: &[(ArraySpec, Coordinate)],
     ) -> PublishOptions {
         let inputs: Vec<String> = self.inputs.iter().map(|input| input.opened.fingerprint()).collect();
         let mut key = Fingerprint::default();
@@ -379,7 +392,7 @@ impl Evaluation {
         for input in &self.inputs {
             key.add(&(&input.name, &input.info.path));
         }
-        for (spec, _) in arrays.iter().chain(coordinates) {
+        for spec in arrays.iter().map(|(spec, _)| spec).chain(coordinates.iter().map(|(spec, _)| spec)) {
             key.add(spec);
         }
         PublishOptions {
@@ -467,6 +480,18 @@ impl Drop for Storing {
             give_back(publication);
         }
     }
+}
+
+/// What the stored array of coordinates shall be that no file has.
+fn made_spec(coordinate: &Coordinate, format: Format, resources: &Resources) -> Result<ArraySpec> {
+    let info = info_of(NodePath::root().child(&coordinate.dimension)?, &coordinate.array, format);
+    let mut info = ArrayInfo { attributes: coordinate.attributes.clone(), chunk_shape: None, ..info };
+    if coordinate.texts.is_some() {
+        info.element_type = ElementType::Text;
+    } else if let Some(unit) = &coordinate.numpy_unit {
+        info.element_type = ElementType::DateTime { unit: unit.clone(), difference: false };
+    }
+    Ok(spec_of(&info, format, &ArrayOptions::default(), resources.budget_bytes)?.0)
 }
 
 fn stored(path: &Path, spec: &ArraySpec, array: &Array) -> StoredResult {

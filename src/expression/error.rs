@@ -85,6 +85,12 @@ impl Trouble {
     }
 }
 
+impl From<crate::Error> for Trouble {
+    fn from(error: crate::Error) -> Self {
+        Self { at: None, message: error.to_string(), fault: error.fault() }
+    }
+}
+
 impl From<blockwise_core::Error> for Trouble {
     fn from(error: blockwise_core::Error) -> Self {
         Self { at: None, message: error.to_string(), fault: error.fault() }

@@ -230,6 +230,9 @@ fn unary(operator: Unary, operand: Value) -> Outcome<Value> {
 fn binary(operator: Binary, left: Value, right: Value) -> Outcome<Value> {
     match (&left, &right) {
         (Value::Number(a), Value::Number(b)) => a.binary(operator, *b).map(Value::Number),
+        (Value::Groups(groups), Value::Array(of_groups)) => {
+            Ok(groups.with_each(operator.function(), of_groups)?.into())
+        }
         (Value::Array(_), _) | (_, Value::Array(_)) if operator == Binary::Product => {
             functions::linear::matmul(&left.to_array()?, &right.to_array()?)
         }

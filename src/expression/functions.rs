@@ -8,6 +8,7 @@ mod counting;
 mod creation;
 pub(super) mod elementwise;
 mod entry;
+mod groups;
 mod joining;
 pub(super) mod linear;
 mod order;
@@ -105,7 +106,8 @@ fn family(family: Family) -> String {
 
 fn entries() -> impl Iterator<Item = &'static Entry> {
     let tables = [reductions::TABLE, statistics::TABLE, shape::TABLE, joining::TABLE, creation::TABLE];
-    tables.into_iter().chain([order::TABLE, linear::TABLE, counting::TABLE, elementwise::TABLE]).flatten()
+    let others = [order::TABLE, linear::TABLE, counting::TABLE, groups::TABLE, elementwise::TABLE];
+    tables.into_iter().chain(others).flatten()
 }
 
 fn canonical(name: &str) -> &str {
@@ -121,6 +123,17 @@ pub(super) fn signature(name: &str) -> Option<&'static str> {
 
 /// What a call of the function `name` builds.
 pub(super) fn call(name: &str, positional: Vec<Given>, named: Vec<(String, Given)>) -> Outcome<Value> {
+    match positional.first().map(|given| &given.value) {
+        Some(Value::Groups(of)) => {
+            let of = of.clone();
+            return groups::method(name, &of, positional.into_iter().skip(1).collect(), named);
+        }
+        Some(Value::Weighted(of)) => {
+            let of = of.clone();
+            return groups::weighted_method(name, &of, positional.into_iter().skip(1).collect(), named);
+        }
+        _ => {}
+    }
     let name = canonical(name);
     if let Some(entry) = entries().find(|entry| entry.name() == name) {
         let arguments = Arguments::bind(entry.name(), entry.signature, positional, named)?;

@@ -18,6 +18,14 @@ pub struct Coordinate {
     pub origin: Arc<str>,
     /// Their elements, one for each position along the dimension.
     pub array: Array,
+    /// What is said of them.
+    pub attributes: Attributes,
+    /// What they count if they are NumPy's `datetime64`: its unit.
+    pub numpy_unit: Option<String>,
+    /// What they stand for if that is texts, one for each position; they are stored in place of the elements.
+    pub texts: Option<Arc<[String]>>,
+    /// Whether they are stored nowhere, but made of others.
+    pub(crate) is_made: bool,
     /// The slices that were taken of them.
     slices: Vec<Index>,
 }
@@ -26,7 +34,47 @@ impl Coordinate {
     /// Coordinates as they are stored.
     #[must_use]
     pub fn new(dimension: impl Into<String>, origin: impl Into<Arc<str>>, array: Array) -> Self {
-        Self { dimension: dimension.into(), origin: origin.into(), array, slices: Vec::new() }
+        Self {
+            dimension: dimension.into(),
+            origin: origin.into(),
+            array,
+            attributes: Attributes::new(),
+            numpy_unit: None,
+            texts: None,
+            is_made: false,
+            slices: Vec::new(),
+        }
+    }
+
+    /// Coordinates that are made of others; `origin` tells of which and how.
+    pub(crate) fn made(dimension: &str, origin: &str, array: Array, attributes: Attributes) -> Self {
+        Self { is_made: true, attributes, ..Self::new(dimension, origin, array) }
+    }
+
+    /// The same coordinates with attributes.
+    #[must_use]
+    pub fn with_attributes(self, attributes: Attributes) -> Self {
+        Self { attributes, ..self }
+    }
+
+    /// The same coordinates, which stand for texts.
+    pub(crate) fn with_texts(self, texts: Vec<String>) -> Self {
+        Self { texts: Some(texts.into()), ..self }
+    }
+
+    /// Whether they are times: CF's, with a unit since a date, or NumPy's.
+    #[must_use]
+    pub fn is_time(&self) -> bool {
+        let since = |text: &str| {
+            text.split_whitespace().nth(1).is_some_and(|word| word.eq_ignore_ascii_case("since"))
+        };
+        self.numpy_unit.is_some()
+            || matches!(self.attributes.get("units"), Some(AttributeValue::Text(units)) if since(units))
+    }
+
+    /// The slices that were taken of them.
+    pub(crate) fn slices(&self) -> &[Index] {
+        &self.slices
     }
 
     /// Whether these are the same positions of the same stored coordinates.
@@ -61,18 +109,18 @@ impl From<Array> for Labelled {
 
 impl Labelled {
     /// `array` with these labels, as far as dimensions of their names and lengths are left.
-    pub(super) fn with(&self, array: Array) -> Self {
+    pub(crate) fn with(&self, array: Array) -> Self {
         let coordinates = fitting(&array, self.coordinates.iter());
         Self { array, coordinates, attributes: self.attributes.clone() }
     }
 
     /// As [`Labelled::with`], for another quantity.
-    pub(super) fn of_other_quantity(self) -> Self {
+    pub(crate) fn of_other_quantity(self) -> Self {
         Self { attributes: None, ..self }
     }
 
     /// As [`Labelled::with`], where positions along `axes` of this array lost their meaning.
-    pub(super) fn moved(&self, array: Array, axes: &[usize]) -> Self {
+    pub(crate) fn moved(&self, array: Array, axes: &[usize]) -> Self {
         let names: Vec<_> =
             axes.iter().filter_map(|axis| self.array.names().get(*axis)?.as_deref()).collect();
         let mut moved = self.with(array);
@@ -82,7 +130,7 @@ impl Labelled {
 
     /// `array`, made of `parts` element by element. A dimension keeps coordinates if all parts that have some have the
     /// same ones; attributes stay if `same_quantity` and all parts have the same units.
-    pub(super) fn merged(array: Array, parts: &[&Self], same_quantity: bool) -> Self {
+    pub(crate) fn merged(array: Array, parts: &[&Self], same_quantity: bool) -> Self {
         let all = || parts.iter().flat_map(|part| &part.coordinates);
         let mut coordinates = fitting(&array, all());
         let fits = |coordinate: &Coordinate, kept: &Coordinate| {
@@ -135,6 +183,7 @@ impl Labelled {
     fn slice_coordinate(&mut self, dimension: Option<&str>, item: Index) -> Result<()> {
         let found = self.coordinates.iter_mut().find(|own| Some(own.dimension.as_str()) == dimension);
         if let (Some(coordinate), true) = (found, item != Index::from(..)) {
+            coordinate.texts = None;
             coordinate.array = coordinate.array.index(&[item])?;
             coordinate.slices.push(item);
         }
@@ -142,7 +191,7 @@ impl Labelled {
     }
 
     /// The reduction of a name over axes. A mean or an extreme of a quantity is a value of that quantity.
-    pub(super) fn reduce(&self, name: &str, what: Reduce, axes: Axes, keep_dims: bool) -> Result<Self> {
+    pub(crate) fn reduce(&self, name: &str, what: Reduce, axes: Axes, keep_dims: bool) -> Result<Self> {
         let reduced = self.with(self.array.reduce(what, axes, keep_dims)?);
         let plain = name.strip_prefix("nan").unwrap_or(name);
         let same_quantity = matches!(plain, "min" | "max" | "amin" | "amax" | "mean" | "std" | "sum");

@@ -6,6 +6,7 @@
 use super::error::{Outcome, Trouble};
 use super::labelled::Labelled;
 use super::number::Number;
+use crate::group::{Grouped, Weighted};
 use blockwise_core::array::{Axes, Axis};
 use blockwise_core::memory::MemoryArray;
 use blockwise_core::{Array, ChunkGrid};
@@ -26,6 +27,8 @@ pub(super) enum Value {
     Nothing,
     Ellipsis,
     List(Vec<Self>),
+    Groups(Box<Grouped>),
+    Weighted(Box<Weighted>),
 }
 
 impl From<Labelled> for Value {
@@ -48,6 +51,8 @@ impl Value {
             Self::Nothing => "None",
             Self::Ellipsis => "...",
             Self::List(_) => "a list",
+            Self::Groups(_) => "groups",
+            Self::Weighted(_) => "a weighted array",
         }
     }
 
@@ -60,6 +65,10 @@ impl Value {
                 let (mut shape, mut numbers) = (Vec::new(), Vec::new());
                 self.flatten(0, &mut shape, &mut numbers)?;
                 Ok(array_of(&shape, &numbers)?.into())
+            }
+            Self::Groups(_) | Self::Weighted(_) => {
+                let what = format!("{} must be reduced first, as with .mean()", self.shown());
+                Err(Trouble::here(what))
             }
             other => {
                 Err(Trouble::here(format!("an array or a number is wanted here, not {}", other.shown())))
