@@ -7,7 +7,7 @@ the source in random windows; an output that differs fails the benchmark.
 usage: bench.py --arrayctl PATH [--codec-floor PATH] [--examples FOLDER] [--scale S] [--reps N] [--only TABLE,...]
                 [--peers ENGINE,...] [--data FOLDER] [--out FILE.md]
 
-Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram and matmul; arrays, which is all of mean0, stdall, multi, anomaly, median0,
+Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram and matmul; arrays, which is all of mean0, stdall, multi, anomaly, group, median0,
 vorticity, quadratic_means, double_difference and program, run by the programs of examples/ in FOLDER. Without --peers,
 every peer runs; with it, only those named.
 
@@ -157,6 +157,24 @@ def check_anomaly(source, destination):
         window = tuple(slice(start, start + 48) for start in corner)
         if not np.allclose(a[window] - mean[window[1:]], b[window], rtol=0, atol=1e-3):
             raise Failed(f"WRONG RESULT in {window}")
+
+
+def check_group(source, destination):
+    """Compares random lines along time of the anomaly and of the climatology with what NumPy makes of the source's."""
+    import zarr
+
+    x, made = open_array(source), zarr.open_group(destination, mode="r")
+    days = np.datetime64("2001-01-01") + np.arange(x.shape[0]) // 4
+    months = days.astype("datetime64[M]").astype(int) % 12
+    pick = random.Random(2)
+    rows, columns = pick.randrange(x.shape[1] - 4), pick.randrange(x.shape[2] - 40)
+    window = (slice(rows, rows + 4), slice(columns, columns + 40))
+    lines = x[(slice(None), *window)].astype("f8")
+    means = np.stack([lines[months == month].mean(0) for month in np.unique(months)])
+    left = lines - means[np.searchsorted(np.unique(months), months)]
+    for name, expected in [("climatology", means), ("anomaly", left)]:
+        if not np.allclose(made[name][(slice(None), *window)], expected, rtol=0, atol=1e-3):
+            raise Failed(f"WRONG {name.upper()} in {window}")
 
 
 def check_result(workload, sample, first):
@@ -330,7 +348,7 @@ def array_workloads(args, data, work_dir):
         )
 
     def climate(name, title, budgets, peers, floors=(), **options):
-        writes = name == "anomaly"
+        writes = name in ("anomaly", "group")
         engines = [ours("array_workloads", name, source, budget=budget, writes=writes) for budget in budgets]
         engines += [peer(other, name, True, writes) for other in peers]
         return Workload(name, title, source, ".zarr", [*engines, *floors], group="arrays", **options)
@@ -354,6 +372,13 @@ def array_workloads(args, data, work_dir):
         ["2GiB", "512MiB"],
         ["dask", "cubed"],
         same=check_anomaly,
+    )
+    yield climate(
+        "group",
+        f"Monthly climatology and anomaly, written, {BLOSC} (dask with xarray and flox)",
+        ["2GiB", "512MiB"],
+        ["dask"],
+        same=check_group,
     )
     yield climate("median0", "Exact median over time", ["2GiB", "512MiB"], ["dask"])
     yield generated("vorticity", "Vorticity, fields of (2500, 2500, 48) f64, padded and rechunked", 7 / 72)

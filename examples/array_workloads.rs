@@ -8,12 +8,14 @@
 //! | `stdall` | the standard deviation of `(x - 273.15) * 1.8 + 32` |
 //! | `multi` | mean, std, min and max of all elements and the mean over the first axis of those that are not NaN |
 //! | `anomaly` | `x - mean over the first axis`, written to the Zarr store DESTINATION |
+//! | `group` | the mean of each month of SOURCE, six-hourly from 2001 on, and what is left without it, written to DESTINATION |
 //! | `median0` | the exact median over the first axis |
 //! | `program` | ten operations on 1 GB of float64 in memory, on one thread; `copy_secs`: copying it once |
 
 #[path = "support/arguments.rs"]
 mod arguments;
 
+use blockwise::cf::time::{TimeField, TimeUnits};
 use blockwise::convert::ArrayOptions;
 use blockwise::kernels::program::{Builder, Input, Program, ProgramError, Scratch};
 use blockwise::kernels::{Buffer, cast};
@@ -38,12 +40,34 @@ fn main() -> Outcome<()> {
             to_zarr(&session, &[(&(&x - x.mean(0)?), "")], destination, &options)?;
             None
         }
+        ["group", source, destination] => {
+            group(&session, source, destination)?;
+            None
+        }
         [workload, source] => Some(first_sum(&session, &results(workload, &blockwise::open(source)?)?)?),
         _ => return Err("give a workload and what it reads".into()),
     };
     let secs = started.elapsed().as_secs_f64();
     let check = check.map_or_else(|| "null".to_owned(), |sum| sum.to_string());
     println!(r#"{{"secs": {secs:.3}, "check": {check}}}"#);
+    Ok(())
+}
+
+/// The monthly climatology and the anomaly from it, in one run.
+fn group(session: &Session, source: &str, destination: &str) -> Outcome<()> {
+    let x = blockwise::open(source)?;
+    let hours: Vec<i64> = (0..x.shape()[0] as i64).map(|step| 6 * step).collect();
+    let times = TimeUnits::parse("hours since 2001-01-01", "standard")?.decode_whole(&hours)?;
+    let months: Vec<i64> = times.field(TimeField::Month)?.into_iter().flatten().collect();
+    let groups = x.group_by(&months, 0)?;
+    let climatology = groups.nanmean()?;
+    let anomaly = (&x - groups.spread(&climatology)?).rechunk(x.grid())?;
+    let codec = Some(blockwise::codec_text::parse_codec("blosc:zstd:3:shuffle")?);
+    let options =
+        StoreOptions { arrays: ArrayOptions { codec, ..ArrayOptions::default() }, ..StoreOptions::default() };
+    // The climatology's twelve months are no dimension of the anomaly's.
+    let climatology = climatology.with_names(&["month", "lat", "lon"])?;
+    to_zarr(session, &[(&climatology, "climatology"), (&anomaly, "anomaly")], destination, &options)?;
     Ok(())
 }
 

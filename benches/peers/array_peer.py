@@ -2,7 +2,7 @@
 
 usage: array_peer.py ENGINE WORKLOAD [SOURCE [DESTINATION WORK_DIR]]
 
-WORKLOAD: mean0, stdall, multi, anomaly, median0 on the Zarr array SOURCE; vorticity, quadratic_means, double_difference
+WORKLOAD: mean0, stdall, multi, anomaly, group, median0 on the Zarr array SOURCE; vorticity, quadratic_means, double_difference
 on random numbers, the twins of examples/; gram, of the matrix SOURCE, and matmul, of random ones; program, ten operations on 1 GB in memory on one thread. `check` is the sum of
 the first result.
 """
@@ -27,6 +27,26 @@ def dask_engine(workload, source, destination, work_dir):
     def anomaly():
         x = da.from_zarr(source)
         da.store(x - x.mean(0), create(destination, x.shape, x.chunksize, CODEC), lock=False)
+
+    def group():
+        import os
+
+        import pandas
+        import xarray
+
+        x = da.from_zarr(source)
+        time = pandas.date_range("2001-01-01", periods=x.shape[0], freq="6h")
+        groups = xarray.DataArray(x, {"time": time}, ["time", "lat", "lon"]).groupby("time.month")
+        means = groups.mean()
+        left = groups - means
+        made = [
+            (means, (1, *x.shape[1:]), "climatology"),
+            (left.transpose("time", ...), x.chunksize, "anomaly"),
+        ]
+        arrays = [array.data.rechunk(chunks) for array, chunks, _ in made]
+        paths = [os.path.join(destination, name) for _, _, name in made]
+        sinks = [create(path, array.shape, array.chunksize, CODEC) for path, array in zip(paths, arrays, strict=True)]
+        da.store(arrays, sinks, lock=False)
 
     def multi():
         x = da.from_zarr(source)
@@ -66,6 +86,7 @@ def dask_engine(workload, source, destination, work_dir):
         "stdall": lambda: ((da.from_zarr(source) - 273.15) * 1.8 + 32).std().compute(),
         "multi": multi,
         "anomaly": anomaly,
+        "group": group,
         "median0": lambda: da.median(da.from_zarr(source), axis=0).compute(),
         "vorticity": vorticity,
         "quadratic_means": quadratic_means,

@@ -53,9 +53,7 @@ impl Weighted {
     pub fn mean(&self, axes: impl Into<Axes>) -> Result<Labelled> {
         let axes = axes.into();
         let (sum, total) = (self.sum(axes.clone())?, self.sum_of_weights(axes)?);
-        let none = Array::call("equal", [(&total.array).into(), 0.0.into()])?;
-        let total = Array::call("where", [none.into(), f64::NAN.into(), (&total.array).into()])?;
-        let mean = sum.array.try_div(total.astype(sum.array.dtype()))?;
+        let mean = sum.array.try_div(total.array.astype(sum.array.dtype()))?;
         Ok(Labelled { array: mean, attributes: self.x.attributes.clone(), ..sum })
     }
 
@@ -70,14 +68,18 @@ impl Weighted {
             .reduce_named("nansum", axes.into())
     }
 
-    /// The weights of what is not NaN, added over axes.
+    /// The weights of what is not NaN, added over axes; NaN where these are 0.
     ///
     /// # Errors
     /// If there is no such axis.
     pub fn sum_of_weights(&self, axes: impl Into<Axes>) -> Result<Labelled> {
         let missing = self.x.array.is_null()?;
         let counted = Array::call("where", [missing.into(), 0.0.into(), (&self.weights).into()])?;
-        self.x.with(counted).of_other_quantity().reduce_named("sum", axes.into())
+        let total = self.x.with(counted).of_other_quantity().reduce_named("sum", axes.into())?;
+        let none = Array::call("equal", [(&total.array).into(), 0.0.into()])?;
+        let dtype = total.array.dtype();
+        let array = Array::call("where", [none.into(), f64::NAN.into(), (&total.array).into()])?;
+        Ok(total.with(array.astype(dtype)))
     }
 }
 
