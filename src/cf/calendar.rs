@@ -147,12 +147,15 @@ impl Calendar {
         }
     }
 
-    /// The number of a day in its year, from 1.
+    /// The number of a day in its year, from 1. In 1582 of the mixed calendar the ten days that were left out count, as in cftime.
     #[must_use]
     pub fn day_of_year(self, date: Date) -> i64 {
-        let first = self.day_number(Date { year: date.year, month: 1, day: 1 });
-        let own = self.day_number(date);
-        own.zip(first).map_or(0, |(own, first)| own - first + 1)
+        let month = usize::from(date.month).saturating_sub(1);
+        let before = match self {
+            Self::Days360 => 30 * month as i64,
+            _ => BEFORE.get(month).copied().unwrap_or(0) + i64::from(month >= 2 && self.is_leap(date.year)),
+        };
+        before + i64::from(date.day)
     }
 
     /// The day of the week, Monday being 0; `None` in calendars that are no real ones.
@@ -271,10 +274,11 @@ mod tests {
         assert_eq!(Calendar::ProlepticGregorian.day_number(date(1970, 1, 1)), Some(2_440_588));
         assert_eq!(Calendar::Standard.day_number(date(1582, 10, 10)), None);
         assert_eq!(Calendar::NoLeap.day_number(date(2000, 2, 29)), None);
-        assert_eq!(Calendar::Days360.day_number(date(2000, 2, 30)).is_some(), true);
+        assert!(Calendar::Days360.day_number(date(2000, 2, 30)).is_some());
         // 1 January 2000 was a Saturday.
         assert_eq!(Calendar::Standard.day_of_week(2_451_545), Some(5));
         assert_eq!(Calendar::AllLeap.day_of_year(date(2001, 12, 31)), 366);
+        assert_eq!(Calendar::Standard.day_of_year(date(1582, 10, 15)), 288);
         assert_eq!(Calendar::named("Gregorian"), Some(Calendar::Standard));
         assert_eq!(Calendar::named("lunar"), None);
     }
