@@ -13,6 +13,7 @@ pub mod byteswap;
 pub mod cast;
 pub mod dtype;
 pub mod error;
+pub mod filter;
 pub mod function;
 pub mod gather;
 pub mod histogram;

@@ -8,6 +8,7 @@ mod counting;
 mod creation;
 pub(super) mod elementwise;
 mod entry;
+mod filters;
 mod groups;
 mod joining;
 pub(super) mod linear;
@@ -105,7 +106,7 @@ fn family(family: Family) -> String {
 }
 
 fn entries() -> impl Iterator<Item = &'static Entry> {
-    let tables = [reductions::TABLE, statistics::TABLE, shape::TABLE, joining::TABLE, creation::TABLE];
+    let tables = [reductions::TABLE, statistics::TABLE, shape::TABLE, joining::TABLE, creation::TABLE, filters::TABLE];
     let others = [order::TABLE, linear::TABLE, counting::TABLE, groups::TABLE, elementwise::TABLE];
     tables.into_iter().chain(others).flatten()
 }

@@ -11,6 +11,7 @@ mod closures;
 mod copies;
 mod dask;
 mod failures;
+mod filters;
 mod groups;
 mod invariance;
 mod joins;

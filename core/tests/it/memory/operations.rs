@@ -2,7 +2,8 @@
 
 use super::MIB;
 use super::inputs::Inputs;
-use blockwise_core::array::{Axes, Gufunc, Index, MapBlocks, Nested, PadMode, Reduce};
+use blockwise_core::array::{Axes, Gufunc, Index, MapBlocks, Nested, PadMode, Reduce, Structure};
+use blockwise_core::kernels::filter::Edge;
 use blockwise_core::kernels::function::{Function, TABLE};
 use blockwise_core::kernels::histogram::Bins;
 use blockwise_core::kernels::order::{QuantileMethod, Side};
@@ -120,6 +121,20 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ])
     }),
     of("roll, tile, repeat", |i| Ok(vec![i.x.roll(100, 2)?, i.x.tile(2, 0)?, i.x.repeat(2, 1)?])),
+    of("gaussian", |i| Ok(vec![i.x.filter().gaussian(&[2.0])?, i.x.filter().gaussian_laplace(&[1.0])?])),
+    of("filters", |i| {
+        let filter = i.x.filter();
+        let (full, cross) = (filter.full(&[3])?, Structure::connected(3, 1));
+        Ok(vec![
+            filter.uniform(&[5, 9, 9])?,
+            filter.clone().modes(&[Edge::Wrap]).maximum(&[3])?,
+            filter.median_of(&full)?,
+            filter.sobel("lon")?,
+            filter.correlate(&full.mapv(|inside| f64::from(u8::from(inside))))?,
+            filter.grey_opening(&cross)?,
+            filter.binary_closing(&cross, 2, false)?,
+        ])
+    }),
     of("pad", |i| {
         let modes = [PadMode::Constant(1.0.into()), PadMode::Edge, PadMode::Reflect, PadMode::Symmetric];
         let padded = modes.iter().map(|mode| i.x.pad(1, 20, 30, *mode));

@@ -1,0 +1,187 @@
+//! Filters beside plain loops over every window: random volumes, edges, windows and cuts.
+
+use crate::support::resources;
+use blockwise_core::array::Structure;
+use blockwise_core::kernels::filter::{Edge, gaussian_weights};
+use blockwise_core::{Array, ChunkGrid, DType, Session, memory::MemoryArray};
+use ndarray::{ArrayD, Dimension, IxDyn};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+fn stored(values: &ArrayD<f64>, chunk: &[u64]) -> Array {
+    let shape: Vec<u64> = values.shape().iter().map(|n| *n as u64).collect();
+    let grid = ChunkGrid::regular(&shape, chunk).unwrap();
+    Array::from_source(Arc::new(MemoryArray::from_elements("x", grid, values.as_slice().unwrap()).unwrap()))
+}
+
+fn computed(array: &Array) -> ArrayD<f64> {
+    Session::new(resources(1 << 22, 2)).compute::<f64>(&array.astype(DType::F64)).unwrap()
+}
+
+/// What `of` makes of the elements that every window of `sizes` shows, in C order, each with its number in the window.
+fn by_loops(
+    x: &ArrayD<f64>,
+    sizes: &[usize],
+    origins: &[i64],
+    edge: Edge,
+    of: impl Fn(&[f64]) -> f64,
+) -> ArrayD<f64> {
+    let shape = x.shape().to_vec();
+    ArrayD::from_shape_fn(IxDyn(&shape), |at| {
+        let seen: Vec<f64> = ndarray::indices(IxDyn(sizes))
+            .into_iter()
+            .map(|place| {
+                let position = |axis: usize| {
+                    let before = sizes[axis] as i64 / 2 + origins[axis];
+                    edge.position(at[axis] as i64 + place[axis] as i64 - before, shape[axis] as i64)
+                };
+                let place: Option<Vec<usize>> =
+                    (0..shape.len()).map(|axis| position(axis).map(|at| at as usize)).collect();
+                place.map_or_else(|| edge.value(), |place| x[IxDyn(&place)])
+            })
+            .collect();
+        of(&seen)
+    })
+}
+
+fn weighted(weights: &[f64]) -> impl Fn(&[f64]) -> f64 + '_ {
+    |seen| seen.iter().zip(weights).map(|(x, weight)| x * weight).sum()
+}
+
+fn near(found: &ArrayD<f64>, wanted: &ArrayD<f64>) -> bool {
+    found.shape() == wanted.shape() && found.iter().zip(wanted).all(|(a, b)| (a - b).abs() <= 1e-11)
+}
+
+fn edges() -> impl Strategy<Value = Edge> {
+    prop_oneof![
+        Just(Edge::Reflect),
+        Just(Edge::Mirror),
+        Just(Edge::Nearest),
+        Just(Edge::Wrap),
+        (-3.0..3.0).prop_map(Edge::Constant),
+    ]
+}
+
+/// Along one axis: extent, chunk, size of a window and its origin.
+fn axis() -> impl Strategy<Value = (usize, u64, usize, i64)> {
+    (1_usize..14, 1_u64..15, 1_usize..6).prop_flat_map(|(extent, chunk, size)| {
+        let (least, most) = (-(size as i64 / 2), (size as i64 - 1) / 2);
+        (Just(extent), Just(chunk.min(extent as u64)), Just(size), least..=most)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn windows_are_what_loops_make(axes in prop::collection::vec(axis(), 1..4), edge in edges(), seed in 0_u64..1000) {
+        let shape: Vec<usize> = axes.iter().map(|axis| axis.0).collect();
+        let chunk: Vec<u64> = axes.iter().map(|axis| axis.1).collect();
+        let sizes: Vec<usize> = axes.iter().map(|axis| axis.2).collect();
+        let origins: Vec<i64> = axes.iter().map(|axis| axis.3).collect();
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) % 1000) as f64 / 100.0 - 5.0
+        };
+        let x = ArrayD::from_shape_simple_fn(IxDyn(&shape), &mut next);
+        let weights = ArrayD::from_shape_simple_fn(IxDyn(&sizes), &mut next);
+        let footprint = weights.mapv(|weight| weight > 0.0);
+        let points: Vec<bool> = footprint.iter().copied().collect();
+        let array = stored(&x, &chunk);
+        let filter = array.filter().modes(&[edge]).origins(&origins);
+        let total = sizes.iter().product::<usize>() as f64;
+
+        let wanted = by_loops(&x, &sizes, &origins, edge, weighted(weights.as_slice().unwrap()));
+        prop_assert!(near(&computed(&filter.correlate(&weights).unwrap()), &wanted));
+        let turned: Vec<f64> = weights.iter().rev().copied().collect();
+        let turned = ArrayD::from_shape_vec(IxDyn(&sizes), turned).unwrap();
+        let opposite: Vec<i64> = origins.iter().zip(&sizes).map(|(o, n)| -o - i64::from(n % 2 == 0)).collect();
+        let convolved = array.filter().modes(&[edge]).origins(&opposite).convolve(&turned).unwrap();
+        prop_assert!(near(&computed(&convolved), &wanted));
+        let wanted = by_loops(&x, &sizes, &origins, edge, |seen| seen.iter().sum::<f64>() / total);
+        prop_assert!(near(&computed(&filter.uniform(&sizes).unwrap()), &wanted));
+        let smallest = |seen: &[f64]| seen.iter().copied().fold(f64::INFINITY, f64::min);
+        let wanted = by_loops(&x, &sizes, &origins, edge, smallest);
+        prop_assert_eq!(computed(&filter.minimum(&sizes).unwrap()), wanted);
+        let largest = |seen: &[f64]| seen.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let wanted = by_loops(&x, &sizes, &origins, edge, largest);
+        prop_assert_eq!(computed(&filter.maximum(&sizes).unwrap()), wanted);
+        let among = |seen: &[f64]| {
+            let mut seen: Vec<f64> = seen.iter().zip(&points).filter(|(_, inside)| **inside).map(|(x, _)| *x).collect();
+            seen.sort_by(f64::total_cmp);
+            seen
+        };
+        if points.contains(&true) {
+            let wanted = by_loops(&x, &sizes, &origins, edge, |seen| { let seen = among(seen); seen[seen.len() / 2] });
+            prop_assert_eq!(computed(&filter.median_of(&footprint).unwrap()), wanted);
+            let wanted = by_loops(&x, &sizes, &origins, edge, |seen| among(seen)[0]);
+            prop_assert_eq!(computed(&filter.grey_erosion(&Structure::flat(footprint.clone())).unwrap()), wanted);
+        }
+        // An opening is never above the array, and opening it again changes nothing.
+        let structure = Structure::flat(ArrayD::from_elem(IxDyn(&sizes), true));
+        if edge == Edge::Wrap {
+            let opened = computed(&filter.grey_opening(&structure).unwrap());
+            prop_assert!(opened.iter().zip(&x).all(|(opened, x)| opened <= x));
+            let again = stored(&opened, &chunk).filter().modes(&[edge]).origins(&origins);
+            prop_assert_eq!(computed(&again.grey_opening(&structure).unwrap()), opened);
+        }
+        let truths = x.mapv(|x| f64::from(u8::from(x > 0.0)));
+        let border = Edge::Constant(1.0);
+        let all = |seen: &[f64]| f64::from(u8::from(seen.iter().zip(&points).all(|(x, inside)| !inside || *x != 0.0)));
+        let once = by_loops(&truths, &sizes, &origins, border, all);
+        let wanted = by_loops(&once, &sizes, &origins, border, all);
+        let eroded = stored(&truths, &chunk).filter().origins(&origins);
+        let eroded = eroded.binary_erosion(&Structure::flat(footprint), 2, true).unwrap();
+        prop_assert_eq!(eroded.dtype(), DType::Bool);
+        prop_assert_eq!(computed(&eroded), wanted);
+    }
+
+    #[test]
+    fn gaussians_are_axis_after_axis(axes in prop::collection::vec(axis(), 1..4), edge in edges(), sigma in 0.3..2.5_f64) {
+        let shape: Vec<usize> = axes.iter().map(|axis| axis.0).collect();
+        let chunk: Vec<u64> = axes.iter().map(|axis| axis.1).collect();
+        let x = ArrayD::from_shape_fn(IxDyn(&shape), |at| {
+            (at.slice().iter().fold(1, |product, n| product * (n + 3) % 17)) as f64
+        });
+        let radius = (4.0 * sigma + 0.5) as usize;
+        let weights = gaussian_weights(sigma, 1, radius).unwrap();
+        let mut wanted = x.clone();
+        for axis in 0..shape.len() {
+            let mut sizes = vec![1; shape.len()];
+            sizes[axis] = weights.len();
+            wanted = by_loops(&wanted, &sizes, &vec![0; shape.len()], edge, weighted(&weights));
+        }
+        let array = stored(&x, &chunk);
+        let found = array.filter().modes(&[edge]).gaussian_derivative(&[sigma], &[1]).unwrap();
+        prop_assert!(near(&computed(&found), &wanted));
+        // Not a bit depends on the cuts.
+        let whole: Vec<u64> = shape.iter().map(|n| *n as u64).collect();
+        let whole = stored(&x, &whole).filter().modes(&[edge]);
+        let (cut, whole) = (array.filter().modes(&[edge]).uniform(&[3]).unwrap(), whole.uniform(&[3]).unwrap());
+        prop_assert_eq!(computed(&cut), computed(&whole));
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let x = Array::zeros(&[10, 10], DType::F32).unwrap();
+    let texts = [
+        x.filter().uniform(&[3, 3, 3]).unwrap_err(),
+        x.filter().origins(&[2]).uniform(&[3]).unwrap_err(),
+        x.filter().uniform(&[0]).unwrap_err(),
+        x.filter().gaussian(&[f64::NAN]).unwrap_err(),
+        x.filter().rank_of(9, &x.filter().full(&[3]).unwrap()).unwrap_err(),
+        x.filter().percentile_of(101.0, &x.filter().full(&[3]).unwrap()).unwrap_err(),
+        x.filter().binary_erosion(&Structure::connected(2, 1), 0, false).unwrap_err(),
+        x.filter().correlate(&ArrayD::zeros(IxDyn(&[3]))).unwrap_err(),
+        x.astype(DType::C64).filter().laplace().unwrap_err(),
+    ]
+    .map(|error| error.to_string());
+    for (text, word) in
+        texts.iter().zip(["size", "origin", "origin", "deviation", "rank", "percentile", "iterations"])
+    {
+        assert!(text.contains(word), "{text}");
+    }
+    assert_eq!(x.slice(0, ..0).unwrap().filter().median(&[3]).unwrap().shape(), [0, 10]);
+}

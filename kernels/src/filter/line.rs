@@ -1,0 +1,157 @@
+//! Windows along one axis: correlations, running means, smallest and largest elements.
+//!
+//! Lines are worked on side by side, in segments that stay in cache. Invariant: segments follow each other so that every
+//! result sees its whole window. Called by [`Step`](super::Step).
+
+use super::correlate::{self, Correlation};
+use super::herk::{self, Running};
+use super::panel::{LANES, Row, gather, scatter};
+use super::space::{Space, load, shape, store};
+use super::span::{Edge, Span};
+use crate::simd::InstructionSet;
+use crate::{DType, KernelError, Lines};
+use std::ops::Range;
+
+/// What a window along one axis becomes.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Correlate(Correlation),
+    Running(Running),
+}
+
+/// A window along one axis.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) axis: usize,
+    /// Elements of the window before the result's own position, and after it.
+    pub(super) reach: (usize, usize),
+    pub(super) edge: Edge,
+    pub(super) op: Op,
+}
+
+impl Line {
+    const fn size(&self) -> usize {
+        self.reach.0 + self.reach.1 + 1
+    }
+
+    /// Results of a line that are computed at a time.
+    fn segment(&self) -> usize {
+        (3 * self.size()).max(256)
+    }
+
+    /// Bytes that [`Line::run`] takes.
+    pub(super) fn scratch_bytes(&self, length: u64) -> u64 {
+        let segment = (self.segment() as u64).min(length);
+        let rows = segment.saturating_mul(2).saturating_add(self.size() as u64 * 3);
+        // Rows in, out and twice more while running; the spans of the axis, and lines on their way.
+        rows.saturating_mul(2 * size_of::<Row>() as u64)
+            .saturating_add(length.saturating_add(self.size() as u64).saturating_mul(16))
+    }
+
+    /// Fills `out`, the box `wanted`, from `source`.
+    pub(super) fn run(
+        &self,
+        source: &Space<'_>,
+        wanted: &[Range<i64>],
+        extents: &[Option<i64>],
+        dtype: DType,
+        out: &mut [u8],
+    ) -> Result<(), KernelError> {
+        let lines = Lines::new(&shape(source.held), self.axis)?;
+        let results = Lines::new(&shape(wanted), self.axis)?;
+        let missing = || KernelError::Axis { axis: self.axis, rank: wanted.len() };
+        let (held, own) = (source.held.get(self.axis), wanted.get(self.axis));
+        let (held, own) = (held.ok_or_else(missing)?, own.ok_or_else(missing)?);
+        let extent = extents.get(self.axis).copied().flatten();
+        let span = Span::new(own, self.reach, held, extent, self.edge)?;
+        let segments = (0..results.len).step_by(self.segment());
+        let segments = segments.map(|start| start..(start + self.segment()).min(results.len));
+        match &self.op {
+            Op::Correlate(correlation) if lines.inner == 1 => {
+                for positions in segments {
+                    self.along(correlation, source, (&lines, &results), &span, positions, dtype, out);
+                }
+            }
+            _ => {
+                for positions in segments {
+                    self.across(source, (&lines, &results), &span, positions, dtype, out);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Results at `positions` of all lines, many lines at a time.
+    fn across(
+        &self,
+        source: &Space<'_>,
+        (lines, results): (&Lines, &Lines),
+        span: &Span,
+        positions: Range<usize>,
+        dtype: DType,
+        out: &mut [u8],
+    ) {
+        let set = InstructionSet::best();
+        let mut rows: Vec<Row> = vec![[0.0; LANES]; positions.len() + self.size() - 1];
+        let mut made: Vec<Row> = vec![[0.0; LANES]; positions.len()];
+        let (mut staged, mut running) = (Vec::new(), Vec::new());
+        let seen = positions.start..positions.end + self.size() - 1;
+        for start in (0..lines.count()).step_by(LANES) {
+            let lanes = start..(start + LANES).min(lines.count());
+            gather(source, lines, span, seen.clone(), lanes.clone(), &mut rows, &mut staged);
+            match &self.op {
+                Op::Correlate(correlation) => {
+                    set.run(correlate::Across { correlation, rows: &rows, out: &mut made });
+                }
+                Op::Running(op) => {
+                    let first = span.first + positions.start as i64;
+                    let (out, running) = (&mut made, &mut running);
+                    herk::across(*op, self.size(), set, first, &rows, running, out);
+                }
+            }
+            scatter(&made, results, positions.start, lanes, out, dtype, &mut staged);
+        }
+    }
+
+    /// Results at `positions` of lines along the last axis, one line at a time.
+    #[expect(clippy::too_many_arguments, reason = "where lines are read and where results go")]
+    fn along(
+        &self,
+        correlation: &Correlation,
+        source: &Space<'_>,
+        (lines, results): (&Lines, &Lines),
+        span: &Span,
+        positions: Range<usize>,
+        dtype: DType,
+        out: &mut [u8],
+    ) {
+        let set = InstructionSet::best();
+        let places = span.places.get(positions.start..positions.end + self.size() - 1).unwrap_or_default();
+        let mut line = vec![0.0; places.len() + LANES];
+        let mut made = vec![0.0; positions.len().next_multiple_of(LANES)];
+        // What is held in a row is read in a row.
+        let mut runs: Vec<(usize, usize, usize)> = Vec::new();
+        for (n, place) in places.iter().enumerate() {
+            match (place, runs.last_mut()) {
+                (Some(place), Some((at, from, count))) if n == *at + *count && *place == *from + *count => {
+                    *count += 1;
+                }
+                (Some(place), _) => runs.push((n, *place, 1)),
+                (None, _) => line[n] = span.value,
+            }
+        }
+        for number in 0..lines.outer {
+            for (at, from, count) in &runs {
+                load(
+                    source.bytes,
+                    source.dtype,
+                    number * lines.len + from,
+                    line.get_mut(*at..at + count).unwrap_or_default(),
+                );
+            }
+            set.run(correlate::Along { correlation, line: &line, out: &mut made });
+            let made = made.get(..positions.len()).unwrap_or_default();
+            store(out, dtype, number * results.len + positions.start, made);
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Windows of any shape: correlations, smallest and largest elements, ranks, binary erosion and dilation.
+//!
+//! A task's box is brought together once with all that its windows see, edges made; then every point of the window is a
+//! row of vectors beside the others. Invariant: points are taken in C order. Called by [`Step`](super::Step).
+
+mod select;
+mod tile;
+
+use super::space::{Space, load, shape, store};
+use super::span::{Edge, Span};
+use crate::simd::InstructionSet;
+use crate::{BufferPool, DType, KernelError};
+use select::Selection;
+use std::ops::Range;
+use tile::{Binary, Extremes, Ranks, Sums, TILE, Wrap};
+
+/// What the elements at the points of a window become.
+#[derive(Clone, Debug)]
+pub(super) enum Points {
+    /// The sum, each with its weight.
+    Correlate(Vec<f64>),
+    /// The smallest, each with what is added to it.
+    Smallest(Option<Vec<f64>>),
+    /// The largest, each with what is added to it.
+    Largest(Option<Vec<f64>>),
+    /// That of a rank.
+    Rank(usize),
+    /// Whether all are other than zero.
+    All,
+    /// Whether any is other than zero.
+    Any,
+}
+
+/// A window of any shape.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    /// Along each axis, elements before and after the result's own position.
+    pub(super) reach: Vec<(usize, usize)>,
+    edges: Vec<Edge>,
+    /// Places of the points in the window.
+    places: Vec<Vec<usize>>,
+    points: Points,
+    selection: Selection,
+}
+
+impl Window {
+    pub(super) fn new(
+        window: &[usize],
+        reach: Vec<(usize, usize)>,
+        edges: Vec<Edge>,
+        points: Points,
+        mut is_inside: impl FnMut(usize) -> bool,
+    ) -> Result<Self, KernelError> {
+        let total = window.iter().try_fold(1_usize, |product, n| product.checked_mul(*n));
+        let total = total.filter(|total| *total <= 1 << 24);
+        let total = total.ok_or_else(|| KernelError::Overflow { shape: window.to_vec() })?;
+        let places: Vec<Vec<usize>> =
+            (0..total).filter(|n| is_inside(*n)).map(|n| place(n, window)).collect();
+        let parameter =
+            |what, value: usize, wanted| Err(KernelError::Parameter { what, value: value as f64, wanted });
+        if reach.len() != window.len() || edges.len() != window.len() {
+            return parameter(
+                "the number of origins or modes",
+                reach.len(),
+                "one for each axis of the window",
+            );
+        }
+        if places.is_empty() && !matches!(points, Points::Correlate(_) | Points::All | Points::Any) {
+            return parameter("the number of points of a footprint", 0, "1 or more");
+        }
+        let listed = match &points {
+            Points::Correlate(list) | Points::Smallest(Some(list)) | Points::Largest(Some(list)) => {
+                list.len()
+            }
+            _ => places.len(),
+        };
+        if listed != places.len() {
+            return parameter("the number of values of a window", listed, "that of its points");
+        }
+        let selection = match points {
+            Points::Rank(rank) if rank >= places.len() => {
+                return parameter("the rank", rank, "less than the points of the window");
+            }
+            Points::Rank(rank) => Selection::new(places.len(), rank),
+            _ => Selection::new(0, 0),
+        };
+        Ok(Self { reach, edges, places, points, selection })
+    }
+
+    const fn is_binary(&self) -> bool {
+        matches!(self.points, Points::All | Points::Any)
+    }
+
+    /// Bytes that [`Window::run`] takes for results of `wanted` elements along each axis.
+    pub(super) fn scratch_bytes(&self, wanted: &[u64]) -> u64 {
+        let item_bytes = if self.is_binary() { 1 } else { 8 };
+        let lengths = wanted.iter().zip(&self.reach);
+        let seen = lengths.map(|(n, (before, after))| n.saturating_add((before + after) as u64));
+        let elements = seen.clone().fold(1_u64, |product, n| product.saturating_mul(n));
+        let bytes = elements.saturating_add(TILE as u64).saturating_mul(item_bytes);
+        let padded = usize::try_from(bytes).map_or(u64::MAX, |n| crate::buffer::size_class_bytes(n) as u64);
+        let rows = seen.fold(0_u64, u64::saturating_add).saturating_mul(48);
+        let points = (self.places.len() as u64).saturating_mul(8 + 2 * 8 * TILE as u64);
+        padded.saturating_add(rows).saturating_add(points)
+    }
+
+    pub(super) fn run(
+        &self,
+        source: &Space<'_>,
+        wanted: &[Range<i64>],
+        extents: &[Option<i64>],
+        dtype: DType,
+        out: &mut [u8],
+        pool: &BufferPool,
+    ) -> Result<(), KernelError> {
+        let axes = wanted.iter().zip(source.held).zip(extents).zip(self.reach.iter().zip(&self.edges));
+        let mut spans = axes
+            .map(|(((own, held), extent), (reach, edge))| Span::new(own, *reach, held, *extent, *edge))
+            .collect::<Result<Vec<_>, _>>()?;
+        if matches!(self.points, Points::Smallest(_) | Points::Largest(_) | Points::Rank(_)) {
+            // As in SciPy, the constant is one of the array's own elements.
+            spans.iter_mut().for_each(|span| span.value = of_dtype(span.value, source.dtype));
+        }
+        if spans.len() != wanted.len() || self.reach.len() != wanted.len() {
+            return Err(KernelError::Axis { axis: self.reach.len(), rank: wanted.len() });
+        }
+        let lengths: Vec<usize> = spans.iter().map(|span| span.places.len()).collect();
+        let total = lengths.iter().try_fold(TILE, |product, n| product.checked_mul(*n));
+        let total = total.ok_or_else(|| KernelError::Overflow { shape: lengths.clone() })? / TILE + TILE;
+        if self.is_binary() {
+            let mut seen = pool.take(total);
+            fill(source, &spans, &mut seen, |row, to| {
+                to.iter_mut().zip(row).for_each(|(to, x)| *to = u8::from(*x != 0.0));
+            });
+            self.rows::<u8>(&seen, wanted, &lengths, source.dtype, dtype, out);
+        } else {
+            let mut seen = pool.take(total * size_of::<f64>());
+            let seen: &mut [f64] = bytemuck::cast_slice_mut(&mut seen);
+            fill(source, &spans, seen, |row, to| to.copy_from_slice(row));
+            self.rows::<f64>(seen, wanted, &lengths, source.dtype, dtype, out);
+        }
+        Ok(())
+    }
+
+    /// Results, row by row along the last axis, from all that windows see.
+    fn rows<V>(
+        &self,
+        seen: &[V],
+        wanted: &[Range<i64>],
+        lengths: &[usize],
+        source: DType,
+        dtype: DType,
+        out: &mut [u8],
+    ) where
+        [V]: AsSeen,
+    {
+        let set = InstructionSet::best();
+        let results = shape(wanted);
+        let strides = strides(lengths);
+        let offset = |place: &Vec<usize>| place.iter().zip(&strides).map(|(n, stride)| n * stride).sum();
+        let offsets: Vec<usize> = self.places.iter().map(offset).collect();
+        let length = results.last().copied().unwrap_or(1);
+        let mut row = vec![0.0; length.next_multiple_of(TILE)];
+        let mut staged = Vec::new();
+        let leading = results.get(..results.len().saturating_sub(1)).unwrap_or_default();
+        let count: usize = leading.iter().product();
+        for number in 0..count {
+            let base: usize = place(number, leading).iter().zip(&strides).map(|(n, stride)| n * stride).sum();
+            let from = seen.get(base..).unwrap_or_default();
+            let (out_row, offsets) = (&mut row, offsets.as_slice());
+            match (&self.points, from.as_seen()) {
+                (Points::Correlate(weights), Seen::Reals(from)) => {
+                    set.run(Sums { from, offsets, weights, out: out_row });
+                }
+                (Points::Smallest(added), Seen::Reals(from)) => {
+                    let added = added.as_deref().map(|added| (added, Wrap::of(source)));
+                    set.run(Extremes::<true> { from, offsets, added, out: out_row });
+                }
+                (Points::Largest(added), Seen::Reals(from)) => {
+                    let added = added.as_deref().map(|added| (added, Wrap::of(source)));
+                    set.run(Extremes::<false> { from, offsets, added, out: out_row });
+                }
+                (Points::Rank(_), Seen::Reals(from)) => {
+                    let (selection, staged) = (&self.selection, &mut staged);
+                    set.run(Ranks { from, offsets, selection, staged, out: out_row });
+                }
+                (Points::All, Seen::Truths(from)) => {
+                    set.run(Binary::<true> { from, offsets, out: out_row });
+                }
+                (Points::Any, Seen::Truths(from)) => {
+                    set.run(Binary::<false> { from, offsets, out: out_row });
+                }
+                // Binary windows see truth values, all others reals.
+                _ => {}
+            }
+            store(out, dtype, number * length, row.get(..length).unwrap_or_default());
+        }
+    }
+}
+
+/// A number as an element of `dtype`.
+fn of_dtype(value: f64, dtype: DType) -> f64 {
+    let (mut bytes, mut back) = ([0; 16], [0.0]);
+    let bytes = bytes.get_mut(..dtype.size()).unwrap_or_default();
+    store(bytes, dtype, 0, &[value]);
+    load(bytes, dtype, 0, &mut back);
+    back[0]
+}
+
+/// What windows see, by its type.
+enum Seen<'a> {
+    Reals(&'a [f64]),
+    Truths(&'a [u8]),
+}
+
+trait AsSeen {
+    fn as_seen(&self) -> Seen<'_>;
+}
+
+impl AsSeen for [f64] {
+    fn as_seen(&self) -> Seen<'_> {
+        Seen::Reals(self)
+    }
+}
+
+impl AsSeen for [u8] {
+    fn as_seen(&self) -> Seen<'_> {
+        Seen::Truths(self)
+    }
+}
+
+/// The place of number `n` in C order.
+fn place(n: usize, shape: &[usize]) -> Vec<usize> {
+    let mut rest = n;
+    let mut place: Vec<usize> = shape
+        .iter()
+        .rev()
+        .map(|length| {
+            let at = rest % length.max(&1);
+            rest /= length.max(&1);
+            at
+        })
+        .collect();
+    place.reverse();
+    place
+}
+
+fn strides(lengths: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; lengths.len()];
+    for axis in (1..lengths.len()).rev() {
+        strides[axis - 1] = strides[axis] * lengths[axis];
+    }
+    strides
+}
+
+/// Brings together all that windows see, in C order, edges made.
+fn fill<V>(source: &Space<'_>, spans: &[Span], seen: &mut [V], convert: impl Fn(&[f64], &mut [V])) {
+    let Some((last, leading)) = spans.split_last() else {
+        let mut row = [0.0];
+        load(source.bytes, source.dtype, 0, &mut row);
+        if let Some(first) = seen.first_chunk_mut::<1>() {
+            convert(&row, first);
+        }
+        return;
+    };
+    let held = strides(&shape(source.held));
+    let lengths: Vec<usize> = leading.iter().map(|span| span.places.len()).collect();
+    let count: usize = lengths.iter().product();
+    let mut row = vec![0.0; last.places.len()];
+    let mut runs: Vec<(usize, usize, usize)> = Vec::new();
+    for (n, place) in last.places.iter().enumerate() {
+        match (place, runs.last_mut()) {
+            (Some(place), Some((at, from, count))) if n == *at + *count && *place == *from + *count => {
+                *count += 1;
+            }
+            (Some(place), _) => runs.push((n, *place, 1)),
+            (None, _) => {}
+        }
+    }
+    for (number, to) in (0..count).zip(seen.chunks_exact_mut(row.len().max(1))) {
+        let at = place(number, &lengths);
+        let places = leading.iter().zip(&at).map(|(span, n)| span.places.get(*n).copied().flatten());
+        let base = places.zip(&held).map(|(place, stride)| Some(place? * stride)).sum::<Option<usize>>();
+        row.fill(last.value);
+        match base {
+            Some(base) => {
+                for (at, from, count) in &runs {
+                    let part = row.get_mut(*at..at + count).unwrap_or_default();
+                    load(source.bytes, source.dtype, base + from, part);
+                }
+            }
+            None => {
+                let value = leading.iter().zip(&at).find(|(span, n)| span.places.get(**n) == Some(&None));
+                row.fill(value.map_or(0.0, |(span, _)| span.value));
+            }
+        }
+        convert(&row, to);
+    }
+}
