@@ -9,6 +9,7 @@
 //! how the array is cut, to the last bit, because every window is added up in an order that positions in the array
 //! determine. Called by core's tasks.
 
+mod coarse;
 mod correlate;
 mod gaussian;
 mod herk;
@@ -19,9 +20,11 @@ mod span;
 mod step;
 mod window;
 
+pub use coarse::{Coarsening, coarsen, coarsen_scratch_bytes};
 pub use gaussian::gaussian_weights;
 pub use span::Edge;
 pub use step::Step;
+pub use window::Rolling;
 
 use crate::{Buffer, BufferPool, DType, KernelError, cast};
 use std::ops::Range;

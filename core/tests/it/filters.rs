@@ -1,8 +1,8 @@
 //! Filters beside plain loops over every window: random volumes, edges, windows and cuts.
 
 use crate::support::resources;
-use blockwise_core::array::Structure;
-use blockwise_core::kernels::filter::{Edge, gaussian_weights};
+use blockwise_core::array::{Remainder, Structure};
+use blockwise_core::kernels::filter::{Coarsening, Edge, Rolling, gaussian_weights};
 use blockwise_core::{Array, ChunkGrid, DType, Session, memory::MemoryArray};
 use ndarray::{ArrayD, Dimension, IxDyn};
 use proptest::prelude::*;
@@ -45,7 +45,7 @@ fn by_loops(
 }
 
 fn weighted(weights: &[f64]) -> impl Fn(&[f64]) -> f64 + '_ {
-    |seen| seen.iter().zip(weights).map(|(x, weight)| x * weight).sum()
+    move |seen| seen.iter().zip(weights).map(|(x, weight)| x * weight).sum()
 }
 
 fn near(found: &ArrayD<f64>, wanted: &ArrayD<f64>) -> bool {
@@ -94,7 +94,8 @@ proptest! {
 
         let wanted = by_loops(&x, &sizes, &origins, edge, weighted(weights.as_slice().unwrap()));
         prop_assert!(near(&computed(&filter.correlate(&weights).unwrap()), &wanted));
-        let turned: Vec<f64> = weights.iter().rev().copied().collect();
+        let mut turned: Vec<f64> = weights.iter().copied().collect();
+        turned.reverse();
         let turned = ArrayD::from_shape_vec(IxDyn(&sizes), turned).unwrap();
         let opposite: Vec<i64> = origins.iter().zip(&sizes).map(|(o, n)| -o - i64::from(n % 2 == 0)).collect();
         let convolved = array.filter().modes(&[edge]).origins(&opposite).convolve(&turned).unwrap();
@@ -161,6 +162,113 @@ proptest! {
         let (cut, whole) = (array.filter().modes(&[edge]).uniform(&[3]).unwrap(), whole.uniform(&[3]).unwrap());
         prop_assert_eq!(computed(&cut), computed(&whole));
     }
+}
+
+/// A statistic of what is there.
+fn statistic(of: Rolling, least: usize, seen: &[f64]) -> f64 {
+    let mut there: Vec<f64> = seen.iter().copied().filter(|x| !x.is_nan()).collect();
+    there.sort_by(f64::total_cmp);
+    let count = there.len();
+    let mean = there.iter().sum::<f64>() / count as f64;
+    if of != Rolling::Count && count < least.max(1) {
+        return f64::NAN;
+    }
+    match of {
+        Rolling::Count => count as f64,
+        Rolling::Sum => there.iter().sum(),
+        Rolling::Mean => mean,
+        Rolling::Min => there[0],
+        Rolling::Max => there[count - 1],
+        Rolling::Std(less) => {
+            let squares: f64 = there.iter().map(|x| (x - mean) * (x - mean)).sum();
+            if count as f64 > less { (squares / (count as f64 - less)).sqrt() } else { f64::NAN }
+        }
+        Rolling::Median => (there[(count - 1) / 2] + there[count / 2]) / 2.0,
+    }
+}
+
+fn same(found: &ArrayD<f64>, wanted: &ArrayD<f64>) -> bool {
+    let alike = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-12 || (a.is_nan() && b.is_nan());
+    found.shape() == wanted.shape() && found.iter().zip(wanted).all(alike)
+}
+
+#[test]
+fn rolling_windows_are_what_loops_make() {
+    let x = ArrayD::from_shape_fn(IxDyn(&[11, 7]), |at| {
+        let n = at[0] * 7 + at[1];
+        if n % 5 == 3 { f64::NAN } else { ((n * 37) % 23) as f64 - 4.0 }
+    });
+    let all = [Rolling::Count, Rolling::Sum, Rolling::Mean, Rolling::Min, Rolling::Max, Rolling::Median];
+    for (windows, chunk) in [([4, 1], [3, 7]), ([3, 2], [2, 3]), ([1, 5], [11, 2]), ([9, 1], [1, 1])] {
+        for is_centred in [false, true] {
+            for least in [1, 3, 9] {
+                for of in all.into_iter().chain([Rolling::Std(0.0), Rolling::Std(1.0)]) {
+                    let sizes = windows.map(|n| n as usize);
+                    let origins = sizes.map(|n| if is_centred { 0 } else { (n - 1) as i64 - (n / 2) as i64 });
+                    let edge = Edge::Constant(f64::NAN);
+                    let wanted = by_loops(&x, &sizes, &origins, edge, |seen| statistic(of, least, seen));
+                    let array = stored(&x, &chunk);
+                    let rolling = array.rolling(&[(0.into(), windows[0]), (1.into(), windows[1])]).unwrap();
+                    let found = rolling.centred(is_centred).least(least).reduce(of).unwrap();
+                    assert!(same(&computed(&found), &wanted), "{of:?} {windows:?} {is_centred} {least}");
+                }
+            }
+        }
+    }
+    // Windows that are seen one beside the other.
+    let seen = stored(&x, &[4, 3]).sliding_window_view(&[(0.into(), 3), (1.into(), 2)]).unwrap();
+    let wanted = ArrayD::from_shape_fn(IxDyn(&[9, 6, 3, 2]), |at| x[[at[0] + at[2], at[1] + at[3]]]);
+    assert!(same(&computed(&seen), &wanted));
+    assert!(stored(&x, &[4, 3]).sliding_window_view(&[(0.into(), 12)]).is_err());
+}
+
+#[test]
+fn boxes_are_what_loops_make() {
+    let x = ArrayD::from_shape_fn(IxDyn(&[7, 9, 5]), |at| {
+        let n = (at[0] * 9 + at[1]) * 5 + at[2];
+        if n % 11 == 3 { f64::NAN } else { ((n * 37) % 23) as f64 }
+    });
+    let statistics = [
+        (Coarsening::Mean, Rolling::Mean),
+        (Coarsening::Sum, Rolling::Sum),
+        (Coarsening::Min, Rolling::Min),
+        (Coarsening::Max, Rolling::Max),
+        (Coarsening::Median, Rolling::Median),
+    ];
+    for (factors, chunk) in [([2, 2, 2], [3, 4, 5]), ([3, 1, 5], [7, 2, 2]), ([1, 4, 1], [2, 9, 3])] {
+        for remainder in [Remainder::Trim, Remainder::Pad] {
+            for (op, of) in statistics {
+                let named = [(0.into(), factors[0]), (1.into(), factors[1]), (2.into(), factors[2])];
+                let found =
+                    stored(&x, &chunk).coarse(&named).unwrap().remainder(remainder).reduce(op).unwrap();
+                let shape = [0, 1, 2].map(|axis| match remainder {
+                    Remainder::Pad => x.shape()[axis].div_ceil(factors[axis] as usize),
+                    _ => x.shape()[axis] / factors[axis] as usize,
+                });
+                let wanted = ArrayD::from_shape_fn(IxDyn(&shape), |at| {
+                    let places = ndarray::indices(IxDyn(&factors.map(|n| n as usize)));
+                    let seen: Vec<f64> = places
+                        .into_iter()
+                        .filter_map(|place| {
+                            let position = |axis: usize| at[axis] * factors[axis] as usize + place[axis];
+                            x.get(IxDyn(&[position(0), position(1), position(2)])).copied()
+                        })
+                        .collect();
+                    let is_empty_sum = op == Coarsening::Sum && seen.iter().all(|x| x.is_nan());
+                    if is_empty_sum { 0.0 } else { statistic(of, 1, &seen) }
+                });
+                assert!(same(&computed(&found), &wanted), "{op:?} {factors:?} {remainder:?}");
+            }
+        }
+    }
+    assert!(stored(&x, &[3, 4, 5]).coarse(&[(0.into(), 2)]).unwrap().reduce(Coarsening::Mean).is_err());
+    let counted = Array::arange_i64(0, 6, 1).unwrap().astype(DType::U8).coarse(&[(0.into(), 3)]).unwrap();
+    let sums = counted.reduce(Coarsening::Sum).unwrap();
+    assert_eq!(
+        (sums.dtype(), computed(&sums).as_slice().map(<[f64]>::to_vec)),
+        (DType::U64, Some(vec![3.0, 12.0]))
+    );
+    assert_eq!(counted.output(DType::U8).reduce(Coarsening::Mean).unwrap().dtype(), DType::U8);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::herk::Running;
 use super::line::{Line, Op};
 use super::space::Space;
 use super::span::Edge;
-use super::window::{Points, Window};
+use super::window::{Points, Rolling, Window};
 use crate::{BufferPool, DType, KernelError};
 use std::ops::Range;
 
@@ -216,6 +216,23 @@ impl Step {
         let origins = all_mirrored(shape, origins);
         let step = Self::window(shape, &origins, &edges, Points::Any, within(&turned))?;
         Ok(step.storing(DType::Bool))
+    }
+
+    /// A statistic of what a window of `shape` shows and is not NaN; NaN where that is fewer than `least` elements, and what
+    /// lies beyond the array is NaN. The window has `before[n]` elements before its result along axis `n`.
+    ///
+    /// # Errors
+    /// If the lists do not fit each other, or a result lies outside of its window.
+    pub fn rolling(
+        shape: &[usize],
+        before: &[usize],
+        of: Rolling,
+        least: usize,
+    ) -> Result<Self, KernelError> {
+        let origins: Vec<i64> =
+            shape.iter().zip(before).map(|(size, before)| *before as i64 - (*size as i64 / 2)).collect();
+        let edges = vec![Edge::Constant(f64::NAN); shape.len()];
+        Self::window(shape, &origins, &edges, Points::Rolling(of, least), |_| true)
     }
 
     /// The same step with results of `dtype`, whatever the filter's.

@@ -3,13 +3,17 @@
 //! A task's box is brought together once with all that its windows see, edges made; then every point of the window is a
 //! row of vectors beside the others. Invariant: points are taken in C order. Called by [`Step`](super::Step).
 
+mod rolling;
 mod select;
 mod tile;
+
+pub use rolling::Rolling;
 
 use super::space::{Space, load, shape, store};
 use super::span::{Edge, Span};
 use crate::simd::InstructionSet;
 use crate::{BufferPool, DType, KernelError};
+use rolling::Statistics;
 use select::Selection;
 use std::ops::Range;
 use tile::{Binary, Extremes, Ranks, Sums, TILE, Wrap};
@@ -25,6 +29,8 @@ pub(super) enum Points {
     Largest(Option<Vec<f64>>),
     /// That of a rank.
     Rank(usize),
+    /// A statistic of those that are not NaN, of which there must be so many.
+    Rolling(Rolling, usize),
     /// Whether all are other than zero.
     All,
     /// Whether any is other than zero.
@@ -183,6 +189,10 @@ impl Window {
                 (Points::Rank(_), Seen::Reals(from)) => {
                     let (selection, staged) = (&self.selection, &mut staged);
                     set.run(Ranks { from, offsets, selection, staged, out: out_row });
+                }
+                (Points::Rolling(of, least), Seen::Reals(from)) => {
+                    let (of, least) = (*of, *least as f64);
+                    set.run(Statistics { from, offsets, of, least, out: out_row });
                 }
                 (Points::All, Seen::Truths(from)) => {
                     set.run(Binary::<true> { from, offsets, out: out_row });

@@ -24,7 +24,7 @@ const SMALL_BYTES: u64 = 256 << 10;
 
 impl Filter {
     /// The array of what a chain of windows makes of this one.
-    pub(super) fn chained(&self, name: &str, steps: Vec<Step>) -> Result<Array> {
+    pub(in crate::array) fn chained(&self, name: &str, steps: Vec<Step>) -> Result<Array> {
         self.filtered(name, &Windows::chain(steps, self.dtype()))
     }
 

@@ -2,8 +2,8 @@
 
 use super::MIB;
 use super::inputs::Inputs;
-use blockwise_core::array::{Axes, Gufunc, Index, MapBlocks, Nested, PadMode, Reduce, Structure};
-use blockwise_core::kernels::filter::Edge;
+use blockwise_core::array::{Axes, Gufunc, Index, MapBlocks, Nested, PadMode, Reduce, Remainder, Structure};
+use blockwise_core::kernels::filter::{Coarsening, Edge, Rolling};
 use blockwise_core::kernels::function::{Function, TABLE};
 use blockwise_core::kernels::histogram::Bins;
 use blockwise_core::kernels::order::{QuantileMethod, Side};
@@ -133,6 +133,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
             filter.correlate(&full.mapv(|inside| f64::from(u8::from(inside))))?,
             filter.grey_opening(&cross)?,
             filter.binary_closing(&cross, 2, false)?,
+        ])
+    }),
+    of("rolling, coarsened", |i| {
+        let rolling = i.x.rolling(&[("lat".into(), 9)])?;
+        let boxes = i.x.coarse(&[("lat".into(), 3), ("lon".into(), 2)])?.remainder(Remainder::Pad);
+        Ok(vec![
+            rolling.reduce(Rolling::Std(0.0))?,
+            rolling.centred(true).least(2).reduce(Rolling::Median)?,
+            boxes.reduce(Coarsening::Mean)?,
+            i.x.coarse(&[("lat".into(), 4)])?.reduce(Coarsening::Median)?,
+            i.x.slice("time", ..2)?.sliding_window_view(&[("lon".into(), 5)])?.mean(-1)?,
         ])
     }),
     of("pad", |i| {

@@ -11,7 +11,7 @@ use pulp::NullaryFnOnce;
 pub(super) const TILE: usize = 16;
 
 #[inline(always)]
-fn at<T>(from: &[T], offset: usize) -> Option<&[T; TILE]> {
+pub(super) fn at<T>(from: &[T], offset: usize) -> Option<&[T; TILE]> {
     from.get(offset..).and_then(|rest| rest.first_chunk())
 }
 
