@@ -10,6 +10,7 @@
 //! determine. Called by core's tasks.
 
 mod coarse;
+mod components;
 mod correlate;
 mod gaussian;
 mod herk;
@@ -21,6 +22,7 @@ mod step;
 mod window;
 
 pub use coarse::{Coarsening, coarsen, coarsen_scratch_bytes};
+pub use components::{Connection, join, leader};
 pub use gaussian::gaussian_weights;
 pub use span::Edge;
 pub use step::Step;

@@ -293,3 +293,41 @@ fn what_makes_no_sense_is_refused() {
     }
     assert_eq!(x.slice(0, ..0).unwrap().filter().median(&[3]).unwrap().shape(), [0, 10]);
 }
+
+#[test]
+fn labels_are_those_of_one_block() {
+    let mut state = 7_u64;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    };
+    let mut most = 0;
+    for round in 0..60 {
+        let rank = 1 + next() % 3;
+        let shape: Vec<usize> = (0..rank).map(|_| 1 + next() % 12).collect();
+        let filled = 2 + next() % 6;
+        let x = ArrayD::from_shape_simple_fn(IxDyn(&shape), || f64::from(u8::from(next() % 10 < filled)));
+        let structure = Structure::connected(rank, 1 + round % rank);
+        let session = Session::new(resources(1 << 22, 2));
+        let whole: Vec<u64> = shape.iter().map(|n| *n as u64).collect();
+        let one = session.label(&stored(&x, &whole), &structure).unwrap();
+        let wanted = computed(&one.labels);
+        assert_eq!(one.labels.dtype(), DType::I32);
+        assert_eq!(wanted.iter().fold(0.0, |most: f64, n| most.max(*n)), one.count as f64);
+        for _ in 0..3 {
+            let chunk: Vec<u64> = whole.iter().map(|n| 1 + next() as u64 % n).collect();
+            // Not joined to larger blocks: those of a test are small.
+            let cut = session.label_blocks(&stored(&x, &chunk), &structure).unwrap();
+            assert_eq!(
+                (cut.count, computed(&cut.labels)),
+                (one.count, wanted.clone()),
+                "{shape:?} {chunk:?}"
+            );
+            most = most.max(cut.labels.grid().chunk_count());
+        }
+    }
+    assert!(most > 20, "{most} blocks");
+    let asymmetric = Structure::flat(ndarray::arr1(&[true, true, false]).into_dyn());
+    let session = Session::new(resources(1 << 22, 2));
+    assert!(session.label(&Array::zeros(&[4], DType::U8).unwrap(), &asymmetric).is_err());
+}

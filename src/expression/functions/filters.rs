@@ -7,10 +7,10 @@ use super::entry::{Entry, entry};
 use crate::expression::arguments::Arguments;
 use crate::expression::error::{Outcome, Trouble};
 use crate::expression::value::Value;
-use blockwise_core::array::{Axes, Filter, Structure};
+use blockwise_core::array::{Axes, Axis, Filter, Remainder, Structure};
 use blockwise_core::{Array, Result};
 use blockwise_kernels::DType;
-use blockwise_kernels::filter::Edge;
+use blockwise_kernels::filter::{Coarsening, Edge, Rolling};
 use ndarray::ArrayD;
 
 const SMOOTHING: &str = "filters: smoothing and ranks";
@@ -19,6 +19,8 @@ const MORPHOLOGY: &str = "filters: morphology";
 
 /// Elements that a footprint, structure or table of weights may have.
 const MOST_POINTS: u64 = 1 << 20;
+
+const WINDOWS: &str = "windows and boxes";
 
 /// The rows.
 pub(super) const TABLE: &[Entry] = &[
@@ -224,7 +226,121 @@ pub(super) const TABLE: &[Entry] = &[
         "erosions of dilations: small holes are gone",
         |a| binary(a, Filter::binary_closing),
     ),
+    entry(
+        WINDOWS,
+        "sliding_window_view(x, window_shape, axis=None)",
+        "every window of these lengths along the axes, along new last axes; never put in memory one beside the other",
+        |a| {
+            let x = a.array("x")?;
+            let windows = along(a, "window_shape", Axes::All, &x.array)?;
+            let axes: Vec<usize> = windows.iter().map(|(axis, _)| *axis).collect();
+            Ok(x.moved(x.array.sliding_window_view(&named(&windows))?, &axes).into())
+        },
+    ),
+    entry(
+        WINDOWS,
+        "rolling_mean(x, window, axis=0, center=False, min_periods=None)",
+        "means of the windows that end at each element, or are centred on it, of what is not NaN, as xarray's rolling",
+        |a| rolling(a, Rolling::Mean),
+    ),
+    entry(
+        WINDOWS,
+        "rolling_sum(x, window, axis=0, center=False, min_periods=None)",
+        "sums of windows, as rolling_mean",
+        |a| rolling(a, Rolling::Sum),
+    ),
+    entry(
+        WINDOWS,
+        "rolling_min(x, window, axis=0, center=False, min_periods=None)",
+        "smallest elements of windows, as rolling_mean",
+        |a| rolling(a, Rolling::Min),
+    ),
+    entry(
+        WINDOWS,
+        "rolling_max(x, window, axis=0, center=False, min_periods=None)",
+        "largest elements of windows, as rolling_mean",
+        |a| rolling(a, Rolling::Max),
+    ),
+    entry(
+        WINDOWS,
+        "rolling_median(x, window, axis=0, center=False, min_periods=None)",
+        "medians of windows, as rolling_mean",
+        |a| rolling(a, Rolling::Median),
+    ),
+    entry(
+        WINDOWS,
+        "rolling_std(x, window, axis=0, center=False, min_periods=None, ddof=0)",
+        "standard deviations of windows, as rolling_mean",
+        |a| rolling(a, Rolling::Std(a.read("ddof", Value::to_real)?.unwrap_or(0.0))),
+    ),
+    entry(
+        WINDOWS,
+        "rolling_count(x, window, axis=0, center=False)",
+        "how many elements of windows are not NaN",
+        |a| rolling(a, Rolling::Count),
+    ),
+    entry(
+        WINDOWS,
+        "coarsen(x, factors, axis=None, func=\"mean\", boundary=\"exact\", output=None)",
+        "one element for each box of so many along each axis: mean, sum, min, max or median; boundary exact, trim or pad",
+        |a| {
+            let x = a.array("x")?;
+            let boxes = along(a, "factors", Axes::All, &x.array)?;
+            let func = a.read("func", |value| match value.to_text()? {
+                "mean" => Ok(Coarsening::Mean),
+                "sum" => Ok(Coarsening::Sum),
+                "min" => Ok(Coarsening::Min),
+                "max" => Ok(Coarsening::Max),
+                "median" => Ok(Coarsening::Median),
+                other => Err(Trouble::here(format!(
+                    "boxes have no '{other}'; there are mean, sum, min, max, median"
+                ))),
+            })?;
+            let remainder = a.read("boundary", |value| match value.to_text()? {
+                "exact" => Ok(Remainder::Exact),
+                "trim" => Ok(Remainder::Trim),
+                "pad" => Ok(Remainder::Pad),
+                other => {
+                    Err(Trouble::here(format!("there is no boundary '{other}'; there are exact, trim, pad")))
+                }
+            })?;
+            let mut coarse = x.array.coarse(&named(&boxes))?;
+            coarse = coarse.remainder(remainder.unwrap_or(Remainder::Exact));
+            if let Some(dtype) = a.read("output", Value::to_dtype)? {
+                coarse = coarse.output(dtype);
+            }
+            let axes: Vec<usize> = boxes.iter().map(|(axis, _)| *axis).collect();
+            Ok(x.moved(coarse.reduce(func.unwrap_or(Coarsening::Mean))?, &axes).into())
+        },
+    ),
 ];
+
+/// The lengths of the parameter `lengths`, each with the axis that `axis` names beside it; with `axes` if it names none.
+fn along(arguments: &Arguments, lengths: &str, axes: Axes, x: &Array) -> Outcome<Vec<(usize, u64)>> {
+    let lengths = arguments.need(lengths, Value::to_shape)?;
+    let axes = arguments.read("axis", Value::to_axes)?.unwrap_or(axes).resolve(x.names())?;
+    if lengths.len() != axes.len() {
+        let message = format!("{} lengths for {} axes; give one for each", lengths.len(), axes.len());
+        return Err(Trouble::here(message));
+    }
+    Ok(axes.into_iter().zip(lengths).collect())
+}
+
+fn named(lengths: &[(usize, u64)]) -> Vec<(Axis, u64)> {
+    lengths.iter().map(|(axis, length)| (Axis::from(*axis), *length)).collect()
+}
+
+fn rolling(arguments: &Arguments, of: Rolling) -> Outcome<Value> {
+    let x = arguments.array("x")?;
+    let windows = along(arguments, "window", Axes::from(0), &x.array)?;
+    let mut rolling = x.array.rolling(&named(&windows))?.centred(arguments.flag("center")?);
+    if let Some(least) = arguments.read("min_periods", Value::to_int)? {
+        let least = usize::try_from(least).map_err(|_| Trouble::here("min_periods is a number from 0 up"))?;
+        rolling = rolling.least(least);
+    }
+    let made = x.with(rolling.reduce(of)?);
+    Ok(if of == Rolling::Count { made.of_other_quantity() } else { made }.into())
+}
 
 /// What `filter` makes of the array, whose windows lie along the axes that the parameter `axes` names.
 fn filtered(

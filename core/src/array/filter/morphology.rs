@@ -7,7 +7,7 @@ use super::Filter;
 use crate::array::Array;
 use crate::error::{Error, Result};
 use blockwise_kernels::DType;
-use blockwise_kernels::filter::Step;
+use blockwise_kernels::filter::{Connection, Step};
 use ndarray::{ArrayD, Dimension, IxDyn};
 
 /// What is laid around an element to erode or dilate.
@@ -50,6 +50,20 @@ impl Structure {
         let is_near =
             |at: IxDyn| at.slice().iter().filter(|place| **place != 1).count() <= connectivity.max(1);
         Self::flat(ArrayD::from_shape_fn(IxDyn(&vec![3; rank]), is_near))
+    }
+
+    /// The footprint as what hangs together in an array of `rank` axes.
+    ///
+    /// # Errors
+    /// If it has not 3 elements along each axis, or is not symmetric about its middle.
+    pub(in crate::array) fn connection(&self, rank: usize) -> Result<Connection> {
+        if self.footprint.ndim() != rank || self.footprint.shape().iter().any(|length| *length != 3) {
+            let expected = vec![3; rank];
+            let found = self.footprint.shape().iter().map(|length| *length as u64).collect();
+            return Err(Error::Shape { expected, found });
+        }
+        let footprint: Vec<bool> = self.footprint.iter().copied().collect();
+        Ok(Connection::new(&footprint, rank)?)
     }
 
     /// Elements of the footprint.

@@ -9,7 +9,7 @@ use blockwise_core::kernels::histogram::Bins;
 use blockwise_core::kernels::order::{QuantileMethod, Side};
 use blockwise_core::kernels::random::Distribution;
 use blockwise_core::kernels::scan::ScanOp;
-use blockwise_core::{Array, DType, Result};
+use blockwise_core::{Array, DType, Result, Scalar};
 use ndarray::{ArrayViewD, ArrayViewMutD, Axis, Zip};
 
 /// Operations that are measured together, one run after another.
@@ -134,6 +134,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
             filter.grey_opening(&cross)?,
             filter.binary_closing(&cross, 2, false)?,
         ])
+    }),
+    of("label", |i| {
+        let few = Array::call("greater", [(&i.x).into(), Scalar::from(107.3).into()])?;
+        Ok(vec![i.session.label(&few, &Structure::connected(3, 2))?.labels])
     }),
     of("rolling, coarsened", |i| {
         let rolling = i.x.rolling(&[("lat".into(), 9)])?;
