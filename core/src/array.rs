@@ -58,7 +58,7 @@ pub use gufunc::Gufunc;
 pub use index::Index;
 pub use join::PadMode;
 pub(crate) use join::Part;
-pub use label::Labels;
+pub use label::{Labels, Measures};
 pub use map_blocks::MapBlocks;
 pub use nested::Nested;
 pub use quantile::Levels;

@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import scipy.ndimage
+import xarray
 import zarr
 from driver import succeed
 
@@ -222,3 +223,80 @@ def test_filters_are_scipys(tmp_path):
                 wrong.append(f"{found} ({arrays[name].dtype})")
     assert not wrong, f"{len(wrong)} of {compared}:\n" + "\n".join(wrong[:40])
     assert compared > 4 * VOLUMES
+
+
+def run_eval(tmp_path, arrays, texts, pick):
+    """What `eval` makes of texts about arrays, each cut at random."""
+    args = []
+    for name, array in arrays.items():
+        store = tmp_path / f"{name}.zarr"
+        zarr.create_array(store, data=array, chunks=tuple(pick.randint(1, length) for length in array.shape))
+        args += ["-i", f"{name}={store}"]
+    out = tmp_path / "out.zarr"
+    succeed("eval", "; ".join(f"r{n} = {text}" for n, text in enumerate(texts)), *args, "-o", out)
+    group = zarr.open_group(out, mode="r")
+    return [group[f"r{n}"][...] for n in range(len(texts))]
+
+
+def assert_same(pairs, digits=9):
+    wrong, pairs = [], list(pairs)
+    for text, found, wanted in pairs:
+        wanted = np.asarray(wanted)
+        scale = 10.0**-digits if wanted.dtype != np.float32 else 1e-4
+        if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=scale, atol=scale, equal_nan=True):
+            wrong.append(f"{text}: {found.dtype}{found.shape} {wanted.dtype}{wanted.shape}\n{found}\n{wanted}")
+    assert not wrong, f"{len(wrong)} of {len(pairs)}:\n" + "\n".join(wrong[:5])
+
+
+def test_rolling_windows_and_boxes_are_xarrays(tmp_path):
+    rng, pick = np.random.default_rng(6), random.Random(6)
+    arrays, texts, expected = {}, [], []
+    for n, dtype in enumerate(["f8", "f4", "i2", "f8"]):
+        shape = (23, 9, 11)[: pick.choice([2, 3])]
+        values = rng.normal(10, 8, shape).astype(dtype)
+        if dtype == "f8":
+            values[rng.random(shape) < 0.2] = np.nan
+        arrays[f"v{n}"] = values
+        x = xarray.DataArray(values, dims=("a", "b", "c")[: len(shape)])
+        for _ in range(12):
+            axes = sorted(pick.sample(range(len(shape)), pick.choice([1, 1, 2])))
+            sizes = [pick.randint(1, 6) for _ in axes]
+            least = pick.choice([None, 1, 2])
+            centred = pick.random() < 0.5
+            name = pick.choice(["mean", "sum", "min", "max", "median", "std"])
+            windows = {x.dims[axis]: size for axis, size in zip(axes, sizes)}
+            texts.append(f"rolling_{name}(v{n}, {sizes}, axis={axes}, center={centred}, min_periods={least})")
+            least = int(np.prod(sizes)) if least is None else least
+            rolled = x.rolling(windows, center=centred, min_periods=least)
+            expected.append(getattr(rolled, name)().values)
+            name, boundary = pick.choice(["mean", "sum", "min", "max", "median"]), pick.choice(["trim", "pad"])
+            texts.append(f"coarsen(v{n}, {sizes}, axis={axes}, func='{name}', boundary='{boundary}')")
+            expected.append(getattr(x.coarsen(windows, boundary=boundary), name)().values)
+        texts.append(f"sliding_window_view(v{n}, [3, 2], axis=[0, 1])")
+        expected.append(np.lib.stride_tricks.sliding_window_view(values, (3, 2), axis=(0, 1)))
+        texts.append(f"sliding_window_view(v{n}, 4, axis=1).mean(-1)")
+        expected.append(np.lib.stride_tricks.sliding_window_view(values, 4, axis=1).mean(-1, dtype="f8"))
+    assert_same(zip(texts, run_eval(tmp_path, arrays, texts, pick), expected))
+
+
+def test_measures_of_labels_are_scipys(tmp_path):
+    rng, pick = np.random.default_rng(7), random.Random(7)
+    values = rng.normal(3, 1, (12, 17, 9))
+    labels, count = scipy.ndimage.label(scipy.ndimage.uniform_filter(values, 2) > 3.3)
+    index = np.arange(1, count + 1)
+    assert count > 10
+    of = scipy.ndimage
+    boxes = [[(s.start, s.stop) for s in box] for box in of.find_objects(labels)]
+    cases = {
+        "sum_labels(x, l, %d)": of.sum_labels(values, labels, index),
+        "mean_labels(x, l, %d)": of.mean(values, labels, index),
+        "min_labels(x, l, %d)": of.minimum(values, labels, index),
+        "max_labels(x, l, %d)": of.maximum(values, labels, index),
+        "center_of_mass(x, l, %d)": of.center_of_mass(values, labels, index),
+        "centroids(l, %d)": of.center_of_mass(labels > 0, labels, index),
+        "count_labels(l, %d)": of.sum_labels(np.ones_like(values), labels, index),
+        "find_objects(l, %d)": boxes,
+    }
+    texts = [text % count for text in cases]
+    found = run_eval(tmp_path, {"x": values, "l": labels}, texts, pick)
+    assert_same(zip(texts, found, cases.values()))

@@ -5,7 +5,10 @@
 //! array, which numbers a block again when it is wanted and looks the numbers up. Invariant: numbers follow the first
 //! elements of components in C order, from 1 on, whatever the cuts. Called by programs.
 
+mod measure;
 mod meeting;
+
+pub use measure::Measures;
 
 use super::order::one;
 use super::tasks::joined;

@@ -331,3 +331,39 @@ fn labels_are_those_of_one_block() {
     let session = Session::new(resources(1 << 22, 2));
     assert!(session.label(&Array::zeros(&[4], DType::U8).unwrap(), &asymmetric).is_err());
 }
+
+#[test]
+fn measures_are_what_loops_find() {
+    let shape = [9, 11];
+    let x = ArrayD::from_shape_fn(IxDyn(&shape), |at| ((at[0] * 31 + at[1] * 17) % 23) as f64 - 4.0);
+    let labels = ArrayD::from_shape_fn(IxDyn(&shape), |at| ((at[0] / 3 * 5 + at[1] / 2) % 7) as f64);
+    for chunk in [[9, 11], [2, 3], [4, 1]] {
+        let by = stored(&labels, &[3, 4]).astype(DType::I32);
+        let found = stored(&x, &chunk).measure(&by, 8).unwrap();
+        let (sums, counts) = (computed(&found.sums().unwrap()), computed(&found.counts().unwrap()));
+        let (least, most) = (computed(&found.minima().unwrap()), computed(&found.maxima().unwrap()));
+        let (extents, middles) = (computed(&found.extents().unwrap()), computed(&found.centroids().unwrap()));
+        for label in 1..=8_usize {
+            let own: Vec<([f64; 2], f64)> = labels
+                .indexed_iter()
+                .filter(|(_, l)| **l == label as f64)
+                .map(|(at, _)| ([at[0] as f64, at[1] as f64], x[at]))
+                .collect();
+            let fold = |of: fn(f64, f64) -> f64, first| own.iter().fold(first, |all, (_, x)| of(all, *x));
+            assert_eq!((counts[label - 1], sums[label - 1]), (own.len() as f64, fold(|a, b| a + b, 0.0)));
+            if own.is_empty() {
+                assert!(label > 6 && middles[[label - 1, 0]].is_nan());
+                continue;
+            }
+            assert_eq!(least[label - 1], fold(f64::min, f64::INFINITY));
+            assert_eq!(most[label - 1], fold(f64::max, f64::NEG_INFINITY));
+            for axis in 0..2 {
+                let places = || own.iter().map(|(place, _)| place[axis]);
+                assert_eq!(extents[[label - 1, axis, 0]], places().fold(f64::INFINITY, f64::min));
+                assert_eq!(extents[[label - 1, axis, 1]], places().fold(0.0, f64::max) + 1.0);
+                let mean = places().sum::<f64>() / own.len() as f64;
+                assert!((middles[[label - 1, axis]] - mean).abs() < 1e-12);
+            }
+        }
+    }
+}

@@ -6,8 +6,9 @@
 use super::entry::{Entry, entry};
 use crate::expression::arguments::Arguments;
 use crate::expression::error::{Outcome, Trouble};
+use crate::expression::labelled::Labelled;
 use crate::expression::value::Value;
-use blockwise_core::array::{Axes, Axis, Filter, Remainder, Structure};
+use blockwise_core::array::{Axes, Axis, Filter, Measures, Remainder, Structure};
 use blockwise_core::{Array, Result};
 use blockwise_kernels::DType;
 use blockwise_kernels::filter::{Coarsening, Edge, Rolling};
@@ -21,6 +22,7 @@ const MORPHOLOGY: &str = "filters: morphology";
 const MOST_POINTS: u64 = 1 << 20;
 
 const WINDOWS: &str = "windows and boxes";
+const LABELS: &str = "labels";
 
 /// The rows.
 pub(super) const TABLE: &[Entry] = &[
@@ -313,7 +315,49 @@ pub(super) const TABLE: &[Entry] = &[
             Ok(x.moved(coarse.reduce(func.unwrap_or(Coarsening::Mean))?, &axes).into())
         },
     ),
+    entry(
+        LABELS,
+        "sum_labels(input, labels, count)",
+        "the sums of the elements of labels 1 to count, an element a label",
+        |a| measured(a, Measures::sums),
+    ),
+    entry(LABELS, "mean_labels(input, labels, count)", "the means of the elements of labels", |a| {
+        measured(a, Measures::means)
+    }),
+    entry(LABELS, "min_labels(input, labels, count)", "the smallest elements of labels", |a| {
+        measured(a, Measures::minima)
+    }),
+    entry(LABELS, "max_labels(input, labels, count)", "the largest elements of labels", |a| {
+        measured(a, Measures::maxima)
+    }),
+    entry(LABELS, "count_labels(labels, count)", "how many elements have labels 1 to count", |a| {
+        measured(a, Measures::counts)
+    }),
+    entry(
+        LABELS,
+        "center_of_mass(input, labels, count)",
+        "mean positions of labels, each element counting as much as it is: a row a label",
+        |a| measured(a, Measures::centers_of_mass),
+    ),
+    entry(LABELS, "centroids(labels, count)", "mean positions of labels: a row a label", |a| {
+        measured(a, Measures::centroids)
+    }),
+    entry(
+        LABELS,
+        "find_objects(labels, count)",
+        "first positions of labels and one past the last: for every label a row an axis",
+        |a| measured(a, Measures::extents),
+    ),
 ];
+
+/// A measure of labels, by name.
+fn measured(arguments: &Arguments, of: fn(&Measures) -> Result<Array>) -> Outcome<Value> {
+    let labels = arguments.array("labels")?;
+    let values = arguments.read("input", Value::to_array)?.unwrap_or_else(|| labels.clone());
+    let count = arguments.need("count", Value::to_int)?;
+    let count = u64::try_from(count).map_err(|_| Trouble::here("count is a number from 0 up"))?;
+    Ok(Labelled::from(of(&values.array.measure(&labels.array, count)?)?).into())
+}
 
 /// The lengths of the parameter `lengths`, each with the axis that `axis` names beside it; with `axes` if it names none.
 fn along(arguments: &Arguments, lengths: &str, axes: Axes, x: &Array) -> Outcome<Vec<(usize, u64)>> {

@@ -137,7 +137,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     of("label", |i| {
         let few = Array::call("greater", [(&i.x).into(), Scalar::from(107.3).into()])?;
-        Ok(vec![i.session.label(&few, &Structure::connected(3, 2))?.labels])
+        let labels = i.session.label(&few, &Structure::connected(3, 2))?.labels;
+        Ok(vec![i.x.measure(&labels, 1000)?.centroids()?, labels])
     }),
     of("rolling, coarsened", |i| {
         let rolling = i.x.rolling(&[("lat".into(), 9)])?;
