@@ -8,6 +8,7 @@ usage: bench.py --arrayctl PATH [--codec-floor PATH] [--examples FOLDER] [--scal
                 [--peers ENGINE,...] [--data FOLDER] [--out FILE.md]
 
 Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram and matmul; arrays, which is all of mean0, stdall, multi, anomaly, group, median0,
+Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram and matmul; images, which is gaussian and level; arrays, which is all of mean0, stdall, multi, anomaly, median0,
 vorticity, quadratic_means, double_difference and program, run by the programs of examples/ in FOLDER. Without --peers,
 every peer runs; with it, only those named.
 
@@ -481,6 +482,68 @@ def linalg_workloads(args, data, work_dir):
     )
 
 
+def check_windows(wanted, reach, source, destination):
+    """Compares random windows of the output with what `wanted` makes of the source around them."""
+    a, b = open_array(source), open_array(destination)
+    pick = random.Random(1)
+    for _ in range(4):
+        start = [pick.randrange(max(1, size - 24)) for size in b.shape]
+        stop = [min(at + 24, size) for at, size in zip(start, b.shape)]
+        found = b[tuple(slice(*ends) for ends in zip(start, stop))]
+        if not np.allclose(found, wanted(a, start, stop, reach), rtol=1e-5, atol=1e-4):
+            raise Failed(f"WRONG RESULT in {start}:{stop}")
+
+
+def smoothed(a, start, stop, reach):
+    """A window of a Gaussian filter of deviation 2, by SciPy from the source around it."""
+    import scipy.ndimage
+
+    first = [max(at - reach, 0) for at in start]
+    around = a[tuple(slice(at, end + reach) for at, end in zip(first, stop))]
+    inside = tuple(slice(at - own, end - own) for at, end, own in zip(start, stop, first))
+    return scipy.ndimage.gaussian_filter(around, 2)[inside]
+
+
+def halved(a, start, stop, _):
+    """A window of the means of boxes of 2 elements along each axis, fewer at the ends."""
+    part = a[tuple(slice(2 * at, 2 * end) for at, end in zip(start, stop))].astype("f8")
+    padded = np.pad(part, [(0, size % 2) for size in part.shape], constant_values=np.nan)
+    boxes = padded.reshape([n for size in padded.shape for n in (size // 2, 2)])
+    return np.nanmean(boxes, axis=(1, 3, 5))
+
+
+def image_workloads(args, data, work_dir):
+    """Filters of neighbourhoods and levels of pyramids on the climate volume, written with the same codec."""
+    source = data / "climate.zarr"
+
+    def ours(expression):
+        command = [args.arrayctl, "eval", expression, "-i", f"x={source}", "--codec", BLOSC, "--memory", "2GiB", "-q"]
+        return Engine("blockwise 2GiB", lambda out: [*command, "-o", out])
+
+    def peer(engine, name):
+        program = [sys.executable, HERE / "peers" / "array_peer.py", engine, name, source]
+        return Engine(engine, lambda out: [*program, out, work_dir], reports_secs=True)
+
+    yield Workload(
+        "gaussian",
+        f"Gaussian filter of deviation 2 along three axes, {BLOSC}",
+        source,
+        ".zarr",
+        [ours("gaussian_filter(x, 2)"), peer("dask", "gaussian")],
+        group="images",
+        same=functools.partial(check_windows, smoothed, 20),
+    )
+    yield Workload(
+        "level",
+        f"Means of boxes of 2 x 2 x 2, a level of a pyramid, {BLOSC}",
+        source,
+        ".zarr",
+        [ours("coarsen(x, [2, 2, 2], boundary='pad')"), peer("tensorstore", "level"), peer("dask", "level")],
+        group="images",
+        same=functools.partial(check_windows, halved, 0),
+    )
+
+
 def machine():
     cpu = next(line.split(":")[1] for line in open("/proc/cpuinfo") if line.startswith("model name")).strip()
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
@@ -495,7 +558,7 @@ def main():
     parser.add_argument("--codec-floor", default="")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--reps", type=int, default=3)
-    parser.add_argument("--only", default="rechunk,shards,codec,nc2zarr,nc2nc,memory,arrays,linalg")
+    parser.add_argument("--only", default="rechunk,shards,codec,nc2zarr,nc2nc,memory,images,arrays,linalg")
     parser.add_argument("--examples", type=pathlib.Path, help="where the built examples lie; none: no array tables")
     parser.add_argument("--peers", default="", help="the peers that run; by default all")
     parser.add_argument("--data", type=pathlib.Path, help="made by peers/mkdata.py if absent")
@@ -525,7 +588,7 @@ def main():
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-out-", dir=CACHE) as folder:
         outputs = pathlib.Path(folder)
-        tables = [workloads(args, data, outputs / "work", shape)]
+        tables = [workloads(args, data, outputs / "work", shape), image_workloads(args, data, outputs / "work")]
         if args.examples:
             tables.append(array_workloads(args, data, outputs / "work"))
             tables.append(linalg_workloads(args, data, outputs / "work"))

@@ -3,6 +3,7 @@
 usage: array_peer.py ENGINE WORKLOAD [SOURCE [DESTINATION WORK_DIR]]
 
 WORKLOAD: mean0, stdall, multi, anomaly, group, median0 on the Zarr array SOURCE; vorticity, quadratic_means, double_difference
+WORKLOAD: mean0, stdall, multi, anomaly, median0, gaussian, level on the Zarr array SOURCE; vorticity, quadratic_means, double_difference
 on random numbers, the twins of examples/; gram, of the matrix SOURCE, and matmul, of random ones; program, ten operations on 1 GB in memory on one thread. `check` is the sum of
 the first result.
 """
@@ -52,6 +53,20 @@ def dask_engine(workload, source, destination, work_dir):
         x = da.from_zarr(source)
         return dask.compute(x.mean(), x.std(), x.min(), x.max(), da.nanmean(x, axis=0))[0]
 
+    def gaussian():
+        import scipy.ndimage
+
+        x = da.from_zarr(source)
+        # SciPy's default reaches 4 deviations; its `reflect` is dask's.
+        smooth = x.map_overlap(scipy.ndimage.gaussian_filter, depth=8, boundary="reflect", sigma=2, dtype=x.dtype)
+        da.store(smooth.rechunk(x.chunksize), create(destination, x.shape, x.chunksize, CODEC), lock=False)
+
+    def level():
+        x = da.from_zarr(source)
+        half = da.coarsen(np.mean, da.pad(x, [(0, n % 2) for n in x.shape], mode="edge"), dict.fromkeys(range(3), 2))
+        chunks = tuple(-(-n // 2) for n in x.chunksize)
+        da.store(half.astype("f4").rechunk(chunks), create(destination, half.shape, chunks, CODEC), lock=False)
+
     def vorticity(rows=2500, columns=2500, steps=48):
         u, v = (random((rows, columns, steps), chunks=(rows, columns, 1)) for _ in range(2))
         dx, dy = (random((rows + 1, columns), chunks=(rows + 1, columns)) for _ in range(2))
@@ -80,7 +95,9 @@ def dask_engine(workload, source, destination, work_dir):
         return (a @ b).mean().compute()
 
     return {
+        "gaussian": gaussian,
         "gram": gram,
+        "level": level,
         "matmul": matmul,
         "mean0": lambda: da.from_zarr(source).mean(0).compute(),
         "stdall": lambda: ((da.from_zarr(source) - 273.15) * 1.8 + 32).std().compute(),
@@ -125,7 +142,18 @@ def tensorstore_engine(workload, source, destination, work_dir):
 
     limits = {"data_copy_concurrency": {"limit": THREADS}, "cache_pool": {"total_bytes_limit": 0}}
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": source}, "context": limits}
-    return {"mean0": lambda: tensorstore.open(spec, read=True).result().read().result().mean(0)}[workload]
+    x = tensorstore.open(spec, read=True).result()
+
+    def level():
+        half = tensorstore.downsample(x, [2, 2, 2], "mean")
+        chunk = [-(-n // 2) for n in x.chunk_layout.read_chunk.shape]
+        grid = {"name": "regular", "configuration": {"chunk_shape": chunk}}
+        codecs = [{"name": "bytes", "configuration": {"endian": "little"}}, CODEC]
+        metadata = {"shape": list(half.shape), "data_type": "float32", "chunk_grid": grid, "codecs": codecs}
+        target = {"driver": "zarr3", "kvstore": {"driver": "file", "path": destination}, "metadata": metadata}
+        tensorstore.open({**target, "context": limits}, create=True).result().write(half).result()
+
+    return {"mean0": lambda: x.read().result().mean(0), "level": level}[workload]
 
 
 def ten_operations(evaluate):
