@@ -7,8 +7,8 @@ the source in random windows; an output that differs fails the benchmark.
 usage: bench.py --arrayctl PATH [--codec-floor PATH] [--examples FOLDER] [--scale S] [--reps N] [--only TABLE,...]
                 [--peers ENGINE,...] [--data FOLDER] [--out FILE.md]
 
-Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram and matmul; arrays, which is all of mean0, stdall, multi, anomaly, group, median0,
-Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram and matmul; images, which is gaussian and level; arrays, which is all of mean0, stdall, multi, anomaly, median0,
+Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram and matmul; images, which is gaussian and
+level; arrays, which is all of mean0, stdall, multi, anomaly, group, median0,
 vorticity, quadratic_means, double_difference and program, run by the programs of examples/ in FOLDER. Without --peers,
 every peer runs; with it, only those named.
 

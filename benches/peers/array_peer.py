@@ -2,8 +2,8 @@
 
 usage: array_peer.py ENGINE WORKLOAD [SOURCE [DESTINATION WORK_DIR]]
 
-WORKLOAD: mean0, stdall, multi, anomaly, group, median0 on the Zarr array SOURCE; vorticity, quadratic_means, double_difference
-WORKLOAD: mean0, stdall, multi, anomaly, median0, gaussian, level on the Zarr array SOURCE; vorticity, quadratic_means, double_difference
+WORKLOAD: mean0, stdall, multi, anomaly, group, median0, gaussian, level on the Zarr array SOURCE; vorticity,
+quadratic_means, double_difference
 on random numbers, the twins of examples/; gram, of the matrix SOURCE, and matmul, of random ones; program, ten operations on 1 GB in memory on one thread. `check` is the sum of
 the first result.
 """

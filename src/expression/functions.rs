@@ -106,7 +106,8 @@ fn family(family: Family) -> String {
 }
 
 fn entries() -> impl Iterator<Item = &'static Entry> {
-    let tables = [reductions::TABLE, statistics::TABLE, shape::TABLE, joining::TABLE, creation::TABLE, filters::TABLE];
+    let tables =
+        [reductions::TABLE, statistics::TABLE, shape::TABLE, joining::TABLE, creation::TABLE, filters::TABLE];
     let others = [order::TABLE, linear::TABLE, counting::TABLE, groups::TABLE, elementwise::TABLE];
     tables.into_iter().chain(others).flatten()
 }
