@@ -145,3 +145,39 @@ fn every_method_is_measured() {
         .collect();
     assert!(missing.is_empty(), "add operations that use {missing:?} to core/tests/it/memory/operations.rs");
 }
+
+#[test]
+#[ignore = "some minutes; run alone, with --release"]
+fn climatology_and_anomaly_of_12_gb_within_1_gib() {
+    let budget_bytes = 1 << 30;
+    let session = Session::new(crate::support::resources(budget_bytes, 2));
+    // Eight years of days on a grid of a quarter of a degree, a month to a chunk.
+    let x = inputs::days(94 * 31).unwrap();
+    let targets = |label: fn(i64) -> i64| {
+        let labels: Vec<i64> = (0..94 * 31).map(label).collect();
+        let groups = x.group_by(&labels, "time").unwrap();
+        let climatology = groups.nanmean().unwrap();
+        let anomaly = &x - groups.spread(&climatology).unwrap();
+        let arrays = [climatology, anomaly];
+        arrays.map(|array| (array.clone(), Arc::new(Counted::of(&array)) as Arc<dyn Sink>))
+    };
+    // Of 366 days: planned within the budget too, by way of the disk.
+    let days = session.plan(&targets(|day| day % 366)).unwrap();
+    println!("{}", days.summary());
+    assert!(days.summary().sources.iter().all(|source| source.passes <= 2), "{}", days.summary());
+    let plan = session.plan(&targets(|day| day / 30 % 12)).unwrap();
+    let started = Instant::now();
+    let report = session.run(&plan).unwrap();
+    let peak_bytes = machine::peak_resident_bytes().unwrap();
+    println!(
+        "{}{:.1} GB in {:.0} s, {} MiB resident at most, {} reserved",
+        plan.summary(),
+        bytes_of(&x) as f64 / 1e9,
+        started.elapsed().as_secs_f64(),
+        peak_bytes / MIB,
+        report.peak_reserved_bytes / MIB
+    );
+    assert!(bytes_of(&x) > 12_000_000_000 && report.peak_reserved_bytes <= budget_bytes, "{report:?}");
+    assert!(peak_bytes <= budget_bytes + BASELINE_BYTES, "{} MiB resident", peak_bytes / MIB);
+    assert!(plan.summary().sources.iter().all(|source| source.passes <= 2), "{}", plan.summary());
+}

@@ -102,6 +102,46 @@ impl Inputs {
     }
 }
 
+/// So many days of `float32` on a grid of a quarter of a degree, in chunks of 31 days.
+pub(super) fn days(count: u64) -> Result<Array> {
+    let grid = ChunkGrid::regular(&[count, 721, 1440], &[31, 721, 1440])?;
+    Array::from_source(Arc::new(Days { grid })).with_names(&["time", "lat", "lon"])
+}
+
+/// Days that follow from their positions.
+struct Days {
+    grid: ChunkGrid,
+}
+
+impl Source for Days {
+    fn label(&self) -> &str {
+        "days"
+    }
+
+    fn dtype(&self) -> DType {
+        DType::F32
+    }
+
+    fn grid(&self) -> &ChunkGrid {
+        &self.grid
+    }
+
+    fn read_scratch_bytes(&self) -> u64 {
+        0
+    }
+
+    fn read(&self, index: &[u64], cx: &TaskContext<'_>) -> Result<Chunk> {
+        let region = self.grid.region(index)?;
+        let mut chunk = Chunk::uninit(DType::F32, region.shape(), cx.pool())?;
+        let mut number = index.first().copied().unwrap_or(0) as u32;
+        for value in chunk.elements_mut::<f32>().unwrap_or_default() {
+            number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *value = (number >> 8) as f32;
+        }
+        Ok(chunk)
+    }
+}
+
 /// Counts what it is given, and drops it.
 pub(super) struct Counted {
     dtype: DType,
