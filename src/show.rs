@@ -16,6 +16,7 @@ mod slicing;
 pub use axis::{Axis, AxisKind};
 pub use colours::Colours;
 pub use figure::{Drawn, Figure};
+pub(crate) use labels::kind_of;
 pub use slicing::Slicing;
 
 use crate::error::{Error, Result};
@@ -136,9 +137,7 @@ impl ShowJob {
             targets.push((array, Arc::clone(&held) as Arc<dyn Sink>));
             Ok(held)
         };
-        // Beside the cells there are words.
-        let most = (options.width as u64 * 4 / 5).max(1);
-        let numbers = hold(&cells::averaged(&array, [most, most])?)?;
+        let numbers = hold(&cells::averaged(&array, cells_for(&array.shape(), &sides, options.width))?)?;
         let coordinates =
             [&sides[0], &sides[1]].map(|side| side.coordinates.as_ref().map(&mut hold).transpose());
         let [of_rows, of_columns] = coordinates;
@@ -243,6 +242,20 @@ impl ShowJob {
         let drawn = figure.draw().map_err(|error| error.in_array(&self.label))?;
         Ok(Shown { drawn, cells: [rows, columns], title: figure.title })
     }
+}
+
+/// At most how many rows and columns of cells there is room for: no more than pixels, as [`Figure`] will have them.
+fn cells_for(shape: &[u64], sides: &[Side; 2], width: usize) -> [u64; 2] {
+    // Beside the cells there are words.
+    let room = width as f64 * 0.8;
+    let [rows, columns] = [0, 1].map(|axis| shape.get(axis).copied().unwrap_or(1).max(1) as f64);
+    let pixels = if figure::is_to_scale(sides[0].kind, sides[1].kind) {
+        let scale = (room / columns).min(figure::HIGHEST * room / rows);
+        [rows * scale, columns * scale]
+    } else {
+        [figure::HIGH * room, room]
+    };
+    pixels.map(|pixels| pixels.max(room / figure::SHORTEST) as u64)
 }
 
 impl Drop for ShowJob {

@@ -1,37 +1,91 @@
 //! The job behind `svd`: a stored array in, its largest singular values and their vectors in a new group.
 //!
 //! The first dimension is that of the samples, all others together are the features. Invariants: the array is read in passes
-//! and never held; `U`, `S` and `V` have the dimension names and coordinates of the array, and `mode`; they appear together by one
-//! rename. Called by the command line.
+//! and never held; centring and weights are part of the reading; `U`, `S` and `V` have the dimension names and coordinates of the
+//! array, and `mode`; all results appear together by one rename. Called by the command line.
 
 use crate::error::{Error, Result};
 use crate::evaluate::{EvalInput, EvalOptions, EvalResult, Evaluation};
 use crate::expression::Labelled;
 use crate::location::Location;
-use blockwise_core::array::Index;
+use crate::show::{AxisKind, kind_of};
 use blockwise_core::{Array, DType, Session};
 use blockwise_io::{AttributeValue, Attributes};
-use blockwise_linalg::{Compressed, Compression, Svd, svd};
+use blockwise_linalg::{Compression, Pca};
+use std::f64::consts::PI;
 use std::sync::Arc;
 
 /// What is wanted of an array.
 #[derive(Clone, Debug)]
 pub struct SvdOptions {
-    /// Singular values.
-    pub rank: u64,
-    /// Whether all are computed, of which the largest are stored: one side must be small.
+    /// Whether all singular values are computed, of which the largest are stored: one side must be small.
     pub exact: bool,
     /// Whether the mean over the first dimension is taken off first, and stored.
     pub center: bool,
-    /// How the random basis is made; its rank is taken from `rank`.
+    /// How many singular values, and how the random basis is made.
     pub compression: Compression,
-    /// What may be left of the array, relative to it: then the least rank with which it is, from `rank` up.
+    /// What may be left of the array, relative to it: then the least rank with which it is, from that of `compression` up.
     pub tolerance: Option<f64>,
+    /// What features are multiplied by.
+    pub weights: Option<Weights>,
+    /// Whether features that are NaN in every sample are left out.
+    pub leave_out_missing: bool,
+    /// Whether what one standard deviation of each mode is in the array's own units is stored too.
+    pub patterns: bool,
+}
+
+impl SvdOptions {
+    /// The array as it is, by a random basis.
+    #[must_use]
+    pub const fn new(compression: Compression) -> Self {
+        Self {
+            exact: false,
+            center: false,
+            compression,
+            tolerance: None,
+            weights: None,
+            leave_out_missing: false,
+            patterns: false,
+        }
+    }
+}
+
+/// What features are multiplied by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// The square root of the cosine of their latitude, so that variances are weighted by area.
+    CosLatitude,
+    /// A stored array, whose dimensions are some of the features'.
+    Stored(Location),
+}
+
+impl Weights {
+    /// `coslat`, the name of an array in the container of `source`, or where another one is.
+    ///
+    /// # Errors
+    /// If it is none of these.
+    pub fn parse(text: &str, source: &Location) -> Result<Self> {
+        if text == "coslat" {
+            return Ok(Self::CosLatitude);
+        }
+        let is_path = text.contains("::") || text.contains("://") || std::path::Path::new(text).exists();
+        let location = if is_path { text.to_owned() } else { format!("{}::{text}", source.path().display()) };
+        Ok(Self::Stored(location.parse()?))
+    }
+
+    /// For people.
+    fn label(&self) -> String {
+        match self {
+            Self::CosLatitude => "sqrt(cos(latitude))".to_owned(),
+            Self::Stored(location) => location.to_string(),
+        }
+    }
 }
 
 /// A decomposition ready to be stored: by [`Evaluation::store`].
 pub struct SvdJob {
-    /// Its results are `U`, `S`, `V`, `relative_error`, and `mean` if the array is centred.
+    /// Its results are `U`, `S`, `V`, `relative_error`, and, if the array is centred, `mean`, `explained_variance` and
+    /// `explained_variance_ratio`; `pattern` if that is wanted.
     pub evaluation: Evaluation,
     /// How often the array is read for them.
     pub passes: u64,
@@ -43,31 +97,32 @@ impl SvdJob {
     /// ```
     /// use blockwise::evaluate::EvalOptions;
     /// use blockwise::linalg::Compression;
-    /// use blockwise::svd::{SvdJob, SvdOptions};
+    /// use blockwise::svd::{SvdJob, SvdOptions, Weights};
     /// use blockwise_core::Session;
-    /// let options =
-    ///     SvdOptions { rank: 3, exact: true, center: true, compression: Compression::new(3), tolerance: None };
-    /// let winds = "examples/data/coads_climatology.cdf::AIRT".parse()?;
-    /// let job = SvdJob::open(&winds, &options, &EvalOptions::default(), &Session::default())?;
+    /// let mut options = SvdOptions::new(Compression::new(3));
+    /// (options.exact, options.center, options.weights) = (true, true, Some(Weights::CosLatitude));
+    /// let temperatures = "examples/data/coads_climatology.cdf::AIRT".parse()?;
+    /// let job = SvdJob::open(&temperatures, &options, &EvalOptions::default(), &Session::default())?;
     /// let v = &job.evaluation.results[2].value.array;
     /// assert_eq!((v.shape(), v.names()[0].as_deref()), (vec![3, 90, 180], Some("mode")));
     /// # Ok::<(), blockwise::Error>(())
     /// ```
     ///
     /// # Errors
-    /// If it cannot be opened, has fewer than two dimensions or no elements, or the rank is 0 or more than it has.
+    /// If it cannot be opened, has fewer than two dimensions or no elements, or the rank is 0 or more than it has; if weights
+    /// are not of its features; if patterns are wanted of what is not centred.
     pub fn open(
         location: &Location,
         options: &SvdOptions,
         open: &EvalOptions,
         session: &Session,
     ) -> Result<Self> {
-        let input = EvalInput { name: "x".to_owned(), location: location.clone() };
-        let evaluation = Evaluation::open("x", &[input], open)?;
         let label = location.to_string();
         let refuse = |what: String| Error::Usage { path: label.clone(), what };
-        let labelled = evaluation.results.first().map(|result| result.value.clone());
-        let labelled = labelled.ok_or_else(|| refuse("it holds no array".to_owned()))?;
+        if options.patterns && !options.center {
+            return Err(refuse("patterns are of deviations from the mean; centre the array too".to_owned()));
+        }
+        let (evaluation, labelled, stored_weights) = opened(location, options, open)?;
         let (x, shape) = (&labelled.array, labelled.array.shape());
         let features: u64 = shape.iter().skip(1).product();
         let most = shape.first().copied().unwrap_or(0).min(features);
@@ -77,68 +132,136 @@ impl SvdJob {
             );
             return Err(refuse(what));
         }
-        if options.rank == 0 || options.rank > most {
+        let rank = options.compression.rank();
+        if rank == 0 || rank > most {
             return Err(refuse(format!(
-                "it has {most} singular values; {} cannot be stored: give -k 1 to {most}",
-                options.rank
+                "it has {most} singular values; {rank} cannot be stored: give -k 1 to {most}"
             )));
         }
-        let matrix = if shape.len() == 2 { x.clone() } else { x.reshape(&[x_rows(&shape), -1])? };
-        let mean = if options.center { Some(matrix.mean(0)?) } else { None };
-        let matrix = match &mean {
-            Some(mean) => matrix.try_sub(&mean.expand_dims(0)?)?,
-            None => matrix,
+        let mut pca = if options.exact { Pca::exact(rank) } else { Pca::compressed(options.compression) };
+        if !options.center {
+            pca = pca.uncentred();
+        }
+        if options.leave_out_missing {
+            pca = pca.leaving_out_missing();
+        }
+        match (&options.weights, stored_weights) {
+            (Some(Weights::CosLatitude), _) => {
+                pca = pca.with_feature_weights(cos_latitude(&labelled, &evaluation).map_err(refuse)?);
+            }
+            (_, Some(weights)) => pca = pca.with_feature_weights(weights),
+            _ => {}
+        }
+        let found = match options.tolerance {
+            Some(tolerance) => pca.fit_to(x, tolerance, session),
+            None => pca.fit(x),
         };
-        let Compressed { svd, error, passes } = decomposed(&matrix, options, session)?;
-        let passes = passes + u64::from(options.center);
+        let found = found.map_err(|error| Error::from(error).in_array(&label))?;
 
-        let rank = svd.s.shape();
         let mode = mode_name(x.names());
-        let folded = |array: &Array, first: &[u64], names: Vec<Option<String>>| {
-            let whole: Vec<i64> = first.iter().chain(shape.iter().skip(1)).map(|n| *n as i64).collect();
-            array.reshape(&whole)?.with_some_names(names)
-        };
+        let of_modes = vec![Some(mode.clone())];
         let rest = || x.names().iter().skip(1).cloned();
         let u_names = vec![x.names().first().cloned().flatten(), Some(mode.clone())];
-        let v_names = std::iter::once(Some(mode.clone())).chain(rest()).collect();
+        let v_names: Vec<Option<String>> = of_modes.iter().cloned().chain(rest()).collect();
+        let named = |array: &Array, names: &[Option<String>]| array.with_some_names(names.to_vec());
+        let result = |name: &str, array: Array, what: &str| result(name, array, what, &labelled);
+        let mut v = result("V", named(&found.components, &v_names)?, "right singular vectors, conjugated");
+        if let Some(weights) = &options.weights {
+            v = with_text(v, "weights", &weights.label());
+        }
         let mut results = vec![
-            result("U", svd.u.with_some_names(u_names)?, "left singular vectors", &labelled),
-            result("S", svd.s.with_some_names(vec![Some(mode)])?, "singular values", &labelled),
-            result("V", folded(&svd.vh, &rank, v_names)?, "right singular vectors, conjugated", &labelled),
-            result("relative_error", error, "what is left of the array, in the norm of Frobenius", &labelled),
+            result("U", named(&found.left_vectors, &u_names)?, "left singular vectors"),
+            result("S", named(&found.singular_values, &of_modes)?, "singular values"),
+            v,
+            result(
+                "relative_error",
+                found.relative_error.clone(),
+                "what is left of the array, in the norm of Frobenius",
+            ),
         ];
-        if let Some(mean) = mean {
-            let mean = folded(&mean, &[], rest().collect())?;
-            results.push(result("mean", mean, "mean over the first dimension, taken off", &labelled));
+        let units = |of: EvalResult| match text_of(&labelled, "units") {
+            Some(units) => with_text(of, "units", &units),
+            None => of,
+        };
+        if let Some(mean) = &found.mean {
+            let names: Vec<Option<String>> = rest().collect();
+            results.push(units(result(
+                "mean",
+                named(mean, &names)?,
+                "mean over the first dimension, taken off",
+            )));
+            let variance = named(&found.explained_variance, &of_modes)?;
+            results.push(result("explained_variance", variance, "variances of the modes, of samples - 1"));
+            let ratio = named(&found.explained_variance_ratio, &of_modes)?;
+            let ratio = result("explained_variance_ratio", ratio, "parts of the variance of all features");
+            results.push(with_text(ratio, "units", "1"));
+        }
+        if options.patterns {
+            let patterns = named(&found.patterns()?, &v_names)?;
+            let what = "what one standard deviation of each mode is, without weights";
+            results.push(units(result("pattern", patterns, what)));
         }
         let text = format!("svd {options:?}");
-        Ok(Self { evaluation: evaluation.with_results(text, results), passes })
+        Ok(Self { evaluation: evaluation.with_results(text, results), passes: found.passes })
     }
 }
 
-fn x_rows(shape: &[u64]) -> i64 {
-    shape.first().and_then(|rows| i64::try_from(*rows).ok()).unwrap_or(i64::MAX)
+/// The array, and stored weights.
+fn opened(
+    location: &Location,
+    options: &SvdOptions,
+    open: &EvalOptions,
+) -> Result<(Evaluation, Labelled, Option<Array>)> {
+    let input =
+        |name: &str, location: &Location| EvalInput { name: name.to_owned(), location: location.clone() };
+    let mut inputs = vec![input("x", location)];
+    let text = match &options.weights {
+        Some(Weights::Stored(weights)) => {
+            inputs.push(input("w", weights));
+            "array = x; weights = w"
+        }
+        _ => "x",
+    };
+    let evaluation = Evaluation::open(text, &inputs, open)?;
+    let mut values = evaluation.results.iter().map(|result| result.value.clone());
+    let labelled = values
+        .next()
+        .ok_or_else(|| Error::Usage { path: location.to_string(), what: "it holds no array".to_owned() })?;
+    let weights = values.next().map(|weights| weights.array);
+    Ok((evaluation, labelled, weights))
 }
 
-fn decomposed(matrix: &Array, options: &SvdOptions, session: &Session) -> Result<Compressed> {
-    if let Some(tolerance) = options.tolerance {
-        return Ok(options.compression.decompose_to(matrix, tolerance, session)?);
-    }
-    if !options.exact {
-        return Ok(options.compression.decompose(matrix)?);
-    }
-    let Svd { u, s, vh } = svd(matrix)?;
-    let first = Index::from(0..i64::try_from(options.rank).unwrap_or(i64::MAX));
-    let squares = s.astype(DType::F64).square()?;
-    let left = squares.index(&[first_from(options.rank)])?.sum(..)?;
-    let whole = Array::call("maximum", [(&squares.sum(..)?).into(), f64::MIN_POSITIVE.into()])?;
-    let error = left.try_div(&whole)?.sqrt()?;
-    let svd = Svd { u: u.index(&[Index::from(..), first])?, s: s.index(&[first])?, vh: vh.index(&[first])? };
-    Ok(Compressed { svd, error, passes: 2 })
+/// The square root of the cosine of latitude, along the dimension of the features that has latitudes.
+fn cos_latitude(of: &Labelled, evaluation: &Evaluation) -> Result<Array, String> {
+    let of_features = of.array.names().iter().skip(1).flatten();
+    let latitude = of_features
+        .filter_map(|name| of.coordinates.iter().find(|own| own.dimension == *name))
+        .find(|own| {
+            kind_of(&own.dimension, evaluation.coordinate_attributes(&own.origin)) == AxisKind::Latitude
+        })
+        .ok_or(
+            "no dimension of its features has latitudes (coordinates in degrees_north, or named lat); give the name of an array of weights",
+        )?;
+    let weights = || -> blockwise_core::Result<Array> {
+        let cosine = latitude.array.astype(DType::F64).try_mul(PI / 180.0)?.cos()?;
+        let weights = Array::call("maximum", [(&cosine).into(), 0.0.into()])?.sqrt()?;
+        weights.with_names(&[&latitude.dimension])
+    };
+    weights().map_err(|error| error.to_string())
 }
 
-fn first_from(rank: u64) -> Index {
-    Index::from(i64::try_from(rank).unwrap_or(i64::MAX)..)
+fn text_of(of: &Labelled, name: &str) -> Option<String> {
+    match of.attributes.as_ref()?.get(name) {
+        Some(AttributeValue::Text(text)) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn with_text(mut result: EvalResult, name: &str, text: &str) -> EvalResult {
+    let mut attributes = result.value.attributes.as_deref().cloned().unwrap_or_default();
+    attributes.set(name, AttributeValue::Text(text.to_owned()));
+    result.value.attributes = Some(Arc::new(attributes));
+    result
 }
 
 /// `mode`, unless the array has such a dimension.

@@ -110,8 +110,8 @@ pub fn pinv(a: &Array, tolerance: Option<f64>) -> Result<Array> {
     let epsilon = if real_dtype(dtype) == DType::F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
     let tolerance = tolerance.unwrap_or(rows.max(columns) as f64 * epsilon);
     let inverse = match tall.is_complex() {
-        true => conjugate(&inverted::<Complex64>(&tall, tolerance)?)?,
-        false => inverted::<f64>(&tall, tolerance)?,
+        true => conjugate(&inverted::<Complex64>(&tall, tolerance, is_wide)?)?,
+        false => inverted::<f64>(&tall, tolerance, is_wide)?,
     };
     // The adjoint of (a⁺)ᴴ; of a wide matrix, the transpose of the adjoint.
     let inverse = if is_wide { inverse } else { inverse.transpose(..)? };
@@ -148,9 +148,10 @@ fn decomposed<T: Wide>(matrix: &Tall, of_transpose: bool, rank: u64) -> Result<S
     Ok(Svd { u: tree.orthogonal(factor, rank)?, s, vh })
 }
 
-/// `u diag(1 / s) vh` of a tall matrix, without the singular values up to `tolerance` times the largest.
-fn inverted<T: Wide>(matrix: &Tall, tolerance: f64) -> Result<Array> {
-    let tree = Tree::<T>::new(&matrix.array, false)?;
+/// `u diag(1 / s) vh` of a tall matrix, without the singular values up to `tolerance` times the largest; `of_transpose`:
+/// of one whose transpose's is wanted.
+fn inverted<T: Wide>(matrix: &Tall, tolerance: f64, of_transpose: bool) -> Result<Array> {
+    let tree = Tree::<T>::new(&matrix.array, of_transpose)?;
     let n = usize::try_from(matrix.columns).unwrap_or(usize::MAX);
     let run = move |state: &State<T>, _: &[T], outputs: &mut [Chunk]| {
         let [factor] = blockwise_core::block::chunks(outputs)?;

@@ -14,6 +14,11 @@ const GAP: usize = 8;
 const TICK: usize = 5;
 /// Pixels across a colour bar.
 const BAR: usize = 18;
+/// The height of the cells' area: at most, and where it is not to scale, in parts of the room for its width.
+pub(super) const HIGHEST: f64 = 0.9;
+pub(super) const HIGH: f64 = 0.6;
+/// Neither side of it is shorter than one of so many parts of the most.
+pub(super) const SHORTEST: f64 = 5.0;
 /// Least and most pixels along a side of a figure.
 pub(super) const SIDES: std::ops::RangeInclusive<usize> = 240..=8192;
 
@@ -232,16 +237,19 @@ impl Figure {
 
     /// Pixels across and down for the cells: degrees and positions are as long in both directions.
     fn area(&self, room: usize) -> [usize; 2] {
-        let most = (room as f64, room as f64 * 0.9);
-        let is = |kind: AxisKind| self.rows.kind == kind && self.columns.kind == kind;
-        let is_map = self.rows.kind == AxisKind::Latitude && self.columns.kind == AxisKind::Longitude;
+        let most = (room as f64, room as f64 * HIGHEST);
+        let is_to_scale = is_to_scale(self.rows.kind, self.columns.kind);
         let (wide, high) = (self.columns.span(), self.rows.span());
-        let (wide, high) = if is(AxisKind::Index) || is_map { (wide, high) } else { (1.0, 0.6) };
-        // Neither side shorter than a fifth of what there is.
+        let (wide, high) = if is_to_scale { (wide, high) } else { (1.0, HIGH) };
         let scale = (most.0 / wide).min(most.1 / high);
-        let pixels = |length: f64, most: f64| (length * scale).round().clamp(most / 5.0, most) as usize;
+        let pixels = |length: f64, most: f64| (length * scale).round().clamp(most / SHORTEST, most) as usize;
         [pixels(wide, most.0), pixels(high, most.1)]
     }
+}
+
+/// Whether rows and columns are measured alike: degrees, or positions.
+pub(super) const fn is_to_scale(rows: AxisKind, columns: AxisKind) -> bool {
+    matches!((rows, columns), (AxisKind::Index, AxisKind::Index) | (AxisKind::Latitude, AxisKind::Longitude))
 }
 
 /// For each of so many pixels the cell that is drawn there.

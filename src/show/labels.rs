@@ -1,6 +1,6 @@
 //! Words beside a picture, from attributes by the CF conventions; which axes are latitudes and longitudes.
 //!
-//! Called by [`super`].
+//! Called by [`super`], and by [`crate::svd`] for weights by latitude.
 
 use super::axis::{Axis, AxisKind};
 use blockwise_core::Array;
@@ -64,7 +64,8 @@ pub(super) fn quantity(attributes: Option<&Attributes>, label: &str) -> (String,
     (name.to_owned(), own("units").unwrap_or_default().to_owned())
 }
 
-fn kind_of(dimension: &str, attributes: Option<&Attributes>) -> AxisKind {
+/// What the coordinates of a dimension are, by their attributes or its name.
+pub(crate) fn kind_of(dimension: &str, attributes: Option<&Attributes>) -> AxisKind {
     let own = |name| attributes.and_then(|own| text(own, name)).unwrap_or_default().to_ascii_lowercase();
     let (units, standard, dimension) = (own("units"), own("standard_name"), dimension.to_ascii_lowercase());
     // CF: degrees_north, degree_north, degree_N, degrees_N, degreeN, degreesN; likewise east.

@@ -89,8 +89,9 @@ def test_large_planes_are_averaged_within_a_small_budget(tmp_path):
     source, options = store, ("--memory", 64 * MIB, "--cmap", "gray", "--slice", "0=2")
     cells, result, _ = shown(tmp_path / "large.png", source, *options)
     down, across = (-(-extent // cells) for extent, cells in zip((6000, 5000), result["cells"]))
-    assert (down, across) == (8, 7) and result["width"] <= 960
-    blocks = np.pad(values[2].astype("f8"), ((0, 0), (0, 5)), constant_values=np.nan).reshape(750, 8, 715, 7)
+    assert (down, across) == (9, 9) and result["width"] <= 960
+    assert result["area"]["y"][1] - result["area"]["y"][0] >= 667 and result["cells"] == [667, 556]
+    blocks = np.pad(values[2].astype("f8"), ((0, 3), (0, 4)), constant_values=np.nan).reshape(667, 9, 556, 9)
     with np.errstate(invalid="ignore"):
         means = np.nansum(blocks, (1, 3)) / (~np.isnan(blocks)).sum((1, 3))
     assert abs(result["vmin"] - np.nanmin(means)) < 1e-9 and abs(result["vmax"] - np.nanmax(means)) < 1e-9

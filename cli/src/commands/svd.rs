@@ -10,7 +10,7 @@ use blockwise::convert::{ArrayOptions, Destination};
 use blockwise::core::Session;
 use blockwise::evaluate::{EvalOptions, OutputRequest};
 use blockwise::linalg::Compression;
-use blockwise::svd::{SvdJob, SvdOptions};
+use blockwise::svd::{SvdJob, SvdOptions, Weights};
 use blockwise::target::format_of;
 use blockwise::{Error, Result};
 use clap::Args;
@@ -26,15 +26,21 @@ const PRINTED: usize = 10;
 /// passes, by a random basis that power iterations make better (2 passes and one for each), or exactly with --exact, which takes
 /// 2 passes but one side that is small. U, S and V are stored as arrays of a group, with the array's dimensions and coordinates,
 /// and `relative_error`: what is left of the array. Signs are dask's: the sum of every row of V is not negative.
+///
+/// With --center, `mean`, `explained_variance` (of samples - 1) and `explained_variance_ratio` are stored too; V are then the principal
+/// components (EOFs) of the weighted array, U * S the scores (PCs).
 #[derive(Debug, Args)]
 #[command(after_help = "EXAMPLES:
-  arrayctl svd era5.zarr::t2m -k 20 --center --power-iter 1 -o eof.zarr     empirical orthogonal functions
+  arrayctl svd era5.zarr::t2m -k 20 --center --power-iter 1 -o pca.zarr     principal components
+  arrayctl svd sst.nc::sst -k 10 --center --weights coslat --skip-missing --patterns -o eof.nc
+                                                                            EOFs of a field with land
   arrayctl svd counts.zarr -k 50 -o svd.zarr --seed 7 --memory 2GiB
   arrayctl svd tall.zarr -k 100 --exact -o svd.zarr                         all of a matrix with 100 columns
   arrayctl svd frames.zarr -k 10 --tol 0.01 -o modes.nc                     as many as leave one percent
 
-Missing values (NaN) are an error that says where; fill them first, as by `arrayctl eval 'where(isnan(x), 0, x)'`. Complex arrays
-have V conjugated, as NumPy's vh.")]
+Missing values (NaN) are an error that says where: row is the position along the first dimension, column that in the others, in C
+order. --skip-missing leaves out what is missing in every sample; V, mean and pattern are NaN there. Fill others first, as by
+`arrayctl eval 'where(isnan(x), 0, x)'`. Complex arrays have V conjugated, as NumPy's vh.")]
 pub(crate) struct Arguments {
     /// The array, as PATH or PATH::NODE
     source: String,
@@ -50,6 +56,15 @@ pub(crate) struct Arguments {
     /// Take the mean over the first dimension off first, and store it too (one more pass)
     #[arg(long)]
     center: bool,
+    /// Multiply features: coslat (the root of the cosine of latitude), or an array of the same container, or PATH::NODE
+    #[arg(long, value_name = "coslat|NODE|PATH", help_heading = "Features")]
+    weights: Option<String>,
+    /// Leave out features that are missing (NaN) in every sample, such as land
+    #[arg(long, help_heading = "Features")]
+    skip_missing: bool,
+    /// Store `pattern` too: what one standard deviation of each mode is, in the array's units, without weights
+    #[arg(long, requires = "center", help_heading = "Features")]
+    patterns: bool,
     /// Power iterations: more give smaller errors where singular values decay slowly
     #[arg(long, value_name = "N", default_value_t = 0)]
     power_iter: u64,
@@ -74,6 +89,9 @@ pub(crate) struct Arguments {
     /// Replace an existing output, once the new one is whole
     #[arg(long, help_heading = "Run")]
     overwrite: bool,
+    /// Finish what an interrupted run of the same command left
+    #[arg(long, help_heading = "Run")]
+    resume: bool,
     /// Element type of a raw input, with --shape
     #[arg(long, value_name = "DTYPE", help_heading = "Input", requires = "shape")]
     dtype: Option<String>,
@@ -84,8 +102,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
+    let source = location(&arguments.source)?;
+    let weights = arguments.weights.as_deref().map(|text| Weights::parse(text, &source)).transpose()?;
     let options = SvdOptions {
-        rank: arguments.k,
         exact: arguments.exact,
         center: arguments.center,
         compression: Compression::new(arguments.k)
@@ -93,6 +112,9 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
             .with_power_iterations(arguments.power_iter)
             .with_seed(arguments.seed),
         tolerance: arguments.tol,
+        weights,
+        leave_out_missing: arguments.skip_missing,
+        patterns: arguments.patterns,
     };
     let open = EvalOptions {
         open: arguments.read.options(arguments.dtype.as_deref().map(parse_dtype).transpose()?)?,
@@ -113,12 +135,12 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
         let what = "npy holds one array; give a folder, .zarr, .nc or .h5".to_owned();
         return Err(Error::Usage { path: arguments.output.display().to_string(), what });
     }
-    let destination =
-        Destination { path: arguments.output.clone(), format, overwrite: arguments.overwrite, resume: false };
+    let (overwrite, resume) = (arguments.overwrite, arguments.resume);
+    let destination = Destination { path: arguments.output.clone(), format, overwrite, resume };
     let cancellation = interrupt::cancellation();
     let resources = arguments.run.resources()?;
     let session = Session::new(resources.clone()).with_cancellation(cancellation.clone());
-    let job = SvdJob::open(&location(&arguments.source)?, &options, &open, &session)?;
+    let job = SvdJob::open(&source, &options, &open, &session)?;
     let storing = job.evaluation.store(&[OutputRequest { name: None, destination }], &resources)?;
     if arguments.dry_run {
         print_plan(storing.plan(), output);
@@ -133,23 +155,40 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
         Ok(held.into_iter().collect())
     };
     let (values, error) = (numbers("S")?, numbers("relative_error")?.first().copied().unwrap_or(f64::NAN));
+    let explained = match arguments.center {
+        true => Some((numbers("explained_variance")?, numbers("explained_variance_ratio")?)),
+        false => None,
+    };
     if output.json {
         let mut object = stored_as_json(&report);
         if let Value::Object(fields) = &mut object {
             fields.insert("singular_values".to_owned(), json!(values));
             fields.insert("relative_error".to_owned(), json!(error));
             fields.insert("passes".to_owned(), json!(job.passes));
+            if let Some((variances, ratios)) = &explained {
+                fields.insert("explained_variance".to_owned(), json!(variances));
+                fields.insert("explained_variance_ratio".to_owned(), json!(ratios));
+            }
         }
         text::print(&object.to_string());
     } else if !output.quiet {
-        let mut first: Vec<String> = values.iter().take(PRINTED).map(|s| format!("{s:.6}")).collect();
-        if values.len() > PRINTED {
-            first.push("…".to_owned());
-        }
+        let listed = |what: &str, all: &[f64], text: &dyn Fn(f64) -> String| {
+            let mut first: Vec<String> = all.iter().take(PRINTED).map(|number| text(*number)).collect();
+            if all.len() > PRINTED {
+                first.push("…".to_owned());
+            }
+            format!("{what}: {}\n", first.join(" "))
+        };
+        let singular = listed("singular values", &values, &|s| format!("{s:.6}"));
+        let explained = match &explained {
+            Some((_, ratios)) => {
+                listed("explained variance", ratios, &|ratio| format!("{:.2} %", 100.0 * ratio))
+            }
+            None => String::new(),
+        };
         text::print(&format!(
-            "{}\nsingular values: {}\nleft of the array: {:.4} %, after {} passes over it",
+            "{}\n{singular}{explained}left of the array: {:.4} %, after {} passes over it",
             stored_summary(&report, &resources),
-            first.join(" "),
             100.0 * error,
             job.passes,
         ));

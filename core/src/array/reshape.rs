@@ -83,7 +83,10 @@ impl Array {
                     outer.push(cuts.clone());
                 }
                 _ => {
-                    let run = common_run(from, to, share);
+                    let cuts = self.grid().axes().get(group.inner.clone()).unwrap_or_default();
+                    let own =
+                        if own_bytes < TARGET_BYTES.start() / 2 { None } else { own_run(cuts, from, to)? };
+                    let run = own.unwrap_or_else(|| common_run(from, to, share));
                     inner.extend(cut_by(from, run)?);
                     outer.extend(cut_by(to, run)?);
                 }
@@ -237,6 +240,16 @@ fn common_run(inner: &[u64], outer: &[u64], most: u64) -> u64 {
         Some(beyond) if within < most / 256 => beyond,
         _ => within,
     }
+}
+
+/// The flattened elements of a chunk, if chunks are runs that are boxes of both shapes: then they can be taken as they are.
+fn own_run(cuts: &[AxisGrid], from: &[u64], to: &[u64]) -> Result<Option<u64>> {
+    let lengths = cuts.iter().map(AxisGrid::regular_chunk);
+    let run = lengths.zip(from).try_fold(1_u64, |run, (chunk, extent)| run.checked_mul(chunk?.min(*extent)));
+    let Some(run) = run.filter(|run| *run > 0 && is_box(from, *run) && is_box(to, *run)) else {
+        return Ok(None);
+    };
+    Ok(if cut_by(from, run)? == cuts { Some(run) } else { None })
 }
 
 /// The cuts of `shape` in runs of `run` flattened elements.

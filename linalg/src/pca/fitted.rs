@@ -24,6 +24,9 @@ pub struct PrincipalComponents {
     /// What remains of each sample on these vectors, of shape `(samples, modes)`: scikit-learn's `fit_transform(x)`, the `pcs`
     /// of `eofs`.
     pub scores: Array,
+    /// Orthonormal vectors in the samples, of shape `(samples, modes)`: scores over singular values, but that they are there
+    /// where those are 0.
+    pub left_vectors: Array,
     /// Singular values of the centred and weighted array, of shape `(modes,)`.
     pub singular_values: Array,
     /// Variances of the scores, of shape `(modes,)`, `float64`: scikit-learn's `explained_variance_`, `eigenvalues` of `eofs`.
@@ -100,6 +103,7 @@ impl PrincipalComponents {
         Ok(Self {
             components: off.nan_where_left_out(&filled)?.astype(dtype),
             scores: scores.with_some_names(vec![names.first().cloned().flatten(), None])?,
+            left_vectors: u.with_some_names(vec![names.first().cloned().flatten(), None])?,
             explained_variance: over_degrees(&squares)?,
             explained_variance_ratio: share(&squares, &whole)?,
             noise_variance,
@@ -222,6 +226,7 @@ impl PrincipalComponents {
         let mut places: Vec<&mut Array> = vec![
             &mut kept.components,
             &mut kept.scores,
+            &mut kept.left_vectors,
             &mut kept.singular_values,
             &mut kept.explained_variance,
             &mut kept.explained_variance_ratio,

@@ -44,9 +44,10 @@ struct Level {
 type Root<T> = dyn Fn(&State<T>, &[T], &mut [Chunk]) -> Result<()> + Send + Sync;
 
 impl<T: Wide> Tree<T> {
-    /// The tree of a matrix with elements, of `T` or its narrow kind; `with_sums`: with the sums of its columns. The
-    /// number of columns is that of triangles: several must fit the memory.
-    pub(crate) fn new(matrix: &Array, with_sums: bool) -> Result<Self> {
+    /// The tree of a matrix with elements, of `T` or its narrow kind; `of_transpose`: it is the transpose of the one that is
+    /// meant, so errors name places in that one, and the sums of its columns are kept. The number of columns is that of
+    /// triangles: several must fit the memory.
+    pub(crate) fn new(matrix: &Array, of_transpose: bool) -> Result<Self> {
         let [_, columns] = matrix.shape()[..] else {
             return Err(Error::Rank { expected: 2, found: matrix.rank() });
         };
@@ -62,7 +63,8 @@ impl<T: Wide> Tree<T> {
             let ([block], [out]) = (blocks(inputs)?, chunks(outputs)?);
             let panel = Panel::<T>::of_block(block, side)?;
             let origin = info.region.origin().first().copied().unwrap_or(0);
-            state_of(&panel, accept, with_sums).map_err(|error| placed(error, origin))?.write(out.bytes_mut())
+            let state = state_of(&panel, accept, of_transpose);
+            state.map_err(|error| placed(error, origin, of_transpose))?.write(out.bytes_mut())
         };
         let tasks = ChunkGrid::from_axes(vec![cuts.clone(), whole(columns)?])?;
         let name = ("QR of panels", panel_scratch::<T>(columns));
@@ -333,9 +335,12 @@ fn acceptable(dtype: DType) -> f64 {
     }
 }
 
-/// The error with the row in the whole matrix, of which the panel starts at row `origin`.
-fn placed(error: Error, origin: u64) -> Error {
+/// The error with the row in the whole matrix, of which the panel starts at row `origin`, or with the place in its transpose.
+fn placed(error: Error, origin: u64, of_transpose: bool) -> Error {
     match error {
+        Error::NotFinite { row, column } if of_transpose => {
+            Error::NotFinite { row: column, column: row + origin }
+        }
         Error::NotFinite { row, column } => Error::NotFinite { row: row + origin, column },
         other => other,
     }

@@ -38,6 +38,11 @@ fn assert_principal(found: &PrincipalComponents, b: &Array2<f64>, degrees: f64, 
     let scale = s[0].max(1e-300);
     assert!(apart(&v.dot(&v.t()), &Array2::eye(modes)) < tolerance, "orthonormal");
     assert!(apart(&b.dot(&v.t()), &scores) < tolerance * scale, "scores");
+    let u = rows(&found.left_vectors);
+    assert!(
+        apart(&u.t().dot(&u), &Array2::eye(modes)) < tolerance
+            && apart(&(&u * &s), &scores) < tolerance * scale
+    );
     assert!(apart(&scores.t().dot(&scores), &Array2::from_diag(&(&s * &s))) < tolerance * scale * scale);
     assert!(s.windows(2).into_iter().all(|pair| pair[0] >= pair[1]), "{s}");
     let (variance, ratio) = (vector(&found.explained_variance), vector(&found.explained_variance_ratio));
@@ -115,6 +120,18 @@ fn nothing_is_copied() {
             assert!(summary.stages.iter().all(|stage| stage.bytes_written < whole / 4), "{summary}");
             assert!(summary.temporary_bytes < whole / 100, "{summary}");
         }
+    }
+}
+
+/// Large chunks are read as they lie too.
+#[test]
+fn maps_in_large_chunks_are_not_cut_anew() {
+    let x = Array::from_fn(&[400, 361, 720], |at| at[0] as f32).unwrap();
+    for chunks in [[40_u64, 361, 720], [1, 361, 720], [400, 19, 720]] {
+        let found = Pca::exact(3).fit(&x.rechunk(chunks).unwrap()).unwrap();
+        let plan = session().explain(&[found.explained_variance]).unwrap();
+        let summary = plan.summary();
+        assert!(summary.stages.iter().all(|stage| stage.bytes_written < 100 << 20), "{chunks:?} {summary}");
     }
 }
 
@@ -204,6 +221,10 @@ fn features_that_are_always_missing_are_left_out_and_others_are_errors() {
     endless[[11, 3]] = f64::NEG_INFINITY;
     let x = lazy(&endless, [20, 15]);
     assert!(place(Pca::exact(2).leaving_out_missing(), &x).contains("row 11, column 3"));
+    // Few samples are decomposed as features by samples, and places named all the same.
+    let mut wide = field(9, 50);
+    wide[[5, 33]] = f64::NAN;
+    assert!(place(Pca::exact(2), &lazy(&wide, [9, 11])).contains("row 5, column 33"));
     let many = made(700, 600, &spectrum(30, 10.0));
     let mut hole = many;
     hole[[613, 77]] = f64::NAN;
