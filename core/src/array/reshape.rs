@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// Bytes that a chunk of a reshaped array aims at, at least and at most; between them, twice those of the array's own.
 const TARGET_BYTES: RangeInclusive<u64> = 2 << 20..=32 << 20;
 
+/// Bytes of chunks that are kept if they can be: smaller ones make too many tasks, larger ones too much to hold.
+const KEPT_BYTES: RangeInclusive<u64> = 1 << 20..=256 << 20;
+
 /// An array in another shape.
 pub(crate) struct Reshape {
     /// Cut so that its chunks are those of the result.
@@ -84,8 +87,7 @@ impl Array {
                 }
                 _ => {
                     let cuts = self.grid().axes().get(group.inner.clone()).unwrap_or_default();
-                    let own =
-                        if own_bytes < TARGET_BYTES.start() / 2 { None } else { own_run(cuts, from, to)? };
+                    let own = if KEPT_BYTES.contains(&own_bytes) { own_run(cuts, from, to)? } else { None };
                     let run = own.unwrap_or_else(|| common_run(from, to, share));
                     inner.extend(cut_by(from, run)?);
                     outer.extend(cut_by(to, run)?);
