@@ -147,7 +147,7 @@ fn every_method_is_measured() {
 }
 
 #[test]
-#[ignore = "some minutes; run alone, with --release"]
+#[ignore = "a minute; run alone"]
 fn climatology_and_anomaly_of_12_gb_within_1_gib() {
     let budget_bytes = 1 << 30;
     let session = Session::new(crate::support::resources(budget_bytes, 2));
