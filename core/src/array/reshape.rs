@@ -298,6 +298,22 @@ mod tests {
         assert_eq!(ranges(&[1], &[]), [(1, 0)]);
     }
 
+    #[test]
+    fn chunks_that_are_runs_are_kept() {
+        let run = |from: &[u64], chunk: &[u64], to: &[u64]| {
+            let grid = ChunkGrid::regular(from, chunk).unwrap();
+            own_run(grid.axes(), from, to).unwrap()
+        };
+        assert_eq!(run(&[361, 720], &[361, 720], &[259_920]), Some(259_920));
+        assert_eq!(run(&[361, 720], &[19, 720], &[259_920]), Some(19 * 720));
+        // Rows in part, or rows of which some are whole: no runs.
+        assert_eq!(run(&[361, 720], &[361, 90], &[259_920]), None);
+        assert_eq!(run(&[4, 6, 10], &[2, 3, 10], &[240]), None);
+        // Single rows in part are.
+        assert_eq!(run(&[361, 720], &[1, 90], &[259_920]), Some(90));
+        assert_eq!(run(&[6, 10], &[2, 10], &[4, 15]), None);
+    }
+
     proptest! {
         #[test]
         fn runs_are_boxes_of_both(
