@@ -56,7 +56,7 @@ impl Session {
     /// # Ok::<(), blockwise_core::Error>(())
     /// ```
     pub fn label(&self, array: &Array, structure: &Structure) -> Result<Labels> {
-        self.label_in(array, structure, joined(array.grid(), size_of::<u32>() as u64)?)
+        self.label_in(array, structure, &joined(array.grid(), size_of::<u32>() as u64)?)
     }
 
     /// As [`Session::label`], in blocks that are the array's chunks, however small.
@@ -64,10 +64,10 @@ impl Session {
     /// # Errors
     /// As [`Session::label`].
     pub fn label_blocks(&self, array: &Array, structure: &Structure) -> Result<Labels> {
-        self.label_in(array, structure, array.grid().clone())
+        self.label_in(array, structure, array.grid())
     }
 
-    fn label_in(&self, array: &Array, structure: &Structure, tasks: ChunkGrid) -> Result<Labels> {
+    fn label_in(&self, array: &Array, structure: &Structure, tasks: &ChunkGrid) -> Result<Labels> {
         let connection = Arc::new(structure.connection(array.rank())?);
         let shape = array.shape();
         let total = element_count(&shape).ok_or(Error::TooLarge { what: "array", shape: shape.clone() })?;
@@ -78,14 +78,14 @@ impl Session {
         }
         let limit_bytes = self.resources().budget_bytes / 4;
         let meeting = Arc::new(Meeting::new(tasks.clone(), limit_bytes)?);
-        let by_blocks = numbered(array, &tasks, &connection, None)?;
+        let by_blocks = numbered(array, tasks, &connection, None)?;
         let reading = Resources {
             budget_bytes: self.resources().budget_bytes.saturating_sub(limit_bytes),
             ..self.resources().clone()
         };
         self.with_resources(reading).store(&[(by_blocks, Arc::clone(&meeting) as Arc<dyn Sink>)])?;
         let (tables, count) = meeting.joined(&connection)?;
-        let labels = numbered(array, &tasks, &connection, Some((Arc::new(tables), dtype)))?;
+        let labels = numbered(array, tasks, &connection, Some((Arc::new(tables), dtype)))?;
         Ok(Labels { labels, count })
     }
 }

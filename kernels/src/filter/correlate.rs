@@ -43,6 +43,8 @@ impl Correlation {
 /// Results of all lanes of a panel: `out[n]` is of `rows[n..n + weights]`.
 pub(super) struct Across<'a> {
     pub(super) correlation: &'a Correlation,
+    /// Lanes that hold lines.
+    pub(super) lanes: usize,
     pub(super) rows: &'a [Row],
     pub(super) out: &'a mut [Row],
 }
@@ -52,9 +54,10 @@ impl NullaryFnOnce for Across<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { correlation: Correlation { weights, symmetry }, rows, out } = self;
+        let Self { correlation: Correlation { weights, symmetry }, lanes: used, rows, out } = self;
+        let parts = used.div_ceil(ACROSS).min(LANES / ACROSS);
         for (out, window) in out.iter_mut().zip(rows.windows(weights.len().max(1))) {
-            for part in 0..LANES / ACROSS {
+            for part in 0..parts {
                 let lanes = part * ACROSS;
                 let sums = match symmetry {
                     Symmetry::Even => paired::<true>(weights, lanes, window),

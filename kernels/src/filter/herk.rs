@@ -17,11 +17,11 @@ pub(super) enum Running {
     Mean,
 }
 
-/// Results of all lanes of a panel: `out[n]` is of `rows[n..n + size]`; `first` is the position of the first row in the
+/// Results of the first `lanes` lanes of a panel: `out[n]` is of `rows[n..n + size]`; `first` is the position of the first row in the
 /// array.
 pub(super) fn across(
     op: Running,
-    size: usize,
+    (size, lanes): (usize, usize),
     set: InstructionSet,
     first: i64,
     rows: &[Row],
@@ -31,10 +31,10 @@ pub(super) fn across(
     suffixes.resize(rows.len(), [0.0; LANES]);
     let suffixes = suffixes.as_mut_slice();
     match op {
-        Running::Min => set.run(Blocks { join: smaller, size, first, rows, suffixes, out }),
-        Running::Max => set.run(Blocks { join: larger, size, first, rows, suffixes, out }),
+        Running::Min => set.run(Blocks { join: smaller, size, lanes, first, rows, suffixes, out }),
+        Running::Max => set.run(Blocks { join: larger, size, lanes, first, rows, suffixes, out }),
         Running::Mean => {
-            set.run(Blocks { join: sum, size, first, rows, suffixes, out: &mut *out });
+            set.run(Blocks { join: sum, size, lanes, first, rows, suffixes, out: &mut *out });
             set.run(Divided { out, by: size as f64 });
         }
     }
@@ -58,6 +58,7 @@ fn sum(a: f64, b: f64) -> f64 {
 struct Blocks<'a, F> {
     join: F,
     size: usize,
+    lanes: usize,
     first: i64,
     rows: &'a [Row],
     suffixes: &'a mut [Row],
@@ -69,7 +70,7 @@ impl<F: Fn(f64, f64) -> f64 + Copy> NullaryFnOnce for Blocks<'_, F> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { join, size, first, rows, suffixes, out } = self;
+        let Self { join, size, lanes, first, rows, suffixes, out } = self;
         // Rows from the start of a block to each row.
         let within = |n: usize| (first + n as i64).rem_euclid(size as i64) as usize;
         let mut behind: Row = [0.0; LANES];
@@ -77,11 +78,11 @@ impl<F: Fn(f64, f64) -> f64 + Copy> NullaryFnOnce for Blocks<'_, F> {
             if n + 1 == rows.len() || within(n) + 1 == size {
                 behind = *row;
             } else {
-                for (behind, x) in behind.iter_mut().zip(row) {
+                for (behind, x) in behind.iter_mut().zip(row).take(lanes) {
                     *behind = join(*x, *behind);
                 }
             }
-            *suffix = behind;
+            suffix.iter_mut().zip(&behind).take(lanes).for_each(|(suffix, behind)| *suffix = *behind);
         }
         let last = size - 1;
         let mut prefix: Row = [0.0; LANES];
@@ -90,7 +91,7 @@ impl<F: Fn(f64, f64) -> f64 + Copy> NullaryFnOnce for Blocks<'_, F> {
             if n == start || within(n) == 0 {
                 prefix = *row;
             } else {
-                for (prefix, x) in prefix.iter_mut().zip(row) {
+                for (prefix, x) in prefix.iter_mut().zip(row).take(lanes) {
                     *prefix = join(*prefix, *x);
                 }
             }
@@ -98,7 +99,7 @@ impl<F: Fn(f64, f64) -> f64 + Copy> NullaryFnOnce for Blocks<'_, F> {
             if within(n) == last {
                 *out = prefix;
             } else if let Some(suffix) = suffixes.get(n - last) {
-                for ((out, a), b) in out.iter_mut().zip(suffix).zip(&prefix) {
+                for ((out, a), b) in out.iter_mut().zip(suffix).zip(&prefix).take(lanes) {
                     *out = join(*a, *b);
                 }
             }

@@ -12,6 +12,9 @@ use crate::simd::InstructionSet;
 use crate::{DType, KernelError, Lines};
 use std::ops::Range;
 
+/// Results along a line that are made at a time; there is room for so many behind the last.
+const VECTOR: usize = 32;
+
 /// What a window along one axis becomes.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
@@ -36,7 +39,7 @@ impl Line {
 
     /// Results of a line that are computed at a time.
     fn segment(&self) -> usize {
-        (3 * self.size()).max(256)
+        (3 * self.size()).max(96)
     }
 
     /// Bytes that [`Line::run`] takes.
@@ -101,12 +104,13 @@ impl Line {
             gather(source, lines, span, seen.clone(), lanes.clone(), &mut rows, &mut staged);
             match &self.op {
                 Op::Correlate(correlation) => {
-                    set.run(correlate::Across { correlation, rows: &rows, out: &mut made });
+                    let lanes = lanes.len();
+                    set.run(correlate::Across { correlation, lanes, rows: &rows, out: &mut made });
                 }
                 Op::Running(op) => {
                     let first = span.first + positions.start as i64;
                     let (out, running) = (&mut made, &mut running);
-                    herk::across(*op, self.size(), set, first, &rows, running, out);
+                    herk::across(*op, (self.size(), lanes.len()), set, first, &rows, running, out);
                 }
             }
             scatter(&made, results, positions.start, lanes, out, dtype, &mut staged);
@@ -127,8 +131,8 @@ impl Line {
     ) {
         let set = InstructionSet::best();
         let places = span.places.get(positions.start..positions.end + self.size() - 1).unwrap_or_default();
-        let mut line = vec![0.0; places.len() + LANES];
-        let mut made = vec![0.0; positions.len().next_multiple_of(LANES)];
+        let mut line = vec![0.0; places.len() + VECTOR];
+        let mut made = vec![0.0; positions.len().next_multiple_of(VECTOR)];
         // What is held in a row is read in a row.
         let mut runs: Vec<(usize, usize, usize)> = Vec::new();
         for (n, place) in places.iter().enumerate() {

@@ -9,8 +9,8 @@ use super::span::Span;
 use crate::{DType, Lines};
 use std::ops::Range;
 
-/// Lines of a panel.
-pub(super) const LANES: usize = 32;
+/// Lines of a panel: so many that what is read of a row of memory is several cache lines, one after another.
+pub(super) const LANES: usize = 128;
 
 /// One position of all lines of a panel.
 pub(super) type Row = [f64; LANES];

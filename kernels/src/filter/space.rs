@@ -48,7 +48,7 @@ pub(super) fn load(bytes: &[u8], dtype: DType, start: usize, to: &mut [f64]) {
     macro_rules! typed {
         ($t:ty) => {
             if let Ok(from) = bytemuck::try_cast_slice::<u8, $t>(bytes) {
-                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from as f64);
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
                 return;
             }
         };

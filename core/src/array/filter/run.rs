@@ -1,12 +1,12 @@
 //! A filter as a function of whole blocks: its boxes, its halo, its memory.
 //!
-//! Boxes follow the array's chunks, several where these are small beside the halo, parts where they are too large for a
+//! Boxes are the array's chunks, several where these are shorter than the halo, parts where they are too large for a
 //! task. Invariant: boxes depend on the array and the halo alone. Called by the filters of an array.
 
 use super::Filter;
 use crate::array::halo::{Halo, padded};
 use crate::array::order::one;
-use crate::array::tasks::{BLOCK_BYTES, joined};
+use crate::array::tasks::BLOCK_BYTES;
 use crate::array::{Array, PadMode};
 use crate::block::{Block, BlockFunction, BlockInfo, blocks, chunks};
 use crate::chunk::Chunk;
@@ -19,8 +19,8 @@ use blockwise_kernels::{DType, KernelError, Scalar};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes of a chunk below which several make one task.
-const SMALL_BYTES: u64 = 256 << 10;
+/// Bytes up to which chunks shorter than a halo make one box.
+const FAIR_BYTES: u64 = 2 << 20;
 
 impl Filter {
     /// The array of what a chain of windows makes of this one.
@@ -73,28 +73,21 @@ impl Filter {
 /// The boxes of the tasks of a filter.
 fn boxes(array: &Array, halos: &[Halo]) -> Result<ChunkGrid> {
     let item_bytes = array.dtype().size() as u64;
-    let room = BLOCK_BYTES / item_bytes;
-    let bytes = |grid: &ChunkGrid| {
-        element_count(&grid.largest_chunk()).unwrap_or(u64::MAX).saturating_mul(item_bytes)
-    };
-    let mut grid = array.grid().clone();
-    if bytes(&grid) < SMALL_BYTES {
-        grid = joined(&grid, item_bytes)?;
-    }
-    let mut cuts = grid.axes().to_vec();
-    let mut elements = element_count(&grid.largest_chunk()).unwrap_or(u64::MAX).max(1);
+    let (room, fair) = (BLOCK_BYTES / item_bytes, FAIR_BYTES / item_bytes);
+    let mut cuts = array.grid().axes().to_vec();
+    let mut elements = element_count(&array.grid().largest_chunk()).unwrap_or(u64::MAX).max(1);
+    let is_large = elements > 2 * room;
     for (cut, halo) in cuts.iter_mut().zip(halos) {
         let (longest, seen) = (cut.longest().max(1), halo.before.saturating_add(halo.after));
-        let others = elements / longest;
-        if elements > 2 * room {
+        let others = (elements / longest).max(1);
+        if is_large {
             // A part of the chunk, but not of less than its halo.
-            let length = (room / others.max(1)).max(seen).clamp(1, longest);
-            *cut = cut.resized(length)?;
-        } else if longest < seen.saturating_mul(2) {
-            let multiple = seen.saturating_mul(2).div_ceil(longest).min((room / elements).max(1));
-            *cut = cut.coarsened(multiple);
+            *cut = cut.resized((room / others).max(seen).clamp(1, longest))?;
+        } else if longest < seen {
+            // Several chunks, so that a task is not mostly halo.
+            *cut = cut.coarsened(seen.div_ceil(longest).min(fair / elements).max(1));
         }
-        elements = others.max(1).saturating_mul(cut.longest());
+        elements = others.saturating_mul(cut.longest());
     }
     ChunkGrid::from_axes(cuts)
 }

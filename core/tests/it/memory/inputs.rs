@@ -78,6 +78,8 @@ pub(super) struct Inputs {
     pub(super) x: Array,
     /// Another of the same shape, cut otherwise.
     pub(super) y: Array,
+    /// Three axes, the first one long, in chunks of 256 KiB: what sees its neighbours along all axes holds three layers.
+    pub(super) fine: Array,
     /// One axis.
     pub(super) line: Array,
     /// For what runs at once.
@@ -95,6 +97,7 @@ impl Inputs {
         Ok(Self {
             x: Stored::array(&[planes, 512, 1024], &[depth, 64, 256])?.with_names(&["time", "lat", "lon"])?,
             y: Stored::array(&[planes, 512, 1024], &[(depth / 2).max(1), 256, 128])?,
+            fine: Stored::array(&[elements / 8192, 64, 128], &[16, 32, 64])?,
             line: Stored::array(&[elements], &[elements / 256])?,
             session,
             columns: Stored::array(&[elements / 64, 64], &[elements / 64 / 64, 16])?,

@@ -9,7 +9,7 @@ use blockwise_core::kernels::histogram::Bins;
 use blockwise_core::kernels::order::{QuantileMethod, Side};
 use blockwise_core::kernels::random::Distribution;
 use blockwise_core::kernels::scan::ScanOp;
-use blockwise_core::{Array, DType, Result, Scalar};
+use blockwise_core::{Array, DType, Result};
 use ndarray::{ArrayViewD, ArrayViewMutD, Axis, Zip};
 
 /// Operations that are measured together, one run after another.
@@ -121,24 +121,25 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ])
     }),
     of("roll, tile, repeat", |i| Ok(vec![i.x.roll(100, 2)?, i.x.tile(2, 0)?, i.x.repeat(2, 1)?])),
-    of("gaussian", |i| Ok(vec![i.x.filter().gaussian(&[2.0])?, i.x.filter().gaussian_laplace(&[1.0])?])),
-    of("filters", |i| {
-        let filter = i.x.filter();
+    large("gaussian", |i| {
+        Ok(vec![i.fine.filter().gaussian(&[2.0])?, i.fine.filter().gaussian_laplace(&[1.0])?])
+    }),
+    large("filters", |i| {
+        let filter = i.fine.filter();
         let (full, cross) = (filter.full(&[3])?, Structure::connected(3, 1));
         Ok(vec![
             filter.uniform(&[5, 9, 9])?,
             filter.clone().modes(&[Edge::Wrap]).maximum(&[3])?,
             filter.median_of(&full)?,
-            filter.sobel("lon")?,
+            filter.sobel(-1)?,
             filter.correlate(&full.mapv(|inside| f64::from(u8::from(inside))))?,
             filter.grey_opening(&cross)?,
             filter.binary_closing(&cross, 2, false)?,
         ])
     }),
-    of("label", |i| {
-        let few = Array::call("greater", [(&i.x).into(), Scalar::from(107.3).into()])?;
-        let labels = i.session.label(&few, &Structure::connected(3, 2))?.labels;
-        Ok(vec![i.x.measure(&labels, 1000)?.centroids()?, labels])
+    of("measures of labels", |i| {
+        let measures = i.x.measure(&i.x.astype(DType::I32), 100)?;
+        Ok(vec![measures.centroids()?, measures.extents()?, measures.means()?])
     }),
     of("rolling, coarsened", |i| {
         let rolling = i.x.rolling(&[("lat".into(), 9)])?;
