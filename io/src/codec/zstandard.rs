@@ -29,7 +29,7 @@ thread_local! {
 const KEPT_LEVEL: i32 = 9;
 /// A context is used for lower levels down to this distance, which blosc's trials stay within; for lower ones it holds
 /// more than they say they need, and a fresh one is made.
-const MOST_LEVELS_DOWN: i32 = 2;
+const MOST_LEVELS_DOWN: i32 = 4;
 
 pub(super) fn decode_into(input: &[u8], output: &mut [u8]) -> Result<usize, CodecError> {
     if input.is_empty() {
@@ -95,10 +95,8 @@ pub(super) const fn encoded_bound(len: u64) -> u64 {
 pub(super) fn encode_scratch_bytes(level: i32, len: u64) -> u64 {
     const MIB: u64 = 1 << 20;
     let tables = match level {
-        ..=0 => 4 * MIB,
-        1 => MIB,
-        2 => 2 * MIB,
-        3..=4 => 4 * MIB,
+        // Of 1 MiB or 2 at levels 1 and 2; but blosc's trials may have left the tables of higher ones.
+        ..=4 => 4 * MIB,
         5..=9 => 20 * MIB,
         10..=12 => 64 * MIB,
         13..=18 => 128 * MIB,
