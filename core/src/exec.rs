@@ -72,7 +72,12 @@ pub fn run(
         .build()
         .map_err(|error| Error::Internal { message: format!("no threads: {error}") })?;
     let pool = BufferPool::new(usize::try_from(resources.budget_bytes).unwrap_or(usize::MAX));
-    let machine = Machine { workers: &workers, pool: &pool, budget_bytes: resources.budget_bytes };
+    let budget_bytes = resources.budget_bytes;
+    // Half of what is left beside the budget: others use the cache, too.
+    let memory = crate::machine::Memory::detect();
+    let available_bytes = memory.available_bytes.zip(memory.usable_bytes()).map_or(0, |(a, b)| a.min(b));
+    let page_cache_bytes = available_bytes.saturating_sub(budget_bytes) / 2;
+    let machine = Machine { workers: &workers, pool: &pool, budget_bytes, page_cache_bytes };
     // Only a plan for one result can know what an earlier run left undone.
     let stored = || match plan.sinks.as_slice() {
         [sink] => Some(Done::of(&**sink)),
@@ -100,6 +105,7 @@ struct Machine<'a> {
     workers: &'a rayon::ThreadPool,
     pool: &'a BufferPool,
     budget_bytes: u64,
+    page_cache_bytes: u64,
 }
 
 /// Runs the stages of `plan`, one after another; `stored` is what the result has already.
@@ -114,7 +120,7 @@ fn run_stages(
     let mut kept = Kept::default();
     for (number, stage) in plan.stages.iter().enumerate() {
         let later = plan.stages.iter().skip(number + 1).flat_map(|stage| &stage.inputs);
-        kept.want(later.map(|input| &input.source));
+        kept.want(later.map(|input| &input.source), machine.page_cache_bytes);
         let sources: Vec<Arc<dyn Source>> =
             stage.inputs.iter().map(|input| Arc::clone(&input.source)).collect();
         let work = match &stage.work {

@@ -53,6 +53,12 @@ pub trait Source: Send + Sync {
         false
     }
 
+    /// Whether the elements lie in local files as they are, so that reading again what the system's page cache still has
+    /// costs a copy. Chunks are then kept for later stages only where that cache could not hold the array.
+    fn is_plain(&self) -> bool {
+        false
+    }
+
     /// This array cut along `grid` instead, if reading any box costs no more than reading its bytes (contiguous
     /// and uncompressed layouts). `None`: only `self.grid()` is cheap.
     fn recut(&self, grid: &ChunkGrid) -> Option<Arc<dyn Source>> {

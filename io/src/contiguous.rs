@@ -162,6 +162,10 @@ impl Source for StridedSource {
         transposed.saturating_add((SPAN_BYTES as u64).min(largest))
     }
 
+    fn is_plain(&self) -> bool {
+        true
+    }
+
     fn read(&self, index: &[u64], cx: &TaskContext<'_>) -> blockwise_core::Result<Chunk> {
         let region = self.grid.region(index)?;
         let dtype = self.array.dtype;

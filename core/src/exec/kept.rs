@@ -6,6 +6,7 @@
 
 use crate::budget::MemoryBudget;
 use crate::chunk::Chunk;
+use crate::region::byte_count;
 use crate::source::Source;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +14,11 @@ use std::sync::Arc;
 /// What tells one source from another in a run.
 fn address(source: &Arc<dyn Source>) -> usize {
     Arc::as_ptr(source).cast::<()>().addr()
+}
+
+/// Bytes of the elements of the whole array.
+fn logical_bytes(source: &dyn Source) -> u64 {
+    byte_count(&source.grid().shape(), source.dtype().size()).unwrap_or(u64::MAX)
 }
 
 /// Input chunks that a later stage needs as well.
@@ -27,9 +33,17 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// What is kept from here on: chunks of `later`.
-    pub(super) fn want<'s>(&mut self, later: impl Iterator<Item = &'s Arc<dyn Source>>) {
-        self.wanted = later.filter(|source| !source.is_in_memory()).map(address).collect();
+    /// What is kept from here on: chunks of `later`, unless they cost no more to read again. `page_cache_bytes`: what the
+    /// system can be expected to hold of files that were just read.
+    pub(super) fn want<'s>(
+        &mut self,
+        later: impl Iterator<Item = &'s Arc<dyn Source>>,
+        page_cache_bytes: u64,
+    ) {
+        let is_cheap = |source: &Arc<dyn Source>| {
+            source.is_in_memory() || (source.is_plain() && logical_bytes(&**source) <= page_cache_bytes)
+        };
+        self.wanted = later.filter(|source| !is_cheap(source)).map(address).collect();
     }
 
     /// Drops what neither this stage nor a later one reads, and reserves the rest as far as it fits.

@@ -112,18 +112,20 @@ fn a_rechunked_result_goes_through_the_disk_when_it_must() {
 #[test]
 fn what_the_budget_holds_is_read_once() {
     let elements: Vec<u32> = (0..65536).map(|n| n * 7 % 1000).collect();
-    let reads = |budget_bytes: u64| {
+    let reads_of = |budget_bytes: u64, is_plain: bool| {
         let grid = ChunkGrid::regular(&[64, 1024], &[4, 1024]).unwrap();
-        let source = Arc::new(Stubborn::new(grid, &elements));
+        let source = Arc::new(Stubborn { is_plain, ..Stubborn::new(grid, &elements) });
         let x = Array::from_source(Arc::clone(&source) as _);
         let anomaly = &x - x.mean(0).unwrap();
         let found = session(budget_bytes, 1).compute::<f64>(&anomaly.sum(..).unwrap()).unwrap();
         assert!(found[[]].abs() < 1e-6);
         source.reads.load(Ordering::Relaxed)
     };
+    let reads = |budget_bytes| reads_of(budget_bytes, false);
     assert_eq!(reads(1 << 20), 16, "everything fits");
     let some = reads(300_000);
     assert!((17..32).contains(&some), "{some} reads: as much as fits is kept");
+    assert_eq!(reads_of(1 << 20, true), 32, "the system holds what lies in files as it is");
 }
 
 #[test]

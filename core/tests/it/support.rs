@@ -16,12 +16,13 @@ pub(crate) struct Stubborn {
     pub(crate) reads: AtomicU64,
     pub(crate) scratch_bytes: u64,
     pub(crate) fault: Option<ReadFault>,
+    pub(crate) is_plain: bool,
 }
 
 impl Stubborn {
     pub(crate) fn new(grid: ChunkGrid, elements: &[u32]) -> Self {
         let inner = MemoryArray::from_elements("stubborn", grid, elements).unwrap();
-        Self { inner, reads: AtomicU64::new(0), scratch_bytes: 0, fault: None }
+        Self { inner, reads: AtomicU64::new(0), scratch_bytes: 0, fault: None, is_plain: false }
     }
 }
 
@@ -37,6 +38,9 @@ impl Source for Stubborn {
     }
     fn read_scratch_bytes(&self) -> u64 {
         self.scratch_bytes
+    }
+    fn is_plain(&self) -> bool {
+        self.is_plain
     }
     fn read(&self, index: &[u64], cx: &TaskContext<'_>) -> Result<Chunk> {
         self.reads.fetch_add(1, Ordering::Relaxed);

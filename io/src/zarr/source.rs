@@ -276,6 +276,12 @@ impl Source for ZarrSource {
         self.chunks.scratch_bytes
     }
 
+    fn is_plain(&self) -> bool {
+        let Pipeline { filters, chain, body, .. } = &self.chunks.unit;
+        let is_plain = filters.is_empty() && chain.is_empty() && matches!(body, Body::Items { .. });
+        is_plain && self.chunks.has_files()
+    }
+
     fn read(&self, index: &[u64], cx: &TaskContext<'_>) -> blockwise_core::Result<Chunk> {
         let shape = self.chunks.grid.region(index)?.shape().to_vec();
         let Some(encoded) = self.chunks.fetch(index, cx.pool())? else {
