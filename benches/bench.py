@@ -7,10 +7,10 @@ the source in random windows; an output that differs fails the benchmark.
 usage: bench.py --arrayctl PATH [--codec-floor PATH] [--examples FOLDER] [--scale S] [--reps N] [--only TABLE,...]
                 [--peers ENGINE,...] [--data FOLDER] [--out FILE.md]
 
-Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram and matmul; images, which is gaussian and
-level; arrays, which is all of mean0, stdall, multi, anomaly, group, median0,
-vorticity, quadratic_means, double_difference and program, run by the programs of examples/ in FOLDER. Without --peers,
-every peer runs; with it, only those named.
+Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram, matmul, svd, svdu and svdc; images, which is
+gaussian and level; arrays, which is all of mean0, stdall, multi, anomaly, group, median0, vorticity, quadratic_means,
+double_difference and program. linalg and arrays are run by the programs of examples/ in FOLDER. Without --peers, every peer
+runs; with it, only those named.
 
 CACHE names the folder for data and outputs (default: .cache). BLOCKWISE_BENCH_ZARRS_TOOLS=1 installs zarrs_tools there if
 zarrs_reencode is not on the path (15 minutes on two cores).
@@ -177,6 +177,29 @@ def check_group(source, destination):
         made = zarr.open_array(destination / name, mode="r")
         if not np.allclose(made[(slice(None), *window)], expected, rtol=0, atol=1e-3):
             raise Failed(f"WRONG {name.upper()} in {window}")
+
+
+@functools.cache
+def right_over_values(source):
+    """What turns rows of a tall matrix into rows of its left singular vectors, but for signs."""
+    x = open_array(source)
+    gram = sum(block.T @ block for block in (x[at : at + x.chunks[0]] for at in range(0, x.shape[0], x.chunks[0])))
+    squares, right = np.linalg.eigh(gram)
+    return right[:, ::-1] / np.sqrt(squares[::-1])
+
+
+def check_left_vectors(source, destination):
+    """Compares random rows of the left singular vectors with the source times the right ones, but for signs."""
+    import zarr
+
+    a, stored = open_array(source), zarr.open(str(destination), mode="r")
+    u = stored if isinstance(stored, zarr.Array) else stored["U"]
+    pick = random.Random(1)
+    for _ in range(4):
+        start = pick.randrange(max(1, a.shape[0] - 48))
+        expected = a[start : start + 48] @ right_over_values(source)
+        if u.shape != a.shape or not np.allclose(abs(u[start : start + 48]), abs(expected), rtol=1e-6, atol=1e-9):
+            raise Failed(f"WRONG RESULT in rows from {start}")
 
 
 def check_result(workload, sample, first):
@@ -408,7 +431,7 @@ def find_nccopy():
 
 def chosen(engines, peers):
     """Those of `engines` that are ours, a floor, or named."""
-    others = {"dask", "tensorstore", "cubed", "zarrs_reencode", "nccopy", "numpy", "numexpr"}
+    others = {"dask", "tensorstore", "cubed", "zarrs_reencode", "nccopy", "numpy", "numexpr", "scikit-learn"}
     return [engine for engine in engines if not peers or engine.label not in others or engine.label in peers.split(",")]
 
 
@@ -452,35 +475,48 @@ def memory_table(args, data, shape, outputs):
 
 
 def linalg_workloads(args, data, work_dir):
-    """Products of matrices; their floors are decoding the input, and the arithmetic alone on data in memory."""
-    tall = data / "tall.zarr"
+    """Products and decompositions; their floors are reading the input, and the arithmetic alone on data in memory."""
+    tall, lowrank = data / "tall.zarr", data / "lowrank.zarr"
 
-    def engine(label, *command):
-        return Engine(label, lambda _: list(command), reports_secs=True, writes=False)
+    def ours(program, name, *source, writes=False):
+        command = [args.examples / program, name, *source]
+        memory = ["--memory", "2GiB"]
+        return Engine("blockwise 2GiB", lambda out: [*command, *([out] if writes else []), *memory], True, writes)
 
-    def ours(name, *source):
-        return engine("blockwise 2GiB", args.examples / "products", name, *source, "--memory", "2GiB")
+    def floor(label, program, name, *source):
+        return Engine(label, lambda _: [args.examples / program, name, *source], True, False)
 
-    def floor(name, *source):
-        return engine("arithmetic floor", args.examples / "products", f"{name}_floor", *source)
+    def peer(label, name, source, writes=False):
+        program = [sys.executable, HERE / "peers" / "array_peer.py", label, name]
+        return Engine(label, lambda out: [*program, source, out, work_dir], True, writes)
 
-    def dask(name, source):
-        program = [sys.executable, HERE / "peers" / "array_peer.py", "dask", name]
-        return engine("dask", *program, source, work_dir / "unused", work_dir)
+    def workload(name, title, source, engines, **options):
+        return Workload(name, title, source, ".zarr", engines, "arithmetic floor", group="linalg", **options)
 
-    decode = []
-    if args.codec_floor:
-        decode = [engine("codec floor", args.codec_floor, tall, "--decode-only")]
-    title = "Gram matrix of (2000000, 100) f64, blosc:zstd:3:shuffle"
-    rows = [ours("gram", tall), dask("gram", tall), *decode, floor("gram", tall)]
+    def read(source):
+        return floor("read floor", "svd_workloads", "read", source)
+
+    shape = "(2000000, 100) f64, no codec"
+    rows = [ours("products", "gram", tall), peer("dask", "gram", tall), peer("numpy", "gram", tall)]
+    rows += [read(tall), floor("arithmetic floor", "products", "gram_floor", tall)]
     # Both floors take all cores: a run that does both cannot be faster than their sum.
-    yield Workload("gram", title, tall, "", rows, group="linalg", tolerance=1e-9)
+    yield workload("gram", f"Gram matrix of {shape}", tall, rows, tolerance=1e-9)
+    rows = [ours("products", "matmul"), peer("dask", "matmul", "none")]
+    rows += [floor("arithmetic floor", "products", "matmul_floor")]
     title = "Mean of a @ b, (8000, 8000) f32 each, random, in chunks of (2000, 2000)"
-    rows = [ours("matmul"), dask("matmul", "none"), floor("matmul")]
-    floor_name = "arithmetic floor"
-    yield Workload(
-        "matmul", title, None, "", rows, floor_name, group="linalg", tolerance=2e-3, expected=2000.0
-    )
+    yield workload("matmul", title, None, rows, tolerance=2e-3, expected=2000.0)
+    floors = [read(tall), floor("arithmetic floor", "svd_workloads", "svd_floor", tall)]
+    rows = [ours("svd_workloads", "svd", tall), peer("dask", "svd", tall), peer("numpy", "svd", tall)]
+    yield workload("svd", f"Singular values and V of {shape}", tall, [*rows, *floors], tolerance=1e-9)
+    rows = [ours("svd_workloads", "svdu", tall, writes=True), peer("dask", "svdu", tall, writes=True)]
+    title = f"Singular values, V, and U written, of {shape}"
+    yield workload("svdu", title, tall, [*rows, *floors], tolerance=1e-9, same=check_left_vectors)
+    rows = [ours("svd_workloads", "svdc", lowrank)]
+    rows += [peer(other, "svdc", lowrank) for other in ("dask", "scikit-learn")]
+    floors = [read(lowrank), floor("arithmetic floor", "svd_workloads", "svdc_floor", lowrank)]
+    title = "50 singular values of (40000, 10000) f32, no codec, by one power iteration; U and V held"
+    # What is left of the matrix is compared: ours may be at most a thousandth more.
+    yield workload("svdc", title, lowrank, [*rows, *floors], tolerance=1e-3)
 
 
 def check_windows(wanted, reach, source, destination):
@@ -573,8 +609,8 @@ def main():
         making = data.with_name(data.name + ".making")
         subprocess.run([sys.executable, HERE / "peers" / "mkdata.py", making, str(args.scale)], check=True)
         making.rename(data)
-    elif not (data / "tall.zarr").exists():
-        subprocess.run([sys.executable, HERE / "peers" / "mkdata.py", data, str(args.scale), "tall"], check=True)
+    elif absent := [name for name in ("tall", "lowrank") if not (data / f"{name}.zarr").exists()]:
+        subprocess.run([sys.executable, HERE / "peers" / "mkdata.py", data, str(args.scale), *absent], check=True)
     shape = open_array(data / "climate.zarr").shape
     only = args.only.split(",")
     date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

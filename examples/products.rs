@@ -11,14 +11,15 @@
 
 #[path = "support/arguments.rs"]
 mod arguments;
+#[path = "support/threads.rs"]
+mod threads;
 
 use blockwise::core::dense::{Accumulate, Dense, Matrix, MatrixMut, Op};
 use blockwise::linalg::dense::Cpu;
 use blockwise::linalg::{gram, matmul};
 use blockwise::prelude::*;
 use std::time::Instant;
-
-type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+use threads::{Outcome, on_all_threads};
 
 const SIDE: usize = 8000;
 
@@ -58,22 +59,6 @@ fn main() -> Outcome<()> {
     let check = check.map_or_else(|| "null".to_owned(), |sum| sum.to_string());
     println!(r#"{{"secs": {secs:.3}, "check": {check}}}"#);
     Ok(())
-}
-
-/// Runs `part` as often as there are parts, each on the next free thread.
-fn on_all_threads(parts: usize, part: impl Fn() -> Outcome<()> + Sync) -> Outcome<()> {
-    let threads = std::thread::available_parallelism()?.get();
-    let taken = std::sync::atomic::AtomicUsize::new(0);
-    let work = || -> Outcome<()> {
-        while taken.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < parts {
-            part()?;
-        }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a thread panicked")?)
-    })
 }
 
 /// The Gram matrices of as many blocks as so many rows make.

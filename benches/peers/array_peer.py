@@ -2,10 +2,11 @@
 
 usage: array_peer.py ENGINE WORKLOAD [SOURCE [DESTINATION WORK_DIR]]
 
-WORKLOAD: mean0, stdall, multi, anomaly, group, median0, gaussian, level on the Zarr array SOURCE; vorticity,
-quadratic_means, double_difference
-on random numbers, the twins of examples/; gram, of the matrix SOURCE, and matmul, of random ones; program, ten operations on 1 GB in memory on one thread. `check` is the sum of
-the first result.
+WORKLOAD: mean0, stdall, multi, anomaly, group, median0, gaussian, level on the Zarr array SOURCE; vorticity, quadratic_means,
+double_difference on random numbers, the twins of examples/; gram, svd, svdu (which stores U) and svdc (50 singular values,
+one power iteration) of the matrix SOURCE, and matmul, of random ones; program, ten operations on 1 GB in memory on one
+thread. `check` is the sum of the first result; of svdc, what is left of the matrix, relative to it, found after the clock
+stopped.
 """
 
 import json
@@ -16,6 +17,7 @@ import numpy as np
 from peer import CODECS, THREADS, create
 
 CODEC = CODECS["blosc:zstd:3:shuffle"]
+RANK = 50
 
 
 def dask_engine(workload, source, destination, work_dir):
@@ -89,6 +91,19 @@ def dask_engine(workload, source, destination, work_dir):
         x = da.from_zarr(source)
         return (x.T @ x).compute()
 
+    def svd():
+        _, s, vh = da.linalg.svd(da.from_zarr(source))
+        return dask.compute(s, vh)[0]
+
+    def svdu():
+        u, s, vh = da.linalg.svd(da.from_zarr(source))
+        stored = da.store(u, create(destination, u.shape, u.chunksize, None, "f8"), lock=False, compute=False)
+        return dask.compute(s, vh, stored)[0]
+
+    def svdc():
+        x = da.from_zarr(source)
+        return dask.compute(*da.linalg.svd_compressed(x, k=RANK, n_power_iter=1, seed=0))[1]
+
     def matmul(side=8000):
         draw = da.random.default_rng(42).random
         a, b = (draw((side, side), dtype="f4", chunks=(2000, 2000)) for _ in range(2))
@@ -98,6 +113,9 @@ def dask_engine(workload, source, destination, work_dir):
         "gaussian": gaussian,
         "gram": gram,
         "level": level,
+        "svd": svd,
+        "svdu": svdu,
+        "svdc": svdc,
         "matmul": matmul,
         "mean0": lambda: da.from_zarr(source).mean(0).compute(),
         "stdall": lambda: ((da.from_zarr(source) - 273.15) * 1.8 + 32).std().compute(),
@@ -156,6 +174,35 @@ def tensorstore_engine(workload, source, destination, work_dir):
     return {"mean0": lambda: x.read().result().mean(0), "level": level}[workload]
 
 
+def numpy_engine(workload, source, destination, work_dir):
+    import zarr
+
+    def svdc():
+        from sklearn.utils.extmath import randomized_svd
+
+        return randomized_svd(zarr.open_array(source)[...], RANK, n_iter=1, random_state=0)[1]
+
+    def gram():
+        x = zarr.open_array(source)[...]
+        return x.T @ x
+
+    if workload == "svdc":
+        import sklearn.utils.extmath  # noqa: F401 imports are not counted
+    return {
+        "gram": gram,
+        "svd": lambda: np.linalg.svd(zarr.open_array(source)[...], full_matrices=False)[1],
+        "svdc": svdc,
+    }[workload]
+
+
+def left_of(source, values):
+    """What singular values leave of a matrix, relative to it, if their vectors span what it was projected on."""
+    import dask.array as da
+
+    whole = float((da.from_zarr(source).astype("f8") ** 2).sum().compute())
+    return max(0.0, 1 - float((values.astype("f8") ** 2).sum()) / whole) ** 0.5
+
+
 def ten_operations(evaluate):
     """The least of three runs on two inputs and an output of together 1 GB."""
     count = 1_000_000_000 // 3 // 8
@@ -187,12 +234,20 @@ def main():
     if workload == "program":
         secs, check = ten_operations({"numpy": numpy_program, "numexpr": numexpr_program}[engine])
     else:
-        engines = {"dask": dask_engine, "tensorstore": tensorstore_engine, "cubed": cubed_engine}
+        engines = {
+            "dask": dask_engine,
+            "tensorstore": tensorstore_engine,
+            "cubed": cubed_engine,
+            "numpy": numpy_engine,
+            "scikit-learn": numpy_engine,
+        }
         run = engines[engine](workload, *(paths + [None] * 3)[:3])
         start = time.perf_counter()
         result = run()
         secs = time.perf_counter() - start
         check = None if result is None else float(np.asarray(result, dtype="f8").sum())
+        if workload == "svdc":
+            check = left_of(paths[0], result)
     print(json.dumps({"secs": secs, "check": check}))
 
 

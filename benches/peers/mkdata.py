@@ -1,11 +1,12 @@
 """Makes the benchmark inputs: deterministic, compressible like real fields.
 
-usage: mkdata.py OUTDIR [SCALE [tall]]      (1.0: 4.64 GB decoded, 3.5 GB on disk; SCALE multiplies the first axis;
-                                                 with `tall`, that file alone)
+usage: mkdata.py OUTDIR [SCALE [FILE ...]]      (1.0: 7.2 GB decoded, 4.5 GB on disk; SCALE multiplies the first axis;
+                                                 FILE: climate, tall, lowrank; by default all)
 
     climate.zarr    (2920, 361, 720) f32, chunks (40, 361, 720), blosc zstd 3 with shuffle
     climate.nc.h5   the same as `t2m`, chunks (10, 361, 720), shuffle and deflate 4
-    tall.zarr       (2000000, 100) f64, chunks (20000, 100), blosc zstd 3 with shuffle; normal, columns of scale 1 to 1e-3
+    tall.zarr       (2000000, 100) f64, chunks (100000, 100), no codec; normal, columns of scale 1 to 1e-3
+    lowrank.zarr    (40000, 10000) f32, chunks (2000, 2500), no codec; rank 60, scale 10 to 0.1, and noise of 0.01
 """
 
 import pathlib
@@ -29,14 +30,8 @@ def field(rng, start, count):
     return (np.round((smooth + wave + noise) * 64) / 64).astype("f4")
 
 
-def main():
-    out = pathlib.Path(sys.argv[1])
-    times = int(2920 * float(sys.argv[2]) if len(sys.argv) > 2 else 2920)
-    out.mkdir(parents=True, exist_ok=True)
-    codec = zarr.codecs.BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
-    tall(out / "tall.zarr", 2_000_000 * times // 2920, codec)
-    if "tall" in sys.argv[3:]:
-        return
+def climate(out, scale):
+    times = int(2920 * scale)
     rng = np.random.default_rng(42)
     shape = (times, LAT, LON)
     store = zarr.create_array(
@@ -44,7 +39,7 @@ def main():
         shape=shape,
         chunks=(STEP, LAT, LON),
         dtype="f4",
-        compressors=codec,
+        compressors=zarr.codecs.BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
         overwrite=True,
     )
     with h5py.File(out / "climate.nc.h5", "w") as file:
@@ -55,15 +50,43 @@ def main():
             store[start : start + len(values)] = values
             dataset[start : start + len(values)] = values
 
-def tall(path, rows, codec, columns=100, step=20_000):
+
+def matrix(path, shape, chunks, dtype):
+    return zarr.create_array(str(path), shape=shape, chunks=chunks, dtype=dtype, compressors=None, overwrite=True)
+
+
+def tall(out, scale):
     """A tall matrix whose singular values span three decades."""
+    rows, columns, step = int(2_000_000 * scale), 100, 100_000
     rng = np.random.default_rng(43)
-    store = zarr.create_array(
-        str(path), shape=(rows, columns), chunks=(step, columns), dtype="f8", compressors=codec, overwrite=True
-    )
+    store = matrix(out / "tall.zarr", (rows, columns), (step, columns), "f8")
     for start in range(0, rows, step):
         count = min(step, rows - start)
         store[start : start + count] = rng.standard_normal((count, columns)) * np.geomspace(1, 1e-3, columns)
+
+
+def lowrank(out, scale):
+    """A matrix of few large singular values, and noise."""
+    rows, columns, rank, step = int(40_000 * scale), 10_000, 60, 2000
+    rng = np.random.default_rng(44)
+    store = matrix(out / "lowrank.zarr", (rows, columns), (step, 2500), "f4")
+    right = rng.standard_normal((rank, columns), dtype="f4")
+    for start in range(0, rows, step):
+        count = min(step, rows - start)
+        left = rng.standard_normal((count, rank), dtype="f4") * np.geomspace(10, 0.1, rank, dtype="f4")
+        noise = rng.standard_normal((count, columns), dtype="f4") * np.float32(0.01)
+        store[start : start + count] = left @ right + noise
+
+
+FILES = {"climate": climate, "tall": tall, "lowrank": lowrank}
+
+
+def main():
+    out = pathlib.Path(sys.argv[1])
+    scale = float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
+    out.mkdir(parents=True, exist_ok=True)
+    for name in sys.argv[3:] or FILES:
+        FILES[name](out, scale)
 
 
 if __name__ == "__main__":

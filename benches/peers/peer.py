@@ -22,14 +22,13 @@ CODECS = {
 THREADS = os.cpu_count()
 
 
-def create(destination, shape, chunks, codec):
-    """An empty Zarr v3 array of f32 with the codec, by zarr-python."""
+def create(destination, shape, chunks, codec, dtype="f4"):
+    """An empty Zarr v3 array with the codec, or none, by zarr-python."""
     import zarr
 
-    made = {"blosc": zarr.codecs.BloscCodec, "zstd": zarr.codecs.ZstdCodec}[codec["name"]](
-        **codec["configuration"]
-    )
-    return zarr.create_array(destination, shape=shape, chunks=chunks, dtype="f4", compressors=made)
+    kinds = {"blosc": zarr.codecs.BloscCodec, "zstd": zarr.codecs.ZstdCodec}
+    made = codec and kinds[codec["name"]](**codec["configuration"])
+    return zarr.create_array(destination, shape=shape, chunks=chunks, dtype=dtype, compressors=made)
 
 
 def dask_engine(workload, source, destination, codec, chunks, work_dir):

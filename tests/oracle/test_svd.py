@@ -1,6 +1,7 @@
 """`arrayctl svd` beside NumPy's LAPACK: condition numbers from 1 to 1e14, shapes, chunks and dtypes."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -43,6 +44,30 @@ def test_exact_decompositions_are_as_exact_as_lapacks(tmp_path, exponent):
         for vectors in (u.T, v):
             assert norm(vectors @ vectors.T - np.eye(least)) <= 10 * EPSILON * least**0.5, what
         assert np.all(v.sum(1) >= -1e-12), what
+
+
+LARGE = os.environ.get("BLOCKWISE_LARGE") == "1"
+
+
+@pytest.mark.skipif(not LARGE, reason="takes minutes and 3 GB; BLOCKWISE_LARGE=1 runs it")
+def test_a_large_matrix_is_as_exact_as_lapacks(tmp_path):
+    rows, columns = 200_000, 300
+    rng = np.random.default_rng(0)
+    left, _ = np.linalg.qr(rng.standard_normal((rows, columns)))
+    right, _ = np.linalg.qr(rng.standard_normal((columns, columns)))
+    for exponent, chunks in [(0, (200_000, 300)), (3, (30_000, 300)), (7, (50_000, 77)), (11, (7000, 300)), (14, (20_000, 150))]:
+        a = (left * 10.0 ** (-exponent * np.linspace(0, 1, columns))) @ right.T
+        lapack = np.linalg.svd(a, compute_uv=False)
+        for transpose in (False, True) if exponent == 7 else (False,):
+            b, cut = (a.T, chunks[::-1]) if transpose else (a, chunks)
+            u, s, v, _ = decomposed(tmp_path, b, cut, "-k", columns, "--exact", "--memory", "1GiB")
+            what = f"1e{exponent}, chunks {cut}"
+            assert np.all(np.abs(s - lapack) <= 1e-12 * lapack + 20 * EPSILON * lapack[0]), what
+            norm = np.linalg.norm
+            left_over = norm(u * s @ v - b) / norm(b) / EPSILON
+            apart = [norm(vectors @ vectors.T - np.eye(columns)) / columns**0.5 / EPSILON for vectors in (u.T, v)]
+            print(f"{what}: residual {left_over:.2f} eps, U {apart[0]:.2f} eps, V {apart[1]:.2f} eps")
+            assert left_over <= 10 and max(apart) <= 10, what
 
 
 def test_truncated_decompositions_are_near_the_least_error(tmp_path):

@@ -174,11 +174,17 @@ fn product_with<T: Wide, E: Strip<T>>(
         place.ok_or_else(|| internal("more products than rows"))?.copy_from_slice(part);
         Ok(())
     })?;
-    let mut squares = 0.0;
-    for part in strip.chunks(4096) {
-        squares += part.iter().map(|x| x.wide().abs_squared()).sum::<f64>();
+    Ok(sum_of_squares(strip))
+}
+
+/// In lanes, which the compiler turns into vectors.
+fn sum_of_squares<T: Wide, E: Strip<T>>(strip: &[E]) -> f64 {
+    let mut lanes = [0.0; 16];
+    let (groups, rest) = strip.as_chunks::<16>();
+    for group in groups {
+        lanes.iter_mut().zip(group).for_each(|(lane, x)| *lane += x.wide().abs_squared());
     }
-    Ok(squares)
+    lanes.iter().sum::<f64>() + rest.iter().map(|x| x.wide().abs_squared()).sum::<f64>()
 }
 
 /// Calls `each` with slabs of a strip, their products with the basis, and their rows.
