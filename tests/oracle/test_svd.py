@@ -60,7 +60,7 @@ def test_a_large_matrix_is_as_exact_as_lapacks(tmp_path):
         lapack = np.linalg.svd(a, compute_uv=False)
         for transpose in (False, True) if exponent == 7 else (False,):
             b, cut = (a.T, chunks[::-1]) if transpose else (a, chunks)
-            u, s, v, _ = decomposed(tmp_path, b, cut, "-k", columns, "--exact", "--memory", "1GiB")
+            u, s, v, _ = decomposed(tmp_path, b, cut, "-k", columns, "--exact", "--memory", "4GiB")
             what = f"1e{exponent}, chunks {cut}"
             assert np.all(np.abs(s - lapack) <= 1e-12 * lapack + 20 * EPSILON * lapack[0]), what
             norm = np.linalg.norm
