@@ -144,6 +144,9 @@ mod tests {
         assert_eq!(groups.place(0, 2), Some((2, 3)));
         assert_eq!((groups.place(1, 3), groups.place(2, 1)), (Some((1, 2)), None));
         assert_eq!((groups.most_in_task(), groups.most_open()), (2, 2));
-        assert_eq!((groups.most_filled(1), groups.most_filled(3)), (2, 1));
+        assert_eq!((groups.most_filled(1), groups.most_filled(3)), (1, 1));
+        // Groups 1 and 2 end in the first task and the last, 3 and 4 between.
+        let nested = Groups::new(&[1, 3, 4, 2], &AxisGrid::regular(4, 1).unwrap()).unwrap();
+        assert_eq!((nested.most_open(), nested.most_filled(2)), (1, 2));
     }
 }
