@@ -1,15 +1,17 @@
-//! Sources that stand before other sources and change their elements: another dtype, CF packing undone.
+//! Sources that stand before other sources and change their elements: another dtype, CF packing undone. Sinks before sinks.
 //!
 //! Invariants: the grid is that of the inner source, so chunks are still read and decoded once; the inner chunk and
 //! the result are both counted in `read_scratch_bytes`; encoded chunks are never handed on. Called by the facade,
 //! which puts adaptors between a stored array and a plan.
 
+mod in_boxes;
 mod nowhere;
 mod reshaped;
 mod several;
 mod spread;
 mod unpack;
 
+pub use in_boxes::InBoxes;
 pub use nowhere::Nowhere;
 pub(crate) use reshaped::{AxisGroup, Reshaped};
 pub(crate) use several::Several;

@@ -11,6 +11,7 @@
 pub mod buffer;
 pub mod byteswap;
 pub mod cast;
+pub mod downsample;
 pub mod dtype;
 pub mod error;
 pub mod filter;

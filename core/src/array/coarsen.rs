@@ -1,7 +1,7 @@
 //! Boxes of neighbours that become one element each: xarray's `coarsen`, and the levels of image pyramids.
 //!
 //! Tasks are cut where boxes end, next to the array's own cuts, so every chunk is read once and no box lies in two tasks.
-//! Invariant: a box is the same whatever the cuts. Called by programs and `eval`.
+//! Invariant: a box is the same whatever the cuts. Called by programs, `eval` and pyramids.
 
 use super::order::one;
 use super::{Array, Axis, PadMode};
@@ -10,8 +10,9 @@ use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::region::element_count;
+use blockwise_kernels::downsample::{Downsampling, downsample, downsample_scratch_bytes};
 use blockwise_kernels::filter::{Coarsening, coarsen, coarsen_scratch_bytes};
-use blockwise_kernels::{DType, Scalar};
+use blockwise_kernels::{DType, KernelError, Scalar};
 use std::sync::Arc;
 
 /// What becomes of elements at the end of an axis that fill no box.
@@ -51,6 +52,63 @@ impl Array {
     /// # Ok::<(), blockwise_core::Error>(())
     /// ```
     pub fn coarse(&self, factors: &[(Axis, u64)]) -> Result<Coarse> {
+        let factors = self.factors(factors)?;
+        Ok(Coarse { array: self.clone(), factors, remainder: Remainder::Exact, output: None })
+    }
+
+    /// The next level of an image pyramid: one element of the array's own dtype for every box of so many elements along these
+    /// axes. Boxes at the ends of axes are of what is there, so the result has the extents divided by the factors, rounded up.
+    /// Means of integers are exact and rounded to the nearest, halves to even; NaN counts as missing.
+    ///
+    /// # Errors
+    /// If there is no such axis, a factor is 0 or more than 2^24, or the array is complex (but for [`Downsampling::Nearest`]).
+    ///
+    /// ```
+    /// use blockwise_core::Array;
+    /// use blockwise_core::kernels::downsample::Downsampling;
+    /// let x = Array::from_fn(&[5, 4], |at| (at[0] * 4 + at[1]) as u16)?.rechunk([2, 4])?;
+    /// let half = x.downsample(&[(0.into(), 2), (1.into(), 2)], Downsampling::Mean)?;
+    /// assert_eq!(half.shape(), [3, 2]);
+    /// assert_eq!(half.compute::<u16>()?, ndarray::array![[2, 4], [10, 12], [16, 18]].into_dyn());
+    /// # Ok::<(), blockwise_core::Error>(())
+    /// ```
+    pub fn downsample(&self, factors: &[(Axis, u64)], method: Downsampling) -> Result<Self> {
+        let factors = self.factors(factors)?;
+        let dtype = self.dtype();
+        if dtype.kind() == 'c' && method != Downsampling::Nearest {
+            return Err(KernelError::Refused { operation: method.name(), dtype }.into());
+        }
+        let (mut cuts, mut made) = (Vec::new(), Vec::new());
+        for (cut, factor) in self.grid().axes().iter().zip(&factors) {
+            let (extent, longest) = (cut.extent(), cut.longest());
+            // What is one chunk stays one task, though its last box be smaller.
+            let boxes = if longest == extent { extent.div_ceil(*factor) } else { longest / factor }.max(1);
+            let length = boxes.saturating_mul(*factor).min(extent.max(1));
+            cuts.push(AxisGrid::regular(extent, length)?);
+            made.push(AxisGrid::regular(extent.div_ceil(*factor), boxes)?);
+        }
+        let (tasks, made) = (ChunkGrid::from_axes(cuts)?, ChunkGrid::from_axes(made)?);
+        let names = self.names().to_vec();
+        if made.chunk_count() == 0 {
+            return Ok(Self::full(&made.shape(), Scalar::zero(dtype))?.renamed(names));
+        }
+        let points =
+            element_count(&factors).unwrap_or(u64::MAX).min(element_count(&self.shape()).unwrap_or(u64::MAX));
+        let length = tasks.largest_chunk().last().copied().unwrap_or(1);
+        let factors = crate::region::small(&factors)?;
+        let run = move |_: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
+            let ([block], [out]) = (blocks(inputs)?, chunks(outputs)?);
+            Ok(downsample(method, dtype, block.bytes, &block.shape()?, &factors, out.bytes_mut())?)
+        };
+        let function = BlockClosure::new("downsample", downsample_scratch_bytes(length, points), run);
+        let axes = (0..self.rank()).map(Some).collect();
+        let outputs = vec![(dtype, made)];
+        let [result] = one(Self::from_blocks(Arc::new(function), vec![self.into()], tasks, axes, outputs)?)?;
+        Ok(result.renamed(names))
+    }
+
+    /// One factor an axis.
+    fn factors(&self, factors: &[(Axis, u64)]) -> Result<Vec<u64>> {
         let mut all = vec![1; self.rank()];
         for (axis, factor) in factors {
             let axis = axis.resolve(self.names())?;
@@ -60,7 +118,7 @@ impl Array {
             }
             all[axis] = *factor;
         }
-        Ok(Coarse { array: self.clone(), factors: all, remainder: Remainder::Exact, output: None })
+        Ok(all)
     }
 }
 

@@ -37,6 +37,14 @@ impl Job {
         }
     }
 
+    /// Whether its tasks are those of `first`, in an order that suits both: a function of whole blocks that folds nothing
+    /// is content with any.
+    fn fits_beside(&self, first: &Self) -> bool {
+        let (own, theirs) = (self.grids(), first.grids());
+        let any_order = matches!(self, Self::Block { call, .. } if call.folded.is_none());
+        own.0 == theirs.0 && (any_order || own.1 == theirs.1)
+    }
+
     pub(super) fn opens(&self) -> &[Arc<Temporary>] {
         match self {
             Self::Write { opens, .. } | Self::Reduce { opens, .. } | Self::Block { opens, .. } => opens,
@@ -156,7 +164,7 @@ impl Outputs {
         let mut groups: Vec<(usize, Vec<&Job>)> = Vec::new();
         for (level, job) in &self.jobs {
             let fits = |(other, members): &&mut (usize, Vec<&Job>)| {
-                other == level && members.first().is_some_and(|first| first.grids() == job.grids())
+                other == level && members.first().is_some_and(|first| job.fits_beside(first))
             };
             match groups.iter_mut().find(fits) {
                 Some((_, members)) => members.push(job),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside of test functions")]
 
 mod cast;
+mod downsample;
 mod exact;
 mod gather;
 mod histogram;
