@@ -84,7 +84,7 @@ fn selected<'a>(
     format: Format,
     selection: &Selection,
 ) -> Result<(Vec<GroupInfo>, Vec<&'a ArrayInfo>)> {
-    if opened.names_an_array() || matches!(format, Format::Npy | Format::Raw) {
+    if opened.names_an_array() || matches!(format, Format::Npy | Format::Tiff | Format::Raw) {
         let array = opened.only_array()?;
         return Ok((root_group_for(opened, array, format), vec![array]));
     }
@@ -119,7 +119,7 @@ fn root_group_for(opened: &Opened, array: &ArrayInfo, format: Format) -> Vec<Gro
 /// Whether the copy of a single array is the container itself.
 fn stands_alone(array: &ArrayInfo, format: Format) -> bool {
     match format {
-        Format::Npy | Format::Raw => true,
+        Format::Npy | Format::Tiff | Format::Raw => true,
         Format::Zarr2 | Format::Zarr3 => array.path.is_root(),
         _ => false,
     }
@@ -127,7 +127,7 @@ fn stands_alone(array: &ArrayInfo, format: Format) -> bool {
 
 /// Where the copy of an array stands in the destination.
 fn path_of_copy(opened: &Opened, array: &ArrayInfo, format: Format) -> Result<NodePath> {
-    if !opened.names_an_array() && !matches!(format, Format::Npy | Format::Raw) {
+    if !opened.names_an_array() && !matches!(format, Format::Npy | Format::Tiff | Format::Raw) {
         return Ok(opened.relative(&array.path));
     }
     if stands_alone(array, format) {

@@ -7,18 +7,21 @@
 
 mod input;
 mod output;
+mod storing;
 
 pub use input::{EvalInput, InputSummary};
-pub use output::{OutputRequest, StoredResult, Storing, StoringReport};
+pub use output::OutputRequest;
+pub use storing::{StoredResult, Storing, StoringReport};
 
 use crate::error::{Error, Result};
 use crate::expression::{Expression, Labelled};
+use crate::location::Opened;
 use crate::spec::ArrayOptions;
 use blockwise_core::memory::MemoryArray;
 use blockwise_core::plan::{Plan, Resources};
 use blockwise_core::region::element_count;
 use blockwise_core::{Array, Session, Sink};
-use blockwise_io::{Attributes, OpenOptions};
+use blockwise_io::{ArrayInfo, Attributes, OpenOptions};
 use blockwise_kernels::{DType, Element};
 use input::Input;
 use std::sync::Arc;
@@ -29,6 +32,12 @@ pub const MAX_PRINTED: u64 = 10_000;
 /// The array of an input, with its coordinates and attributes.
 pub(crate) fn labelled(input: &EvalInput, options: &EvalOptions) -> Result<Labelled> {
     Ok(input::open(input, options)?.value)
+}
+
+/// The container, description and array of an input.
+pub(crate) fn opened(input: &EvalInput, options: &EvalOptions) -> Result<(Arc<Opened>, ArrayInfo, Labelled)> {
+    let Input { opened, info, value, .. } = input::open(input, options)?;
+    Ok((opened, info, value))
 }
 
 /// How an expression is evaluated.

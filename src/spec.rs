@@ -119,6 +119,9 @@ fn lay_out(
         }
         return Ok(());
     }
+    if format == Format::Tiff && options.chunks.is_none() {
+        return Ok(()); // strips: chunks of volumes make no good tiles
+    }
     let item_bytes = item_bytes(&spec.element_type);
     let context = ChunkContext::of(info, item_bytes, budget_bytes);
     // Coordinates stay as they are: their readers want them whole, and a chunk each would be tiny.

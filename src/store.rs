@@ -15,7 +15,7 @@ use crate::evaluate::{EvalInput, EvalOptions};
 use crate::expression::Labelled;
 use crate::location::{Location, Opened};
 use crate::spec::{ArrayOptions, spec_of};
-use crate::transfer::{Destination, refused_output};
+use crate::transfer::refused_output;
 use blockwise_core::adapt::Unpack;
 use blockwise_core::exec::RunReport;
 use blockwise_core::{Array, Session, Sink};
@@ -201,6 +201,34 @@ pub fn to_npy(
     write(session, &[(array, "")], path.as_ref(), Format::Npy, options)
 }
 
+/// Computes an array and stores it as a new TIFF file: its last two axes are pages, the others their order. BigTIFF where it needs
+/// that; strips, or tiles of the chunks that options ask for.
+///
+/// ```
+/// use blockwise::store::{StoreOptions, to_tiff};
+/// use blockwise_core::Session;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("sst.tif");
+/// let sst = blockwise::open("examples/data/coads_climatology.cdf::SST")?;
+/// to_tiff(&Session::with_budget(64 << 20), &sst, &path, &StoreOptions::default())?;
+/// # let stored = blockwise::open(&path.display().to_string())?;
+/// assert_eq!((stored.shape(), stored.names()[0].as_deref()), (vec![12, 90, 180], Some("page")));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`to_zarr`]; if the array has fewer than two axes, or a dtype that TIFF has not.
+pub fn to_tiff(
+    session: &Session,
+    array: &Array,
+    path: impl AsRef<Path>,
+    options: &StoreOptions,
+) -> Result<RunReport> {
+    write(session, &[(array, "")], path.as_ref(), Format::Tiff, options)
+}
+
 /// Everything that can be refused is, before the output is claimed; then one run, then one rename.
 fn write(
     session: &Session,
@@ -218,7 +246,7 @@ fn write(
     }
     let specs = specs(session, arrays, format, options)?;
     let stands_alone = match specs.as_slice() {
-        [only] if only.path.is_root() && matches!(format, Format::Zarr3 | Format::Npy) => true,
+        [only] if only.path.is_root() && matches!(format, Format::Zarr3 | Format::Npy | Format::Tiff) => true,
         many if many.iter().any(|spec| spec.path.is_root()) => {
             let what = "an array without a name must stand alone in a Zarr store; name each array";
             return Err(usage(what.to_owned()));
@@ -227,14 +255,25 @@ fn write(
     };
     checked_names(arrays).map_err(usage)?;
     let groups = if stands_alone { Vec::new() } else { groups(&specs, options).map_err(usage)? };
-    let publish = PublishOptions { overwrite: options.overwrite, ..PublishOptions::default() };
-    let destination =
-        Destination { path: path.to_path_buf(), format, overwrite: options.overwrite, resume: false };
-    let begun = Publication::begin(&destination.path, &publish).map_err(refused_output)?;
-    let publication = begun.ok_or_else(|| usage("an earlier run is still being published".to_owned()))?;
+    published(path, format, options.overwrite, |writer| fill(session, writer, &groups, arrays, &specs))
+}
+
+/// Claims an output, has it filled, and publishes it whole.
+pub(crate) fn published(
+    path: &Path,
+    format: Format,
+    overwrite: bool,
+    fill: impl FnOnce(&mut dyn ContainerWriter) -> Result<RunReport>,
+) -> Result<RunReport> {
+    let publish = PublishOptions { overwrite, ..PublishOptions::default() };
+    let begun = Publication::begin(path, &publish).map_err(refused_output)?;
+    let publication = begun.ok_or_else(|| Error::Usage {
+        path: path.display().to_string(),
+        what: "an earlier run is still being published".to_owned(),
+    })?;
     let outcome = blockwise_io::open::create(publication.partial(), format)
         .map_err(Error::from)
-        .and_then(|mut writer| fill(session, &mut *writer, &groups, arrays, &specs));
+        .and_then(|mut writer| fill(&mut *writer));
     match outcome {
         Ok(report) => publication.commit().map(|()| report).map_err(Error::from),
         Err(error) => {

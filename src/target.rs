@@ -9,7 +9,7 @@ use blockwise_io::store::url::{shown, url_of};
 use blockwise_io::{ArrayInfo, CodecSpec, Format};
 use std::path::Path;
 
-/// Format of a new output by its extension: `.zarr`, `.nc`, `.h5`, `.hdf5` or `.npy`.
+/// Format of a new output by its extension: `.zarr`, `.nc`, `.h5`, `.hdf5`, `.npy`, `.tif` or `.tiff`.
 ///
 /// ```
 /// use blockwise::{io::Format, target::format_of};
@@ -32,9 +32,10 @@ pub fn format_of(path: &Path, zarr_version: Option<u8>) -> Result<Format> {
         ("nc" | "nc4", _) => Format::NetCdf4,
         ("h5" | "hdf5", _) => Format::Hdf5,
         ("npy", _) => Format::Npy,
+        ("tif" | "tiff", _) => Format::Tiff,
         _ => {
             return Err(usage(
-                "the output's format follows its extension; use .zarr, .nc (NetCDF-4), .h5, .hdf5 or .npy",
+                "the output's format follows its extension; use .zarr, .nc (NetCDF-4), .h5, .hdf5, .npy or .tif",
             ));
         }
     };

@@ -27,6 +27,8 @@ pub enum Format {
     NetCdfClassic,
     /// NumPy's `.npy`.
     Npy,
+    /// TIFF or BigTIFF.
+    Tiff,
     /// Bytes without a header.
     Raw,
 }
@@ -40,6 +42,7 @@ impl fmt::Display for Format {
             Self::NetCdf4 => "NetCDF-4",
             Self::NetCdfClassic => "NetCDF classic",
             Self::Npy => "npy",
+            Self::Tiff => "TIFF",
             Self::Raw => "raw",
         })
     }

@@ -1,4 +1,4 @@
-//! Files and stores as sources and sinks: Zarr, HDF5, NetCDF, npy and raw bytes.
+//! Files and stores as sources and sinks: Zarr, HDF5, NetCDF, TIFF, npy and raw bytes.
 //!
 //! One model, [`container`], stands between formats and the rest: a [`Container`] is a tree of groups and arrays
 //! with attributes; an array of it is a [`Source`](blockwise_core::Source) with a description. Writing is the
@@ -26,6 +26,7 @@ pub mod publish;
 pub mod raw;
 mod single;
 pub mod store;
+pub mod tiff;
 pub mod zarr;
 
 pub use attribute::{AttributeValue, Attributes};

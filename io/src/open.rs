@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::publish::PartialFolder;
 use crate::store::url::{shown, url_of};
 use crate::store::{RegularFile, Root};
-use crate::{hdf5, netcdf, npy, raw, zarr};
+use crate::{hdf5, netcdf, npy, raw, tiff, zarr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,6 +45,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Arc<dyn Container>> {
         Some(Format::Npy) => npy::open(path),
         Some(Format::Hdf5) => Ok(Arc::new(hdf5::open_file(Arc::new(file), options)?)),
         Some(Format::NetCdfClassic) => Ok(Arc::new(netcdf::open_file(Arc::new(file), options)?)),
+        Some(Format::Tiff) => Ok(Arc::new(tiff::open_file(&Arc::new(file), options)?)),
         _ => Err(unknown(&file)),
     }
 }
@@ -82,6 +83,9 @@ fn detect(file: &RegularFile) -> Result<Option<Format>> {
     if start.starts_with(b"CDF") {
         return Ok(Some(Format::NetCdfClassic));
     }
+    if tiff::is_tiff(&start) {
+        return Ok(Some(Format::Tiff));
+    }
     let mut offset = 0;
     while offset < file.len_bytes() {
         if bytes_at(file, offset)? == hdf5::SIGNATURE {
@@ -112,7 +116,6 @@ fn unknown(file: &RegularFile) -> Error {
         [b'G', b'R', b'I', b'B', ..] => {
             ("GRIB", "; convert it to NetCDF first, with eccodes' grib_to_netcdf or cdo")
         }
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => ("TIFF", ""),
         [b'{', ..] => ("a JSON file", "; for a Zarr store name the folder that holds it"),
         _ => ("the format of this file", "; to read it as raw bytes give --dtype and --shape"),
     };
@@ -135,9 +138,10 @@ pub fn create(partial: &PartialFolder, format: Format) -> Result<Box<dyn Contain
             Ok(Box::new(crate::hdf5_write::Hdf5Writer::create(path, label, format)?))
         }
         Format::Npy => Ok(Box::new(npy::NpyWriter::new(path, label))),
+        Format::Tiff => Ok(Box::new(tiff::TiffWriter::new(path, label))),
         other => Err(Error::Refused {
             path: label.to_owned(),
-            what: format!("{other} is not written; use .zarr, .nc, .h5 or .npy"),
+            what: format!("{other} is not written; use .zarr, .nc, .h5, .npy or .tif"),
         }),
     }
 }
@@ -163,11 +167,13 @@ mod tests {
         let path = folder.path().join("f");
         let mut late = vec![0; 2048];
         late.extend(hdf5::SIGNATURE);
-        let cases: [(&[u8], Option<Format>); 6] = [
+        let cases: [(&[u8], Option<Format>); 8] = [
             (b"", None),
             (b"\x93NUM", None),
             (b"\x93NUMPY\x01\0", Some(Format::Npy)),
             (b"CDF\x01\0\0\0\0", Some(Format::NetCdfClassic)),
+            (b"II*\0\x08\0\0\0", Some(Format::Tiff)),
+            (b"MM\0+\0\x08\0\0", Some(Format::Tiff)),
             (&hdf5::SIGNATURE, Some(Format::Hdf5)),
             (&late, Some(Format::Hdf5)),
         ];

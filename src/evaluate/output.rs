@@ -1,10 +1,11 @@
-//! Results of an expression in new files: which container takes which, with which coordinates, and the one run.
+//! Results of an expression in new files: which container takes which, with which coordinates.
 //!
-//! Invariants: results that name one file stand in it side by side; a file appears whole or not at all, each by one
-//! rename after all results were computed; a dimension means one length and one set of coordinates in a file. Called
+//! Invariants: results that name one file stand in it side by side; a dimension means one length and one set of coordinates in a
+//! file. Called
 //! by the command line's `eval` and `reduce`.
 
 use super::input::{Input, is_name};
+use super::storing::Storing;
 use super::{EvalResult, Evaluation};
 use crate::chunks::contiguous_chunks;
 use crate::computed::{declare, info_of};
@@ -14,22 +15,16 @@ use crate::fingerprint::Fingerprint;
 use crate::location::array_label;
 use crate::spec::{ArrayOptions, spec_of};
 use crate::target::check_apart;
-use crate::transfer::{Destination, give_back, plan_folder, refused_output};
-use crate::watch::Watcher;
+use crate::transfer::Destination;
 use blockwise_core::adapt::cast_scalar;
-use blockwise_core::exec::{RunReport, run};
-use blockwise_core::plan::{Plan, PlanSummary, Resources};
-use blockwise_core::region::byte_count;
-use blockwise_core::{Array, Cancellation, Scalar, Session, Sink};
-use blockwise_io::publish::{Publication, PublishOptions};
+use blockwise_core::plan::Resources;
+use blockwise_core::{Array, Scalar, Session, Sink};
+use blockwise_io::publish::PublishOptions;
 use blockwise_io::{
-    ArrayInfo, ArraySpec, AttributeValue, ContainerWriter, ElementType, Format, GroupInfo, NodePath,
-    TextArray,
+    ArrayInfo, ArraySpec, AttributeValue, ElementType, Format, GroupInfo, NodePath, TextArray,
 };
-use blockwise_kernels::DType;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// `NAME=DST` or `DST`: where results go.
 #[derive(Clone, Debug)]
@@ -51,51 +46,6 @@ impl OutputRequest {
     }
 }
 
-/// A result that was stored.
-#[derive(Clone, Debug)]
-pub struct StoredResult {
-    /// The file.
-    pub path: PathBuf,
-    /// The array in it.
-    pub node: NodePath,
-    /// Its dtype.
-    pub dtype: DType,
-    /// Elements per axis.
-    pub shape: Vec<u64>,
-    /// Chunk shape, where the format has chunks.
-    pub chunk_shape: Option<Vec<u64>>,
-    /// Bytes of its elements.
-    pub logical_bytes: u64,
-}
-
-/// What a job did.
-#[derive(Clone, Debug)]
-pub struct StoringReport {
-    /// The results in order.
-    pub results: Vec<StoredResult>,
-    /// What the run did.
-    pub run: RunReport,
-    /// Seconds from the first read to the last rename.
-    pub secs: f64,
-}
-
-/// A container in the making.
-struct Work {
-    writer: Box<dyn ContainerWriter>,
-    publication: Publication,
-    nowhere: Option<tempfile::TempDir>,
-}
-
-/// Results ready to be computed and stored.
-pub struct Storing {
-    // Fields drop in this order: plans hold sinks, and those the writers' files.
-    plan: Option<Plan>,
-    coordinates: Vec<(String, Plan)>,
-    works: Vec<Work>,
-    results: Vec<StoredResult>,
-    resources: Resources,
-}
-
 /// The results that go into one file.
 struct Place<'a> {
     destination: &'a Destination,
@@ -110,20 +60,12 @@ impl Evaluation {
     /// other, or the budget is too small. Nothing is left behind then.
     pub fn store(&self, requests: &[OutputRequest], resources: &Resources) -> Result<Storing> {
         let places = self.places(requests)?;
-        let mut storing = Storing {
-            plan: None,
-            coordinates: Vec::new(),
-            works: Vec::new(),
-            results: Vec::new(),
-            resources: resources.clone(),
-        };
+        let mut storing = Storing::new(resources);
         let mut targets = Vec::new();
         for place in &places {
-            self.create(place, &mut storing, &mut targets)?;
+            self.create(place, resources, &mut storing, &mut targets)?;
         }
-        if !targets.is_empty() {
-            storing.plan = Some(self.session(resources).plan(&targets)?);
-        }
+        storing.plan_all(&self.session(resources), &targets)?;
         Ok(storing)
     }
 
@@ -182,7 +124,7 @@ impl Evaluation {
     fn stands_alone(&self, place: &Place<'_>) -> bool {
         let inputs_do = self.inputs.iter().all(|input| input.info.path.is_root());
         match place.destination.format {
-            Format::Npy | Format::Raw => true,
+            Format::Npy | Format::Tiff | Format::Raw => true,
             Format::Zarr2 | Format::Zarr3 => inputs_do && place.results.len() == 1,
             _ => false,
         }
@@ -192,6 +134,7 @@ impl Evaluation {
     fn create(
         &self,
         place: &Place<'_>,
+        resources: &Resources,
         storing: &mut Storing,
         targets: &mut Vec<(Array, Arc<dyn Sink>)>,
     ) -> Result<()> {
@@ -208,12 +151,12 @@ impl Evaluation {
         let mut arrays = Vec::new();
         for (name, result) in &place.results {
             let path = if alone { NodePath::root() } else { NodePath::root().child(name)? };
-            let spec = self.spec(path, result, &group, destination.format, &storing.resources)?;
+            let spec = self.spec(path, result, &group, destination.format, resources)?;
             arrays.push((spec, result.value.array.clone()));
         }
         let mut coordinates = Vec::new();
         if !alone {
-            for (spec, coordinate) in self.coordinates(place, &group, &storing.resources)? {
+            for (spec, coordinate) in self.coordinates(place, &group, resources)? {
                 if arrays.iter().any(|(other, _)| other.path == spec.path) {
                     let what = format!(
                         "the result '{}' is called as a dimension; write another name = …",
@@ -225,47 +168,27 @@ impl Evaluation {
             }
         }
         let options = self.publish_options(place, &arrays, &coordinates);
-        let nowhere = if self.options.plan_only { Some(plan_folder(&storing.resources)?) } else { None };
-        let at = match &nowhere {
-            Some(folder) => folder.path().join(destination.path.file_name().unwrap_or_default()),
-            None => destination.path.clone(),
-        };
-        let Some(publication) = Publication::begin(&at, &options).map_err(refused_output)? else {
-            return Ok(()); // an earlier run was stopped after it had published everything
-        };
-        let mut writer = match blockwise_io::open::create(publication.partial(), destination.format) {
-            Ok(writer) => writer,
-            Err(error) => {
-                give_back(publication);
-                return Err(error.into());
-            }
-        };
         let label = destination.path.display().to_string();
-        let filled = (|| {
+        storing.claim(destination, &options, self.options.plan_only, |filling| {
             if !alone {
-                writer.create_group(&group)?;
+                filling.writer.create_group(&group)?;
             }
             for (spec, coordinate) in coordinates {
                 if let Some(texts) = &coordinate.texts {
                     let texts = TextArray { shape: spec.shape.clone(), texts: texts.to_vec() };
-                    writer.create_texts(&spec, &texts)?;
+                    filling.writer.create_texts(&spec, &texts)?;
                     continue;
                 }
-                let sink = writer.create_array(&spec)?;
-                // Each is a small plan of its own, so that the results' plan can be resumed.
-                let plan = Session::new(storing.resources.clone()).plan(&[(coordinate.array, sink)])?;
-                storing.coordinates.push((array_label(&label, &spec.path), plan));
+                let sink = filling.writer.create_array(&spec)?;
+                let plan = Session::new(resources.clone()).plan(&[(coordinate.array, sink)])?;
+                filling.run_first(array_label(&label, &spec.path), plan);
             }
             for (spec, array) in arrays {
-                let sink = writer.create_array(&spec)?;
-                storing.results.push(stored(&destination.path, &spec, &array));
+                let sink = filling.create(&spec, &array)?;
                 targets.push((array, sink));
             }
             Ok(())
-        })();
-        // Whatever happened, the writer belongs to the job now, which gives the folder back when it drops.
-        storing.works.push(Work { writer, publication, nowhere });
-        filled
+        })
     }
 
     /// The root group: the dimensions of all results.
@@ -350,7 +273,10 @@ impl Evaluation {
         let mut attributes = result.value.attributes.as_deref().cloned().unwrap_or_default();
         let mut fill_value = None;
         let dtype = array.dtype();
-        if self.inputs.iter().any(|input| input.has_missing) && dtype.kind() == 'f' && format != Format::Npy {
+        if self.inputs.iter().any(|input| input.has_missing)
+            && dtype.kind() == 'f'
+            && !matches!(format, Format::Npy | Format::Tiff)
+        {
             let nan = cast_scalar(&Scalar::from(f64::NAN), dtype)?;
             attributes.set("_FillValue", AttributeValue::Number(nan));
             fill_value = Some(nan);
@@ -405,83 +331,6 @@ impl Evaluation {
     }
 }
 
-impl Storing {
-    /// The plan of the results; `None` if an earlier run had finished them.
-    #[must_use]
-    pub fn plan(&self) -> Option<&PlanSummary> {
-        self.plan.as_ref().map(Plan::summary)
-    }
-
-    /// Computes the results and publishes them.
-    ///
-    /// # Errors
-    /// The first failure. What is finished stays in the partial folders, for a run that resumes.
-    pub fn run(mut self, watcher: &dyn Watcher, cancellation: &Cancellation) -> Result<StoringReport> {
-        let started = Instant::now();
-        let (plan, coordinates) = (self.plan.take(), std::mem::take(&mut self.coordinates));
-        if self.works.iter().any(|work| work.nowhere.is_some()) {
-            let message = "a job that was only planned cannot run".to_owned();
-            return Err(blockwise_core::Error::Internal { message }.into());
-        }
-        let count = coordinates.len() + usize::from(plan.is_some());
-        let outcome = (|| {
-            let mut report = RunReport::default();
-            for (position, (label, plan)) in coordinates.iter().enumerate() {
-                watcher.array_started(position, count, label, plan.summary());
-                run(plan, &self.resources, watcher, cancellation)?;
-            }
-            if let Some(plan) = &plan {
-                watcher.array_started(coordinates.len(), count, &plan.summary().label, plan.summary());
-                report = run(plan, &self.resources, watcher, cancellation)?;
-            }
-            for work in &mut self.works {
-                work.writer.finish()?;
-            }
-            Ok(report)
-        })();
-        // Sinks hold the writers' files.
-        drop((plan, coordinates));
-        let mut failure = None;
-        let outcome: Result<RunReport> = outcome;
-        let report = outcome.map_err(|error| failure = Some(error)).unwrap_or_default();
-        for Work { writer, publication, .. } in std::mem::take(&mut self.works) {
-            drop(writer);
-            match failure.take() {
-                None => publication.commit()?,
-                Some(error) => {
-                    failure = Some(match (publication.abandon(), error) {
-                        (Some(partial), error @ Error::Unfinished { .. }) => {
-                            tracing::info!("{} is left too", partial.display());
-                            error
-                        }
-                        (Some(partial), error) => Error::Unfinished { source: Box::new(error), partial },
-                        (None, error) => error,
-                    });
-                }
-            }
-        }
-        match failure {
-            Some(error) => Err(error),
-            None => {
-                let results = std::mem::take(&mut self.results);
-                Ok(StoringReport { results, run: report, secs: started.elapsed().as_secs_f64() })
-            }
-        }
-    }
-}
-
-impl Drop for Storing {
-    /// A job that never ran leaves nothing behind.
-    fn drop(&mut self) {
-        self.plan = None;
-        self.coordinates.clear();
-        for Work { writer, publication, .. } in self.works.drain(..) {
-            drop(writer);
-            give_back(publication);
-        }
-    }
-}
-
 /// What the stored array of coordinates shall be that no file has.
 fn made_spec(coordinate: &Coordinate, format: Format, resources: &Resources) -> Result<ArraySpec> {
     let info = info_of(NodePath::root().child(&coordinate.dimension)?, &coordinate.array, format);
@@ -492,17 +341,6 @@ fn made_spec(coordinate: &Coordinate, format: Format, resources: &Resources) -> 
         info.element_type = ElementType::DateTime { unit: unit.clone(), difference: false };
     }
     Ok(spec_of(&info, format, &ArrayOptions::default(), resources.budget_bytes)?.0)
-}
-
-fn stored(path: &Path, spec: &ArraySpec, array: &Array) -> StoredResult {
-    StoredResult {
-        path: path.to_path_buf(),
-        node: spec.path.clone(),
-        dtype: array.dtype(),
-        shape: array.shape(),
-        chunk_shape: spec.chunk_shape.clone(),
-        logical_bytes: byte_count(&array.shape(), array.dtype().size()).unwrap_or(u64::MAX),
-    }
 }
 
 fn is_unlimited(group: &GroupInfo, dimension: &str) -> bool {

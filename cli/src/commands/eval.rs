@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
 /// How results are computed and where they go.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ResultArgs {
-    /// Where results go: DST for all, NAME=DST for one (repeatable); .zarr, .nc, .h5, .hdf5, .npy
+    /// Where results go: DST for all, NAME=DST for one (repeatable); .zarr, .nc, .h5, .hdf5, .npy, .tif
     #[arg(short, long = "output", value_name = "[NAME=]DST", help_heading = "Run")]
     output: Vec<String>,
     /// Take elements as they are stored: no CF unpacking, no missing values

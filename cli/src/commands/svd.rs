@@ -131,8 +131,8 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
         None => blockwise::io::Format::Zarr3,
         Some(_) => format_of(&arguments.output, None)?,
     };
-    if matches!(format, blockwise::io::Format::Npy) {
-        let what = "npy holds one array; give a folder, .zarr, .nc or .h5".to_owned();
+    if matches!(format, blockwise::io::Format::Npy | blockwise::io::Format::Tiff) {
+        let what = format!("{format} holds one array; give a folder, .zarr, .nc or .h5");
         return Err(Error::Usage { path: arguments.output.display().to_string(), what });
     }
     let (overwrite, resume) = (arguments.overwrite, arguments.resume);

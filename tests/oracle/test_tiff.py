@@ -1,0 +1,223 @@
+"""TIFF: tifffile reads what we write, we read what tifffile writes, and damaged files end in an error."""
+
+import itertools
+import random
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from driver import BASELINE_BYTES, MIB, arrayctl, assert_refusal, read_zarr, succeed
+
+RNG = np.random.default_rng(11)
+DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "c8", "c16"]
+
+
+def values(shape, dtype):
+    x = RNG.integers(0, 200, shape) + np.arange(shape[-1]) % 50
+    return (x * (1.25 if dtype[0] in "fc" else 1)).astype(dtype)
+
+
+def read_back(path, tmp_path, name="out"):
+    out = tmp_path / f"{name}.zarr"
+    succeed("convert", path, out, "--overwrite")
+    return zarr.open(str(out), mode="r")
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "deflate", "packbits", "zstd"])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_reads_what_tifffile_writes(tmp_path, compression, byteorder, bigtiff):
+    layouts = [{"rowsperstrip": 7}, {}, {"tile": (32, 48)}]
+    for number, (dtype, layout) in enumerate(itertools.product(["u1", "u2", "i4", "f4", "f8"], layouts)):
+        x = values((3, 50, 70), dtype)
+        path = tmp_path / f"{number}.tif"
+        tifffile.imwrite(
+            path, x, byteorder=byteorder, bigtiff=bigtiff, compression=compression, metadata=None, photometric="minisblack", **layout
+        )  # fmt: skip
+        found = read_back(path, tmp_path)
+        np.testing.assert_array_equal(found[...], x, err_msg=f"{dtype} {layout}")
+        assert found.metadata.dimension_names == ("page", "y", "x")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_type(tmp_path, dtype):
+    x = values((2, 20, 30), dtype)
+    tifffile.imwrite(tmp_path / "x.tif", x, photometric="minisblack", metadata=None)
+    np.testing.assert_array_equal(read_back(tmp_path / "x.tif", tmp_path)[...], x)
+    out = tmp_path / "out.tif"
+    succeed("convert", tmp_path / "x.tif", out)
+    found = tifffile.imread(out)
+    assert found.dtype == x.dtype
+    np.testing.assert_array_equal(found, x)
+
+
+@pytest.mark.parametrize("compression", ["lzw", "deflate", "zstd"])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_predictors(tmp_path, compression, byteorder):
+    for dtype in ["u1", "u2", "i4", "f2", "f4", "f8"]:
+        for tile in [None, (16, 32)]:
+            x = values((2, 40, 50, 3), dtype)
+            tifffile.imwrite(
+                tmp_path / "x.tif", x, compression=compression, byteorder=byteorder, predictor=True, tile=tile,
+                photometric="rgb", metadata=None,
+            )  # fmt: skip
+            found = read_back(tmp_path / "x.tif", tmp_path)
+            np.testing.assert_array_equal(found[...], x, err_msg=f"{dtype} {tile}")
+            assert found.metadata.dimension_names == ("page", "y", "x", "sample")
+
+
+def test_planes_of_samples(tmp_path):
+    x = values((3, 4, 33, 47), "u2")
+    for tile in [None, (16, 16)]:
+        tifffile.imwrite(tmp_path / "x.tif", x, planarconfig="separate", photometric="rgb", tile=tile, metadata=None)
+        np.testing.assert_array_equal(read_back(tmp_path / "x.tif", tmp_path)[...], x.transpose(0, 2, 3, 1))
+
+
+def test_axes_of_imagej_ome_and_tifffile(tmp_path):
+    x = values((2, 3, 4, 20, 30), "u2")  # TZCYX
+    tifffile.imwrite(tmp_path / "imagej.tif", x, imagej=True, metadata={"axes": "TZCYX"})
+    tifffile.imwrite(tmp_path / "ome.ome.tif", x, ome=True, photometric="minisblack", metadata={"axes": "TZCYX"})
+    tifffile.imwrite(tmp_path / "shaped.tif", x, photometric="minisblack", metadata={"axes": "TZCYX"})
+    for name in ["imagej.tif", "ome.ome.tif", "shaped.tif"]:
+        found = read_back(tmp_path / name, tmp_path)
+        if name == "shaped.tif" and found.metadata.dimension_names[1] == "z":
+            np.testing.assert_array_equal(found[...], x)  # as the file has them
+        else:
+            assert found.metadata.dimension_names == ("t", "c", "z", "y", "x"), name
+            np.testing.assert_array_equal(found[...], x.transpose(0, 2, 1, 3, 4), err_msg=name)
+
+
+def test_pages_without_directories(tmp_path):
+    """As ImageJ writes stacks beyond 4 GiB: one directory, the other pages behind the first."""
+    x = values((7, 20, 30), "u2")
+    tifffile.imwrite(tmp_path / "x.tif", x, photometric="minisblack", metadata={"truncate": True})
+    with tifffile.TiffFile(tmp_path / "x.tif") as file:
+        assert len(file.pages) == 1
+    np.testing.assert_array_equal(read_back(tmp_path / "x.tif", tmp_path)[...], x)
+    tifffile.imwrite(tmp_path / "j.tif", x, imagej=True, byteorder=">", metadata={"truncate": True})
+    np.testing.assert_array_equal(read_back(tmp_path / "j.tif", tmp_path)[...], x)
+
+
+def test_pages_that_differ_are_arrays_of_their_own(tmp_path):
+    a, b = values((4, 20, 30), "u2"), values((10, 12), "u1")
+    with tifffile.TiffWriter(tmp_path / "x.tif") as file:
+        file.write(a, photometric="minisblack", metadata=None)
+        file.write(b, photometric="minisblack", metadata=None)
+        file.write(a[0, ::2, ::2], subfiletype=1, photometric="minisblack", metadata=None)
+    group = read_back(tmp_path / "x.tif", tmp_path)
+    np.testing.assert_array_equal(group["0"][...], a)
+    np.testing.assert_array_equal(group["1"][...], b)
+    assert len(list(group.arrays())) == 2
+
+
+@pytest.mark.parametrize("options", [[], ["--codec", "deflate:6"], ["--codec", "zstd:3"], ["--chunks", "1,1,32,48"]])
+def test_tifffile_reads_what_we_write(tmp_path, options):
+    x = values((2, 3, 50, 70), "u2")
+    source, out = tmp_path / "x.zarr", tmp_path / "out.tif"
+    array = zarr.create_array(str(source), shape=x.shape, chunks=(1, 2, 30, 30), dtype="u2", dimension_names=["c", "z", "y", "x"])
+    array[...] = x
+    succeed("convert", source, out, *options)
+    with tifffile.TiffFile(out) as file:
+        assert not file.is_bigtiff and len(file.pages) == 6
+        assert file.series[0].axes == "CZYX"
+        np.testing.assert_array_equal(file.series[0].asarray(), x)
+        assert file.pages[0].is_tiled == ("--chunks" in options)
+    if not options:
+        np.testing.assert_array_equal(tifffile.memmap(out, mode="r"), x)
+    back = read_back(out, tmp_path)
+    assert back.metadata.dimension_names == ("c", "z", "y", "x")
+    np.testing.assert_array_equal(back[...], x)
+    succeed("verify", source, out)
+
+
+def test_colours(tmp_path):
+    x = values((30, 40, 3), "u1")
+    source, out = tmp_path / "x.zarr", tmp_path / "out.tif"
+    zarr.create_array(str(source), shape=x.shape, chunks=(16, 16, 3), dtype="u1", dimension_names=["y", "x", "sample"])[...] = x
+    succeed("convert", source, out, "--chunks", "16,16,3", "--codec", "deflate")
+    with tifffile.TiffFile(out) as file:
+        assert file.pages[0].photometric == tifffile.PHOTOMETRIC.RGB
+        np.testing.assert_array_equal(file.pages[0].asarray(), x)
+
+
+def test_pyramid_of_a_stack_and_results_of_eval(tmp_path):
+    x = values((20, 100, 120), "u2")
+    tifffile.imwrite(tmp_path / "x.tif", x, imagej=True, metadata={"axes": "ZYX"}, compression="zlib")
+    succeed("pyramid", tmp_path / "x.tif", tmp_path / "p.zarr", "--chunks", "16,32,32")
+    np.testing.assert_array_equal(read_zarr(tmp_path / "p.zarr" / "0"), x)
+    succeed("eval", "gaussian_filter(x, 1).max('z')", "-i", f"x={tmp_path / 'x.tif'}", "-o", tmp_path / "max.tif")
+    assert tifffile.imread(tmp_path / "max.tif").shape == (100, 120)
+
+
+def test_bigtiff_beyond_4_gib_is_planned(tmp_path):
+    """The file that is reserved for 5 GiB is BigTIFF; constant chunks make it quick."""
+    source, out = tmp_path / "x.zarr", tmp_path / "out.tif"
+    zarr.create_array(str(source), shape=(80, 8192, 8192), chunks=(1, 8192, 8192), dtype="u1", fill_value=7)
+    succeed("convert", source, out, "--codec", "deflate:1", timeout_secs=600)
+    with tifffile.TiffFile(out) as file:
+        assert file.is_bigtiff and len(file.pages) == 80
+        page = file.pages[79].asarray()
+        assert page.shape == (8192, 8192) and (page == 7).all()
+
+
+def test_refusals(tmp_path):
+    source = tmp_path / "x.zarr"
+    zarr.create_array(str(source), shape=(5,), chunks=(5,), dtype="u1")
+    assert_refusal(arrayctl("convert", source, tmp_path / "o.tif"), (3,), ["two dimensions"])
+    flags = tmp_path / "b.zarr"
+    zarr.create_array(str(flags), shape=(5, 5), chunks=(5, 5), dtype="bool")
+    assert_refusal(arrayctl("convert", flags, tmp_path / "o.tif"), (3,), ["--dtype"])
+    tifffile.imwrite(tmp_path / "jpeg.tif", values((16, 16), "u1"), compression="jpeg")
+    assert_refusal(arrayctl("info", tmp_path / "jpeg.tif"), (4,), ["JPEG"])
+    tifffile.imwrite(tmp_path / "bits.tif", values((16, 16), "u1") > 100)
+    assert_refusal(arrayctl("info", tmp_path / "bits.tif"), (4,), ["1 bits"])
+    assert not list(tmp_path.glob("o.tif*"))
+
+
+def test_damaged_files_end_in_an_error(tmp_path):
+    x = values((2, 40, 50), "u2")
+    whole = []
+    for number, options in enumerate(
+        [{}, {"compression": "lzw"}, {"compression": "deflate", "tile": (16, 16)}, {"bigtiff": True, "compression": "packbits"}]
+    ):
+        tifffile.imwrite(tmp_path / "x.tif", x, photometric="minisblack", **options)
+        whole.append((tmp_path / "x.tif").read_bytes())
+    rnd = random.Random(3)
+    path, out = tmp_path / "damaged.tif", tmp_path / "out.zarr"
+    for case in range(150):
+        content = bytearray(whole[case % 4])
+        if case % 5 == 0:
+            del content[rnd.randrange(4, len(content)) :]
+        else:
+            # Most of what can be broken stands in the first directory.
+            for _ in range(rnd.randint(1, 4)):
+                content[rnd.randrange(4, min(len(content), 600))] = rnd.choice([0, 1, 127, 255, rnd.randrange(256)])
+        path.write_bytes(content)
+        run = arrayctl("convert", path, out, "--overwrite", "--memory", "256MiB", timeout_secs=20, address_space_bytes=4 << 30)
+        if run.code != 0:
+            assert_refusal(run, (2, 3, 4))
+
+
+def test_chains_and_overlaps_are_refused(tmp_path):
+    path = tmp_path / "x.tif"
+    page = struct.pack("<HHHII", 1, 256, 4, 1, 5)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8) + page + struct.pack("<I", 8))
+    assert_refusal(arrayctl("info", path), (4,), ["TIFF"])
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 65535))
+    assert_refusal(arrayctl("info", path), (4,), ["tags"])
+    path.write_bytes(b"II*\0" + struct.pack("<I", 0))
+    assert_refusal(arrayctl("info", path), (4,), ["no page"])
+    path.write_bytes(b"II*\0")
+    assert_refusal(arrayctl("info", path), (4,), ["no page"])
+
+
+def test_memory(tmp_path):
+    """128 MB of pages in 16 MiB."""
+    x = RNG.integers(0, 60000, (64, 1024, 1024)).astype("u2")
+    tifffile.imwrite(tmp_path / "x.tif", x, photometric="minisblack", compression="zlib", compressionargs={"level": 1}, rowsperstrip=16)
+    out = tmp_path / "out.tif"
+    run = succeed("convert", tmp_path / "x.tif", out, "--memory", "16MiB", "--codec", "zstd:1", measure=True)
+    assert run.peak_bytes <= 16 * MIB + BASELINE_BYTES
+    np.testing.assert_array_equal(tifffile.imread(out), x)
