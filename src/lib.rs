@@ -4,9 +4,9 @@
 //!
 //! ```text
 //!   blockwise      convert  rechunk  verify          jobs: whole containers, one rename at the end
-//!      |           evaluate  stats                   NumPy expressions over stored arrays
+//!      |           evaluate  stats  pyramid          NumPy expressions over stored arrays, images with levels
 //!      |
-//!   io             Zarr  HDF5  NetCDF  npy  raw      containers of arrays; sources and sinks of chunks
+//!   io             Zarr HDF5 NetCDF TIFF npy raw      containers of arrays; sources and sinks of chunks
 //!      |
 //!   linalg         products, decompositions          blocked algorithms over arrays; dense leaves by faer
 //!      |
@@ -62,7 +62,7 @@ pub mod expression;
 mod fingerprint;
 pub mod group;
 mod location;
-
+pub mod pyramid;
 pub mod rechunk;
 pub mod record;
 mod select;

@@ -11,11 +11,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 use crate::commands::{
-    completions, convert, demo, doctor, eval, functions, info, ls, man, rechunk, reduce, show, stats, svd,
-    verify,
+    completions, convert, demo, doctor, eval, functions, info, ls, man, pyramid, rechunk, reduce, show,
+    stats, svd, verify,
 };
 
-/// Inspect, convert, rechunk, compute with and compare chunked arrays in Zarr, HDF5, NetCDF and npy, within a memory budget.
+/// Inspect, convert, rechunk, compute with and compare chunked arrays in Zarr, HDF5, NetCDF, TIFF and npy, within a memory budget.
 #[derive(Debug, Parser)]
 #[command(
     name = "arrayctl",
@@ -32,6 +32,7 @@ use crate::commands::{
   arrayctl stats era5.nc::t2m                           what is in it?
   arrayctl show era5.nc::t2m --slice time=0 -o t2m.png  a picture
   arrayctl svd era5.nc::t2m -k 10 --center -o eof.zarr  principal components
+  arrayctl pyramid scan.tif scan.ome.zarr               an image with levels
   arrayctl verify era5.zarr series.zarr --equal-nan     are they the same?
 
 Data are named PATH or PATH::NODE. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused before running,
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Reduce(Box<reduce::Arguments>),
     Stats(Box<stats::Arguments>),
     Svd(Box<svd::Arguments>),
+    Pyramid(Box<pyramid::Arguments>),
     Show(Box<show::Arguments>),
     Functions(functions::Arguments),
     Verify(Box<verify::Arguments>),

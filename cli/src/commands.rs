@@ -11,6 +11,7 @@ pub(crate) mod functions;
 pub(crate) mod info;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod pyramid;
 pub(crate) mod rechunk;
 pub(crate) mod reduce;
 pub(crate) mod show;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Reduce(arguments) => reduce::run(arguments, &cli.output)?,
         Command::Stats(arguments) => stats::run(arguments, &cli.output)?,
         Command::Show(arguments) => show::run(arguments, &cli.output)?,
+        Command::Pyramid(arguments) => pyramid::run(arguments, &cli.output)?,
         Command::Svd(arguments) => svd::run(arguments, &cli.output)?,
         Command::Functions(arguments) => functions::run(arguments, &cli.output)?,
         Command::Verify(arguments) => return verify::run(arguments, &cli.output),

@@ -11,6 +11,7 @@ use crate::expression::value::Value;
 use blockwise_core::array::{Axes, Axis, Filter, Measures, Remainder, Structure};
 use blockwise_core::{Array, Result};
 use blockwise_kernels::DType;
+use blockwise_kernels::downsample::Downsampling;
 use blockwise_kernels::filter::{Coarsening, Edge, Rolling};
 use ndarray::ArrayD;
 
@@ -313,6 +314,22 @@ pub(super) const TABLE: &[Entry] = &[
             }
             let axes: Vec<usize> = boxes.iter().map(|(axis, _)| *axis).collect();
             Ok(x.moved(coarse.reduce(func.unwrap_or(Coarsening::Mean))?, &axes).into())
+        },
+    ),
+    entry(
+        WINDOWS,
+        "downsample(x, factors, axis=None, method=\"mean\")",
+        "a level of an image pyramid: as coarsen, of x's own type and what is there at the ends; mean, nearest, min, max or mode",
+        |a| {
+            let x = a.array("x")?;
+            let boxes = along(a, "factors", Axes::All, &x.array)?;
+            let method = a.read("method", |value| {
+                let name = value.to_text()?;
+                name.parse::<Downsampling>().map_err(|error| Trouble::here(error.to_string()))
+            })?;
+            let axes: Vec<usize> = boxes.iter().map(|(axis, _)| *axis).collect();
+            let made = x.array.downsample(&named(&boxes), method.unwrap_or(Downsampling::Mean))?;
+            Ok(x.moved(made, &axes).into())
         },
     ),
     entry(

@@ -1,0 +1,255 @@
+//! The axes of an image: what they are called, whether they are time, channels or space, and how large an element is.
+//!
+//! Invariant: axes are as OME-NGFF 0.5 wants them: at most one of time, then at most one of channels or of anything else, then 2 or 3
+//! in space; names stand once. Called by [`super::PyramidJob`].
+
+use super::PyramidOptions;
+use crate::expression::Labelled;
+use crate::show::{AxisKind, kind_of};
+
+/// Names of axes that have none, the last ones of these.
+const DEFAULT_NAMES: [&str; 5] = ["t", "c", "z", "y", "x"];
+
+/// What an axis is, in the words of OME-NGFF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AxisType {
+    /// Time.
+    Time,
+    /// Channels.
+    Channel,
+    /// Space.
+    Space,
+}
+
+impl AxisType {
+    /// The word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Channel => "channel",
+            Self::Space => "space",
+        }
+    }
+
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        [Self::Time, Self::Channel, Self::Space].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// An axis of an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageAxis {
+    /// Its name, which is the arrays' dimension too.
+    pub name: String,
+    /// What it is; `None` for anything else.
+    pub kind: Option<AxisType>,
+    /// Unit of `scale`.
+    pub unit: Option<String>,
+    /// Physical size of an element of the full resolution.
+    pub scale: f64,
+    /// Physical position of the middle of its first element.
+    pub translation: f64,
+}
+
+impl ImageAxis {
+    /// An axis of this name, which says what it is, with elements of size 1.
+    pub(super) fn new(name: String, kind: Option<AxisType>) -> Self {
+        Self { name, kind, unit: None, scale: 1.0, translation: 0.0 }
+    }
+
+    /// Whether it is in space.
+    #[must_use]
+    pub fn is_space(&self) -> bool {
+        self.kind == Some(AxisType::Space)
+    }
+}
+
+/// The names as dimension names.
+pub(super) fn names(axes: &[ImageAxis]) -> Vec<Option<String>> {
+    axes.iter().map(|axis| Some(axis.name.clone())).collect()
+}
+
+/// The axes of `source`: as options say, as the image says that it is `stored` in, as names suggest.
+///
+/// # Errors
+/// If they are not those of an image; what is wrong.
+pub(super) fn settle(
+    source: &Labelled,
+    stored: Option<&Vec<ImageAxis>>,
+    options: &PyramidOptions,
+) -> Result<Vec<ImageAxis>, String> {
+    let rank = source.array.rank();
+    if !(2..=DEFAULT_NAMES.len()).contains(&rank) {
+        return Err(format!(
+            "it has {rank} axes; an image has 2 to 5, time, channels, z, y and x: slice or reduce it with `arrayctl eval`"
+        ));
+    }
+    let mut axes = match (&options.axes, stored) {
+        (Some(names), _) => guessed(names, source),
+        (None, Some(stored)) if stored.len() == rank => stored.clone(),
+        _ => guessed(&named(source)?, source),
+    };
+    if axes.len() != rank {
+        return Err(format!("--axes names {} axes, but the array has {rank}", axes.len()));
+    }
+    check(&axes)?;
+    apply(&mut axes, options)?;
+    Ok(axes)
+}
+
+/// The dimension names; the last letters of `tczyx` if there are none.
+fn named(source: &Labelled) -> Result<Vec<String>, String> {
+    let own = source.array.names();
+    let default = DEFAULT_NAMES.iter().skip(DEFAULT_NAMES.len() - own.len());
+    if own.iter().all(Option::is_none) {
+        return Ok(default.map(|name| (*name).to_owned()).collect());
+    }
+    let named = own.iter().cloned().collect::<Option<Vec<String>>>();
+    named.ok_or_else(|| {
+        "only some of its dimensions have names; name all with --axes, as in --axes zyx".to_owned()
+    })
+}
+
+fn guessed(names: &[String], source: &Labelled) -> Vec<ImageAxis> {
+    let kind = |name: &String| {
+        let coordinate = source.coordinates.iter().find(|own| own.dimension == *name);
+        let attributes = coordinate.map(|own| &own.attributes);
+        if matches!(kind_of(name, attributes), AxisKind::Latitude | AxisKind::Longitude) {
+            return Some(AxisType::Space);
+        }
+        match name.to_lowercase().as_str() {
+            "t" | "time" | "frame" | "frames" => Some(AxisType::Time),
+            "c" | "ch" | "channel" | "channels" | "band" | "bands" | "wavelength" | "sample" => {
+                Some(AxisType::Channel)
+            }
+            "z" | "y" | "x" | "depth" | "height" | "level" | "lev" | "row" | "column" | "plane" => {
+                Some(AxisType::Space)
+            }
+            _ => None,
+        }
+    };
+    let mut axes: Vec<ImageAxis> =
+        names.iter().map(|name| ImageAxis::new(name.clone(), kind(name))).collect();
+    // The last axes of an image are in space, whatever they are called: two at least.
+    let spaces = axes.iter().filter(|axis| axis.is_space()).count();
+    let unknown = axes.iter_mut().rev().take_while(|axis| axis.kind.is_none() || axis.is_space());
+    for axis in unknown.filter(|axis| axis.kind.is_none()).take(2_usize.saturating_sub(spaces)) {
+        axis.kind = Some(AxisType::Space);
+    }
+    axes
+}
+
+fn check(axes: &[ImageAxis]) -> Result<(), String> {
+    let listed = || {
+        let text = |axis: &ImageAxis| format!("{} ({})", axis.name, axis.kind.map_or("?", AxisType::name));
+        axes.iter().map(text).collect::<Vec<_>>().join(", ")
+    };
+    let advice = "order them with `arrayctl eval 'x.transpose(…)'`, or say what they are with --axes, as in --axes tczyx";
+    if let Some((_, twice)) =
+        axes.iter().enumerate().find(|(n, axis)| axes.iter().take(*n).any(|own| own.name == axis.name))
+    {
+        return Err(format!("two axes are called '{}'; give each a name of its own with --axes", twice.name));
+    }
+    let rank_of = |axis: &ImageAxis| match axis.kind {
+        Some(AxisType::Time) => 0,
+        Some(AxisType::Channel) | None => 1,
+        Some(AxisType::Space) => 2,
+    };
+    let places: Vec<usize> = axes.iter().map(rank_of).collect();
+    let count = |place: usize| places.iter().filter(|own| **own == place).count();
+    if !places.is_sorted() || count(0) > 1 || count(1) > 1 || !(2..=3).contains(&count(2)) {
+        return Err(format!(
+            "its axes are {}; an image has at most one of time, then at most one of channels, then 2 or 3 in space: {advice}",
+            listed()
+        ));
+    }
+    Ok(())
+}
+
+/// Sets what options say of scales and units.
+fn apply(axes: &mut [ImageAxis], options: &PyramidOptions) -> Result<(), String> {
+    let names: Vec<String> = axes.iter().map(|axis| axis.name.clone()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let is_space: Vec<bool> = axes.iter().map(ImageAxis::is_space).collect();
+    if let Some(scale) = &options.scale {
+        for (axis, scale) in axes.iter_mut().zip(scale.resolve("--scale", &names, &is_space)?) {
+            let Some(scale) = scale else { continue };
+            if !scale.is_finite() || scale <= 0.0 {
+                return Err(format!("--scale of '{}' is {scale}; a size is above 0", axis.name));
+            }
+            (axis.scale, axis.translation) = (scale, 0.0);
+        }
+    }
+    if let Some(units) = &options.units {
+        for (axis, unit) in axes.iter_mut().zip(units.resolve("--unit", &names, &is_space)?) {
+            axis.unit = unit.or_else(|| axis.unit.take());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blockwise_core::{Array, DType};
+
+    fn settled(names: &[&str], options: &PyramidOptions) -> Result<Vec<ImageAxis>, String> {
+        let shape = vec![4; names.len()];
+        let array = Array::zeros(&shape, DType::U8).unwrap();
+        let names = names.iter().map(|name| (!name.is_empty()).then(|| (*name).to_owned())).collect();
+        settle(&Labelled::from(array.with_some_names(names).unwrap()), None, options)
+    }
+
+    fn kinds(names: &[&str]) -> String {
+        let axes = settled(names, &PyramidOptions::default()).unwrap();
+        let letter = |axis: &ImageAxis| axis.kind.map_or("?", |kind| &kind.name()[..1]);
+        axes.iter().map(letter).collect()
+    }
+
+    #[test]
+    fn names_say_what_axes_are() {
+        assert_eq!(kinds(&["t", "c", "z", "y", "x"]), "tcsss");
+        assert_eq!(kinds(&["time", "lat", "lon"]), "tss");
+        assert_eq!(kinds(&["", "", ""]), "sss");
+        assert_eq!(kinds(&["", "", "", ""]), "csss");
+        assert_eq!(kinds(&["time", "north", "east"]), "tss");
+        assert_eq!(kinds(&["kind", "north", "east"]), "?ss");
+        assert_eq!(kinds(&["band", "y", "x"]), "css");
+    }
+
+    #[test]
+    fn what_is_no_image_is_refused() {
+        let plain = PyramidOptions::default();
+        for (names, hint) in [
+            (vec!["x"], "2 to 5"),
+            (vec!["y", "x", "c"], "transpose"),
+            (vec!["a", "b", "y", "x"], "at most one"),
+            (vec!["", "y", "x"], "name all"),
+            (vec!["t", "time", "y", "x"], "at most one"),
+        ] {
+            assert!(settled(&names, &plain).unwrap_err().contains(hint), "{names:?}");
+        }
+        let named = |axes: &str| PyramidOptions {
+            axes: Some(axes.chars().map(String::from).collect()),
+            ..PyramidOptions::default()
+        };
+        assert!(settled(&["", ""], &named("zyx")).unwrap_err().contains("names 3"));
+        assert!(settled(&["", ""], &named("yy")).unwrap_err().contains("'y'"));
+        assert_eq!(settled(&["a", "b"], &named("yx")).unwrap()[0].name, "y");
+    }
+
+    #[test]
+    fn sizes_and_units() {
+        let options = PyramidOptions {
+            scale: Some("z=2,x=0.5".parse().unwrap()),
+            units: Some("micrometer".parse().unwrap()),
+            ..PyramidOptions::default()
+        };
+        let axes = settled(&["c", "z", "y", "x"], &options).unwrap();
+        assert_eq!(axes.iter().map(|axis| axis.scale).collect::<Vec<_>>(), [1.0, 2.0, 1.0, 0.5]);
+        assert_eq!((axes[0].unit.as_deref(), axes[3].unit.as_deref()), (None, Some("micrometer")));
+        let wrong = PyramidOptions { scale: Some("0".parse().unwrap()), ..PyramidOptions::default() };
+        assert!(settled(&["y", "x"], &wrong).unwrap_err().contains("above 0"));
+    }
+}
