@@ -169,9 +169,17 @@ impl Lowering<'_> {
             };
             let cut = self.on_disk("input cut for its tasks", array.dtype(), &tasks);
             let sink = Arc::clone(&cut) as Arc<dyn Sink>;
-            self.copy_into(source, temporary, &sink, Some(&cut))?;
+            let copied = self.copy_into(source, temporary, &sink, Some(&cut));
             draft.replace(widest, Arc::clone(&cut) as Arc<dyn Source>, Some(cut));
             refused = draft.finish(self.fixed_bytes, self.resources)?;
+            if let Err(Error::OverBudget { needed_bytes, .. }) = &copied
+                && *needed_bytes < refused.needed_bytes
+                && draft.widest_input(&refused)?.is_none()
+            {
+                // What the tasks take would be refused next.
+                return Err(refused.over_budget(self.resources));
+            }
+            copied?;
             if self.add_in_parts(&draft, &refused)? {
                 return Ok(());
             }

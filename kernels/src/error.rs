@@ -1,4 +1,5 @@
-//! What the kernels that work along axes refuse: one type for scans, sorts, random numbers, gathers and histograms.
+//! What the kernels that work along axes refuse: one type for scans, sorts, transforms, random numbers, gathers and
+//! histograms.
 //!
 //! Invariant: everything but the values of indices is checked before the first byte is written. Returned by
 //! [`crate::scan`], [`crate::order`], [`crate::random`], [`crate::gather`] and [`crate::histogram`].

@@ -15,6 +15,7 @@ pub mod downsample;
 pub mod dtype;
 pub mod error;
 pub mod filter;
+pub mod fourier;
 pub mod function;
 pub mod gather;
 pub mod histogram;

@@ -12,7 +12,6 @@
 mod key;
 mod method;
 mod narrow;
-mod panel;
 mod quantile;
 mod radix;
 mod search;

@@ -19,6 +19,18 @@ pub(super) struct Halo {
 }
 
 impl Halo {
+    /// The lengths of blocks with what they hold beside their own elements, along the axis cut so.
+    pub(super) fn held(&self, cut: &AxisGrid) -> Result<AxisGrid> {
+        let held = |n: u64| {
+            let (before, after) = match self.boundary {
+                Some(_) => (self.before, self.after),
+                None => (self.before.min(cut.start(n)), self.after.min(cut.extent() - cut.start(n + 1))),
+            };
+            cut.length(n).saturating_add(before).saturating_add(after)
+        };
+        AxisGrid::rectilinear(&(0..cut.count()).map(held).collect::<Vec<_>>())
+    }
+
     /// How many elements the block at a place has before and after its own.
     pub(super) fn of(&self, info: &BlockInfo<'_>) -> Option<(usize, usize)> {
         let (range, extent) = (info.region.ranges().nth(self.axis)?, *info.shape.get(self.axis)?);

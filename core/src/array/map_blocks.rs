@@ -45,6 +45,8 @@ pub struct MapBlocks {
     /// For every input, the task axis of each axis that typed closures see of it.
     shown: Vec<Vec<usize>>,
     halos: Vec<Halo>,
+    /// Whether blocks of the results are as long as what closures see.
+    keeps_halos: bool,
     element_scratch_bytes: u64,
 }
 
@@ -77,6 +79,7 @@ impl MapBlocks {
             cut: Vec::new(),
             added: Vec::new(),
             halos: Vec::new(),
+            keeps_halos: false,
             element_scratch_bytes: 0,
         })
     }
@@ -118,6 +121,24 @@ impl MapBlocks {
         }
         self.halos.push(Halo { axis, before, after, boundary });
         Ok(self)
+    }
+
+    /// Blocks of the results keep the halo: each is as long as what closures see of the arrays, and the results longer by all
+    /// of these. dask's `trim=False`.
+    ///
+    /// ```
+    /// use blockwise_core::Array;
+    /// use blockwise_core::array::MapBlocks;
+    /// use ndarray::ArrayViewD;
+    /// let x = Array::arange(0.0, 6.0, 1.0)?.rechunk([3])?;
+    /// let kept = MapBlocks::new([&x])?.overlap(0, 1, 1, None)?.untrimmed();
+    /// let kept = kept.map(|_, block: ArrayViewD<'_, f64>| block.to_owned())?;
+    /// assert_eq!(kept.compute::<f64>()?.as_slice(), Some(&[0.0, 1.0, 2.0, 3.0, 2.0, 3.0, 4.0, 5.0][..]));
+    /// # Ok::<(), blockwise_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn untrimmed(self) -> Self {
+        Self { keeps_halos: true, ..self }
     }
 
     /// Blocks are whole along `axes`.
@@ -306,7 +327,7 @@ impl MapBlocks {
     fn trim(&self) -> Vec<Option<Halo>> {
         let mut trim: Vec<Option<Halo>> = (0..self.tasks.rank())
             .filter(|axis| !self.dropped.contains(axis))
-            .map(|axis| self.halos.iter().find(|halo| halo.axis == axis).copied())
+            .map(|axis| self.halos.iter().find(|halo| halo.axis == axis && !self.keeps_halos).copied())
             .collect();
         for (at, _) in &self.added {
             trim.insert(*at, None);
@@ -323,7 +344,12 @@ impl MapBlocks {
         for (axis, cut) in self.tasks.axes().iter().enumerate() {
             if !self.dropped.contains(&axis) {
                 let given = self.cut.iter().rev().find(|(own, _)| *own == axis);
-                axes.push(given.map_or(cut, |(_, given)| given).clone());
+                let halo = self.halos.iter().find(|halo| halo.axis == axis && self.keeps_halos);
+                axes.push(match (given, halo) {
+                    (Some((_, given)), _) => given.clone(),
+                    (None, Some(halo)) => halo.held(cut)?,
+                    (None, None) => cut.clone(),
+                });
                 index_axes.push(Some(axis));
                 names.push(self.names.get(axis).cloned().flatten());
             }

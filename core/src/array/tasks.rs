@@ -1,8 +1,8 @@
 //! The boxes that functions of whole blocks work on: whole along some axes, or long along one, and of a fair size.
 //!
 //! A task's block aims at 16 MiB, less where that would leave few tasks; rows along the last axis stay long, and cuts keep
-//! to the array's own where they can. Invariant: boxes depend on the array alone. Called by sorts, quantiles, scans and
-//! histograms.
+//! to the array's own where they can. Invariant: boxes depend on the array alone. Called by sorts, quantiles, scans,
+//! Fourier transforms and histograms.
 
 use super::Array;
 use crate::error::Result;
@@ -24,23 +24,29 @@ pub(super) fn block_elements(grid: &ChunkGrid, item_bytes: u64) -> u64 {
 
 /// Boxes that are whole along `axes`.
 pub(super) fn whole_along(array: &Array, axes: &[usize]) -> Result<ChunkGrid> {
+    whole_along_sized(array, axes, array.dtype().size() as u64)
+}
+
+/// As [`whole_along`], where an element counts as `item_bytes`: what its result takes, if that is more.
+pub(super) fn whole_along_sized(array: &Array, axes: &[usize], item_bytes: u64) -> Result<ChunkGrid> {
     let mut given = Vec::with_capacity(axes.len());
     for (axis, cut) in array.grid().axes().iter().enumerate().filter(|(axis, _)| axes.contains(axis)) {
         given.push((axis, AxisGrid::regular(cut.extent(), cut.extent().max(1))?));
     }
-    fitted(array, &given)
+    fitted(array, &given, item_bytes)
 }
 
 /// Boxes of about `length` elements along `axis`, and few lines.
 pub(super) fn pieces_along(array: &Array, axis: usize, length: u64) -> Result<ChunkGrid> {
     let cut = array.grid().axes().get(axis).map(|cut| cut.resized(length)).transpose()?;
-    fitted(array, &cut.into_iter().map(|cut| (axis, cut)).collect::<Vec<_>>())
+    let given: Vec<_> = cut.into_iter().map(|cut| (axis, cut)).collect();
+    fitted(array, &given, array.dtype().size() as u64)
 }
 
 /// Boxes cut as given along some axes, and along the others so that they have a block's size.
-fn fitted(array: &Array, given: &[(usize, AxisGrid)]) -> Result<ChunkGrid> {
+fn fitted(array: &Array, given: &[(usize, AxisGrid)], item_bytes: u64) -> Result<ChunkGrid> {
     let lines: u64 = given.iter().fold(1, |product, (_, cut)| product.saturating_mul(cut.longest()));
-    let mut room = (block_elements(array.grid(), array.dtype().size() as u64) / lines.max(1)).max(1);
+    let mut room = (block_elements(array.grid(), item_bytes) / lines.max(1)).max(1);
     let mut cuts = array.grid().axes().to_vec();
     for (axis, cut) in cuts.iter_mut().enumerate().rev() {
         if let Some((_, given)) = given.iter().find(|(own, _)| *own == axis) {

@@ -3,12 +3,13 @@
 //! Invariant: every number is an upper bound or exact, never a guess that may be too low. Called by the facade and
 //! the command line.
 
-use super::{Leaf, Output, Resources, Stage, StageWork, extents};
+use super::{Output, Resources, Stage, StageWork, extents};
 use crate::error::human_bytes;
-use crate::grid::ChunkGrid;
+use crate::grid::{AxisGrid, ChunkGrid};
 use crate::region::byte_count;
 use crate::sink::Sink;
 use crate::source::Source;
+use crate::view::AxisView;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 pub struct StageSummary {
     /// What it does.
     pub name: String,
-    /// Input chunks, each decoded once.
+    /// Input chunks that its tasks see something of, each decoded once.
     pub chunks_read: u64,
     /// Output chunks, each written once.
     pub chunks_written: u64,
@@ -102,10 +103,9 @@ impl PlanSummary {
 
 impl StageSummary {
     fn new(stage: &Stage, budget_bytes: u64) -> Self {
-        let whole = |source: &dyn Source| byte_count(&source.grid().shape(), source.dtype().size());
-        let inputs: Vec<&Arc<dyn Source>> = match &stage.work {
-            StageWork::Pass { source, .. } => vec![source],
-            _ => stage.inputs.iter().map(|input| &input.source).collect(),
+        let reads: Vec<(u64, u64)> = match &stage.work {
+            StageWork::Pass { source, .. } => vec![all_of(&**source)],
+            _ => (0..stage.inputs.len()).map(|n| read_of(stage, n)).collect(),
         };
         let sinks = stage.work.sinks();
         let written = |sink: &&Arc<dyn Sink>| {
@@ -116,22 +116,12 @@ impl StageSummary {
             let ranges = written_ranges(stage, sink.grid());
             ranges.iter().map(|range| range.end - range.start).fold(1, u64::saturating_mul)
         };
-        let read = |n: usize| read_of(stage, n);
         Self {
             name: stage.name.clone(),
-            chunks_read: match stage.part {
-                None => inputs.iter().map(|source| source.grid().chunk_count()).sum(),
-                Some(_) => (0..inputs.len()).map(|n| read(n).0).sum(),
-            },
+            chunks_read: reads.iter().map(|(chunks, _)| chunks).sum(),
             chunks_written: sinks.iter().map(chunks).sum(),
             tasks: stage.task_count(),
-            bytes_read: match stage.part {
-                None => inputs
-                    .iter()
-                    .map(|source| whole(&***source).unwrap_or(u64::MAX))
-                    .fold(0, u64::saturating_add),
-                Some(_) => (0..inputs.len()).map(|n| read(n).1).fold(0, u64::saturating_add),
-            },
+            bytes_read: reads.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add),
             bytes_written: sinks.iter().map(written).fold(0, u64::saturating_add),
             progress_bytes: byte_count(&stage.shape(), stage.item_bytes()).unwrap_or(u64::MAX),
             peak_bytes: stage.peak_bytes.min(budget_bytes),
@@ -152,26 +142,67 @@ fn written_ranges(stage: &Stage, grid: &ChunkGrid) -> Vec<Range<u64>> {
     applied.index_axes.iter().map(axis).collect()
 }
 
-/// How many chunks and decoded bytes a stage that carries out a part of its tasks reads of input `n`, at most.
+/// How many chunks and decoded bytes a source has.
+fn all_of(source: &dyn Source) -> (u64, u64) {
+    let bytes = byte_count(&source.grid().shape(), source.dtype().size());
+    (source.grid().chunk_count(), bytes.unwrap_or(u64::MAX))
+}
+
+/// How many chunks and decoded bytes a stage reads of input `n`, at most: what its tasks see of it, whatever else is there.
 fn read_of(stage: &Stage, n: usize) -> (u64, u64) {
-    let (Some(part), Some(input)) = (&stage.part, stage.inputs.get(n)) else { return (0, 0) };
+    let Some(input) = stage.inputs.get(n) else { return (0, 0) };
+    let part = stage.task_ranges();
     let (shape, grid) = (stage.tasks.shape(), input.source.grid());
-    let axes = stage.tasks.axes().iter().zip(part);
+    let axes = stage.tasks.axes().iter().zip(&part);
     let own: Vec<Range<u64>> =
         axes.map(|(axis, range)| axis.start(range.start)..axis.start(range.end)).collect();
-    let of_leaf = |leaf: &Leaf| {
-        let Some(local) = leaf.within(&leaf.seen(&own, &shape)) else { return (0, 0) };
+    let item_bytes = input.source.dtype().size();
+    let (mut chunks, mut bytes) = (0_u64, 0_u64);
+    // The box around what all leaves see: they read a chunk once.
+    let mut around: Vec<Range<u64>> = Vec::new();
+    for leaf in stage.leaves.iter().filter(|leaf| leaf.input == n) {
+        let Some(local) = leaf.within(&leaf.seen(&own, &shape)) else { continue };
         let below = leaf.view.source_ranges(&local);
-        let chunks: Vec<Range<u64>> =
-            below.iter().zip(grid.axes()).map(|(range, axis)| axis.chunks_in(range.clone())).collect();
-        let count = chunks.iter().map(|range| range.end - range.start).fold(1, u64::saturating_mul);
-        let bytes = byte_count(&extents(grid.axes(), &chunks), input.source.dtype().size());
-        (count, bytes.unwrap_or(u64::MAX))
+        let (mut count, mut lengths) = (1_u64, Vec::with_capacity(below.len()));
+        for ((range, cut), view) in below.iter().zip(grid.axes()).zip(leaf.view.axes()) {
+            let (met, elements) = met(range, cut, *view, &local);
+            count = count.saturating_mul(met);
+            lengths.push(elements);
+        }
+        chunks = chunks.saturating_add(count);
+        bytes = bytes.saturating_add(byte_count(&lengths, item_bytes).unwrap_or(u64::MAX));
+        if around.is_empty() {
+            around = below;
+        } else {
+            let both = around.iter().zip(&below);
+            around = both.map(|(a, b)| a.start.min(b.start)..a.end.max(b.end)).collect();
+        }
+    }
+    let around: Vec<Range<u64>> =
+        around.into_iter().zip(grid.axes()).map(|(range, cut)| cut.chunks_in(range)).collect();
+    let most = around.iter().map(|range| range.end - range.start).fold(1, u64::saturating_mul);
+    let most_bytes = byte_count(&extents(grid.axes(), &around), item_bytes).unwrap_or(u64::MAX);
+    (chunks.min(most), bytes.min(most_bytes))
+}
+
+/// How many chunks of an axis, cut so, a view of `local` meets within `below`, and how many elements these have: a step may
+/// stride over chunks.
+fn met(below: &Range<u64>, cut: &AxisGrid, view: AxisView, local: &[Range<u64>]) -> (u64, u64) {
+    let chunks = cut.chunks_in(below.clone());
+    let all = (chunks.end - chunks.start, cut.start(chunks.end) - cut.start(chunks.start));
+    let AxisView::Along { axis, start, step } = view else { return all };
+    let (Some(places), 2..) = (local.get(axis), step.unsigned_abs()) else { return all };
+    let is_met = |chunk: &u64| {
+        // The distance that places walk from their start to a chunk's nearer and to its farther end.
+        let (first, last) = (i128::from(cut.start(*chunk)), i128::from(cut.start(*chunk + 1)) - 1);
+        let start = i128::from(start);
+        let (near, far) =
+            if step > 0 { (first - start, last - start) } else { (start - last, start - first) };
+        let step = i128::from(step.unsigned_abs());
+        let place = i128::from(places.start).max((near + step - 1).div_euclid(step));
+        place < i128::from(places.end) && place * step <= far
     };
-    let leaves = stage.leaves.iter().filter(|leaf| leaf.input == n).map(of_leaf);
-    leaves.fold((0, 0), |(count, bytes), (more, more_bytes)| {
-        (count.saturating_add(more), bytes.saturating_add(more_bytes))
-    })
+    chunks.filter(is_met).fold((0, 0), |(count, elements), chunk| (count + 1, elements + cut.length(chunk)))
 }
 
 /// The most bytes of temporary disk that are taken at once.
@@ -197,7 +228,8 @@ fn summarize_sources(stages: &[Stage]) -> Vec<SourceSummary> {
             _ => None,
         };
         let stored = stage.inputs.iter().enumerate().filter(|(_, input)| input.temporary.is_none());
-        let stored = stored.map(|(n, input)| (&input.source, read_of(stage, n).0));
+        let stored = stored
+            .map(|(n, input)| (&input.source, if stage.part.is_some() { read_of(stage, n).0 } else { 0 }));
         for (source, chunks) in stored.chain(passed.map(|source| (source, 0))) {
             let passes = u64::from(stage.part.is_none());
             let at = found.iter().position(|(known, _)| *known == address(source)).unwrap_or_else(|| {

@@ -20,6 +20,7 @@ struct Surface {
     sessions: BTreeSet<String>,
     maps: BTreeSet<String>,
     gufuncs: BTreeSet<String>,
+    fouriers: BTreeSet<String>,
     distributions: String,
     /// The front page of `blockwise-linalg`.
     linear: String,
@@ -34,6 +35,7 @@ impl Surface {
             sessions: surface::methods_of("Session"),
             maps: surface::methods_of("MapBlocks"),
             gufuncs: surface::methods_of("Gufunc"),
+            fouriers: surface::methods_of("Fourier"),
             distributions: fs::read_to_string(distributions).unwrap(),
             linear: fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../linalg/src/lib.rs"))
                 .unwrap(),
@@ -56,6 +58,7 @@ impl Surface {
             Some(("Session", method)) => there(self.sessions.contains(method), given.to_owned()),
             Some(("MapBlocks", method)) => there(self.maps.contains(method), given.to_owned()),
             Some(("Gufunc", method)) => there(self.gufuncs.contains(method), given.to_owned()),
+            Some(("Fourier", method)) => there(self.fouriers.contains(method), given.to_owned()),
             Some(("Distribution", kind)) => {
                 let found = [format!("\n    {kind} {{\n"), format!("\n    {kind},\n")];
                 there(found.iter().any(|line| self.distributions.contains(line)), given.to_owned())

@@ -59,6 +59,15 @@ const EXPRESSIONS: &[(&str, Law, Of)] = &[
     }),
     ("cumsum", Law::Within(2), |x| clean(x)?.cumsum(0)),
     ("cumsum, last axis", Law::Within(2), |x| clean(x)?.cumsum(2)),
+    ("fft, axis 0", Law::Exact, |x| parts(&clean(x)?.fourier().axes(0).fft()?)),
+    ("ifft, axis 1", Law::Exact, |x| parts(&clean(x)?.fourier().axes(1).lengths(&[37]).ifft()?)),
+    ("fft, all axes", Law::Exact, |x| parts(&clean(x)?.fourier().axes(..).fft()?)),
+    ("rfft, axes 2, 0", Law::Exact, |x| parts(&clean(x)?.fourier().axes([2, 0]).lengths(&[64, 17]).rfft()?)),
+    ("irfft, axes 0, 2", Law::Exact, |x| clean(x)?.fourier().axes([0, 2]).irfft()),
+    ("irfft of rfft", Law::Exact, |x| {
+        let spectrum = clean(x)?.fourier().axes(..).rfft()?.fftshift(0)?;
+        spectrum.ifftshift(0)?.fourier().axes(..).irfft()
+    }),
     ("sort", Law::Exact, |x| x.sort(1)),
     ("median", Law::Exact, |x| x.nanmedian(0)),
     ("quantile", Law::Exact, |x| clean(x)?.quantile([0.1, 0.77], 1, QuantileMethod::Linear)),
@@ -77,6 +86,11 @@ fn near_one(x: &Array) -> Result<Array> {
 
 fn named(name: &str) -> Reduce {
     Reduce::named(name, 0.0).unwrap()
+}
+
+/// Real and imaginary parts, one after the other.
+fn parts(x: &Array) -> Result<Array> {
+    Array::concatenate(&[Array::call("real", [x.into()])?, Array::call("imag", [x.into()])?], 0)
 }
 
 /// Positive numbers of some orders of magnitude, and a few that are none.

@@ -5,9 +5,9 @@
 
 use super::key::{Key, RankedReal, Word, for_ranked_real};
 use super::method::{Mix, QuantileMethod};
-use super::panel::{panel_buffer, panel_bytes, panels};
 use super::select::Selection;
 use crate::error::check_len;
+use crate::lines::panel::{panel_buffer, panel_bytes, panels};
 use crate::simd::InstructionSet;
 use crate::{DType, KernelError, Lines, cast};
 use pulp::NullaryFnOnce;

@@ -3,8 +3,8 @@
 //! Invariant: see [`super`]. Called by core's sort tasks.
 
 use super::key::{Key, Ranked, for_ranked};
-use super::panel::{panel_buffer, panel_bytes, panels};
 use crate::error::check_len;
+use crate::lines::panel::{panel_buffer, panel_bytes, panels};
 use crate::{DType, KernelError, Lines};
 
 /// Sorts every line of a C-ordered chunk of `shape` along `axis` into `out`, NaN last.

@@ -4,8 +4,8 @@
 //! and of results put side by side are those of the whole. Called by core's tasks.
 
 use super::key::{Key, Ranked, for_ranked};
-use super::panel::{panel_buffer, panels};
 use crate::error::check_len;
+use crate::lines::panel::{panel_buffer, panels};
 use crate::{DType, KernelError, Lines};
 
 /// Elements of a line that are looked at together, at least.

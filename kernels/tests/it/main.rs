@@ -5,6 +5,7 @@
 mod cast;
 mod downsample;
 mod exact;
+mod fourier;
 mod gather;
 mod histogram;
 mod oracle;

@@ -196,6 +196,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     of("diff, gradient", |i| Ok(vec![i.x.diff(1, 0)?, i.x.diff(2, 2)?, i.x.gradient(0.5, 1)?])),
     of("sort", |i| Ok(vec![i.x.sort(0)?, i.x.sort(1)?, i.x.sort(2)?])),
+    large("Fourier transforms", |i| {
+        let (x, columns) = (i.x.fourier(), i.columns.astype(DType::F32));
+        Ok(vec![
+            x.clone().axes(..).fft()?,
+            x.clone().axes(0).lengths(&[50]).ifft()?,
+            x.clone().axes([0, 1]).rfft()?,
+            x.clone().axes([1, 2]).irfft()?,
+            x.clone().axes(1).hfft()?,
+            x.axes(0).ihfft()?,
+            i.y.fourier().axes(..).rfft()?.fourier().axes(..).irfft()?,
+            columns.fourier().axes(0).rfft()?,
+            columns.fftshift(0)?.ifftshift(1)?,
+            Array::fftfreq(1 << 20, 0.1)? * Array::rfftfreq((1 << 21) - 2, 0.1)?,
+        ])
+    }),
     of("argsort", |i| Ok(vec![i.x.argsort(0)?, i.x.argsort(2)?])),
     of("topk", |i| Ok(vec![i.x.topk(3, 0)?, i.x.topk(-5, 2)?, i.line.topk(10, 0)?])),
     of("argtopk", |i| Ok(vec![i.x.argtopk(3, 1)?, i.line.argtopk(-10, 0)?])),
