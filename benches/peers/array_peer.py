@@ -58,7 +58,8 @@ def dask_engine(workload, source, destination, work_dir):
     def gaussian():
         import scipy.ndimage
 
-        x = da.from_zarr(source)
+        # SciPy stores what it reads; of whole numbers it would keep no fractions.
+        x = da.from_zarr(source).astype("f4")
         # SciPy's default reaches 4 deviations; its `reflect` is dask's.
         smooth = x.map_overlap(scipy.ndimage.gaussian_filter, depth=8, boundary="reflect", sigma=2, dtype=x.dtype)
         da.store(smooth.rechunk(x.chunksize), create(destination, x.shape, x.chunksize, CODEC), lock=False)

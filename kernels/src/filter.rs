@@ -19,6 +19,7 @@ mod panel;
 mod space;
 mod span;
 mod step;
+mod stream;
 mod window;
 
 pub use coarse::{Coarsening, coarsen, coarsen_scratch_bytes};
@@ -96,28 +97,13 @@ impl Filter {
     /// Upper bound on the bytes that [`Filter::run`] takes for a box of results of `shape`.
     #[must_use]
     pub fn scratch_bytes(&self, shape: &[u64]) -> u64 {
-        let most = self.chains.iter().map(|steps| {
-            let (mut wanted, mut most, mut after) = (shape.to_vec(), 0, 0);
-            for (n, step) in steps.iter().enumerate().rev() {
-                let own_bytes = step.scratch_bytes(&wanted);
-                for (axis, length) in wanted.iter_mut().enumerate() {
-                    let (before, behind) = step.reach_within(axis, false);
-                    *length = length.saturating_add((before + behind) as u64);
-                }
-                // The input of the first step may have to be cut out of what is held: of no wider dtype than 8 bytes.
-                let dtype_bytes =
-                    if n == 0 { 8 } else { steps[n - 1].dtype.unwrap_or(self.dtype).size() as u64 };
-                let elements = wanted.iter().fold(1_u64, |product, n| product.saturating_mul(*n));
-                let input_bytes = class(elements.saturating_mul(dtype_bytes));
-                most = input_bytes.saturating_add(after).saturating_add(own_bytes).max(most);
-                after = input_bytes;
-            }
-            most
+        let bytes = self.chains.iter().map(|steps| {
+            // The input of the first step may have to be cut out of what is held: of no wider dtype than 8 bytes.
+            let cut_bytes = class(stream::volume(&stream::grown(steps, shape)).saturating_mul(8));
+            cut_bytes.saturating_add(self.stream_bytes(steps, shape))
         });
-        let most = most.max().unwrap_or(0);
-        let elements = shape.iter().fold(1_u64, |product, n| product.saturating_mul(*n));
-        let several = if self.chains.len() > 1 { class(elements.saturating_mul(8)) } else { 0 };
-        most.saturating_add(several)
+        let several = if self.chains.len() > 1 { class(stream::volume(shape).saturating_mul(8)) } else { 0 };
+        bytes.max().unwrap_or(0).saturating_add(several)
     }
 
     /// Fills `out`, the box `wanted` of the result, from `input`, the box `held` of an array of `extents`; an axis that has
@@ -171,38 +157,19 @@ impl Filter {
         out: &mut [u8],
         pool: &BufferPool,
     ) -> Result<(), KernelError> {
-        // The boxes that steps need, last one first.
-        let mut boxes: Vec<Vec<Range<i64>>> = vec![wanted.to_vec()];
-        for step in steps.iter().rev() {
-            let last = boxes.last().map_or(wanted, Vec::as_slice);
-            boxes.push(step.needed(last, extents));
-        }
-        boxes.reverse();
-        let first = boxes.first().map_or(wanted, Vec::as_slice);
+        let first = stream::needed(steps, wanted, extents);
         let mut own: Option<Buffer> = None;
         if first != input.held {
-            let mut cut = pool.take(space::elements(first)? * input.dtype.size());
-            input.cut_out(first, &mut cut)?;
+            let mut cut = pool.take(space::elements(&first)? * input.dtype.size());
+            input.cut_out(&first, &mut cut)?;
             own = Some(cut);
         }
-        let mut dtype = input.dtype;
+        let bytes = own.as_deref().unwrap_or(input.bytes);
         if steps.is_empty() {
-            let bytes = own.as_deref().unwrap_or(input.bytes);
-            return cast(out, self.dtype, bytes, dtype).map_err(|_| space::wrong_length(bytes, out));
+            return cast(out, self.dtype, bytes, input.dtype).map_err(|_| space::wrong_length(bytes, out));
         }
-        for (n, step) in steps.iter().enumerate() {
-            let (Some(from), Some(to)) = (boxes.get(n), boxes.get(n + 1)) else { continue };
-            let bytes = own.as_deref().unwrap_or(input.bytes);
-            let source = space::Space { bytes, dtype, held: from };
-            let next = step.dtype.unwrap_or(self.dtype);
-            if n + 1 == steps.len() {
-                return step.run(&source, to, extents, next, out, pool);
-            }
-            let mut made = pool.take(space::elements(to)? * next.size());
-            step.run(&source, to, extents, next, &mut made, pool)?;
-            (own, dtype) = (Some(made), next);
-        }
-        Ok(())
+        let input = space::Space { bytes, dtype: input.dtype, held: &first };
+        self.stream(steps, &input, wanted, extents, out, pool)
     }
 }
 

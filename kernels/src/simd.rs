@@ -74,6 +74,17 @@ impl InstructionSet {
         }
     }
 
+    /// How many float64 numbers a register holds.
+    pub(crate) const fn float64_lanes(self) -> usize {
+        match self.0 {
+            Token::Baseline => 2,
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => 4,
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_) => 8,
+        }
+    }
+
     /// Runs `work`, whose `call` must be `#[inline(always)]`, compiled for this set.
     #[inline(always)]
     pub(crate) fn run<W: NullaryFnOnce>(self, work: W) -> W::Output {

@@ -1,7 +1,8 @@
 //! Boxes of neighbours that become one element each: xarray's `coarsen`, the levels of image pyramids.
 //!
-//! Rows are added up as vectors, in float64, before neighbours along the last axis are. Invariant: a box has the same
-//! bits whatever chunk it lies in. Called by core's tasks.
+//! Rows are added up as vectors, in float64, before neighbours along the last axis are. Sums are first made as if nothing
+//! were missing; only a row that shows NaN is made again with what is present counted. Invariant: a box has the same bits
+//! whatever chunk it lies in. Called by core's tasks.
 
 use super::space::{load, store};
 use crate::simd::InstructionSet;
@@ -88,7 +89,7 @@ pub fn coarsen(
         let first: usize = place.iter().zip(&steps).map(|(n, step)| n * step).sum();
         if op == Coarsening::Median {
             medians(input, source, &rows, first, (length, last), &mut made);
-        } else {
+        } else if !plain_sums(op, (input, source), &rows, first, (length, last), &mut sums, &mut made) {
             for (n, offset) in rows.iter().enumerate() {
                 load(input, source, (first + offset) * length, &mut row);
                 let (row, sums, present) = (&row, &mut sums, &mut present);
@@ -114,6 +115,71 @@ pub fn coarsen(
 #[must_use]
 pub fn coarsen_scratch_bytes(length: u64, points: u64) -> u64 {
     length.saturating_mul(5 * 8).saturating_add(points.saturating_mul(16))
+}
+
+/// Sums and means of a row of boxes, as if nothing were missing; whether nothing is.
+fn plain_sums(
+    op: Coarsening,
+    (input, source): (&[u8], DType),
+    rows: &[usize],
+    first: usize,
+    (length, last): (usize, usize),
+    sums: &mut [f64],
+    made: &mut [f64],
+) -> bool {
+    if !matches!(op, Coarsening::Sum | Coarsening::Mean) {
+        return false;
+    }
+    macro_rules! typed {
+        ($t:ty) => {{
+            let Ok(input) = bytemuck::try_cast_slice::<u8, $t>(input) else { return false };
+            let points = if op == Coarsening::Mean { (rows.len() * last) as f64 } else { 1.0 };
+            InstructionSet::best().run(PlainSums { input, rows, first, length, last, points, sums, made })
+        }};
+    }
+    match source {
+        DType::F32 => typed!(f32),
+        DType::F64 => typed!(f64),
+        DType::U8 => typed!(u8),
+        DType::U16 => typed!(u16),
+        DType::I16 => typed!(i16),
+        _ => false,
+    }
+}
+
+/// Sums of a row of boxes, each divided by `points`.
+struct PlainSums<'a, T> {
+    input: &'a [T],
+    rows: &'a [usize],
+    first: usize,
+    length: usize,
+    last: usize,
+    points: f64,
+    sums: &'a mut [f64],
+    made: &'a mut [f64],
+}
+
+impl<T: Copy + Into<f64>> NullaryFnOnce for PlainSums<'_, T> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn call(self) -> bool {
+        let Self { input, rows, first, length, last, points, sums, made } = self;
+        sums.fill(0.0);
+        for row in rows {
+            let start = (first + row) * length;
+            let row = input.get(start..start + length).unwrap_or_default();
+            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += (*x).into());
+        }
+        if last == 2 {
+            let (pairs, _) = sums.as_chunks::<2>();
+            made.iter_mut().zip(pairs).for_each(|(made, [a, b])| *made = (a + b) / points);
+        } else {
+            let boxes = made.iter_mut().zip(sums.chunks_exact(last));
+            boxes.for_each(|(made, sums)| *made = sums.iter().sum::<f64>() / points);
+        }
+        made.iter().fold(true, |is_whole, x| is_whole & !x.is_nan())
+    }
 }
 
 /// Adds a row to those before.

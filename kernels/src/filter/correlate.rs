@@ -5,10 +5,14 @@
 //! along one axis.
 
 use super::panel::{LANES, Row};
+use crate::simd::InstructionSet;
 use pulp::NullaryFnOnce;
 
-/// Lanes that are added up in registers.
+/// Results of one row that are added up in registers, along a line.
 const ACROSS: usize = 16;
+
+/// Rows of results that are made at a time, so that what is read of a row serves all of them.
+pub(super) const TALL: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Symmetry {
@@ -40,32 +44,43 @@ impl Correlation {
     }
 }
 
-/// Results of all lanes of a panel: `out[n]` is of `rows[n..n + weights]`.
+/// Results of the lanes of a panel that hold lines: `out[n]` is of `rows[n..n + weights]`, as far as there are rows.
 pub(super) struct Across<'a> {
     pub(super) correlation: &'a Correlation,
     /// Lanes that hold lines.
     pub(super) lanes: usize,
     pub(super) rows: &'a [Row],
-    pub(super) out: &'a mut [Row],
+    pub(super) out: &'a mut [Row; TALL],
 }
 
-impl NullaryFnOnce for Across<'_> {
+impl Across<'_> {
+    /// With registers of an instruction set's width, so that none is short of them.
+    pub(super) fn run(self, set: InstructionSet) {
+        match set.float64_lanes() {
+            8 => set.run(Wide::<8>(self)),
+            4 => set.run(Wide::<4>(self)),
+            _ => set.run(Wide::<2>(self)),
+        }
+    }
+}
+
+struct Wide<'a, const W: usize>(Across<'a>);
+
+impl<const W: usize> NullaryFnOnce for Wide<'_, W> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let Self { correlation: Correlation { weights, symmetry }, lanes: used, rows, out } = self;
-        let parts = used.div_ceil(ACROSS).min(LANES / ACROSS);
-        for (out, window) in out.iter_mut().zip(rows.windows(weights.len().max(1))) {
-            for part in 0..parts {
-                let lanes = part * ACROSS;
-                let sums = match symmetry {
-                    Symmetry::Even => paired::<true>(weights, lanes, window),
-                    Symmetry::Odd => paired::<false>(weights, lanes, window),
-                    Symmetry::None => plain(weights, lanes, window),
-                };
-                if let Some(out) = out.get_mut(lanes..lanes + ACROSS) {
-                    out.copy_from_slice(&sums);
+        let Across { correlation: Correlation { weights, symmetry }, lanes: used, rows, out } = self.0;
+        for lanes in (0..used.min(LANES)).step_by(W) {
+            let sums = match symmetry {
+                Symmetry::Even => paired::<W, true>(weights, lanes, rows),
+                Symmetry::Odd => paired::<W, false>(weights, lanes, rows),
+                Symmetry::None => plain::<W>(weights, lanes, rows),
+            };
+            for (out, sums) in out.iter_mut().zip(&sums) {
+                if let Some(out) = out.get_mut(lanes..lanes + W) {
+                    out.copy_from_slice(sums);
                 }
             }
         }
@@ -73,43 +88,60 @@ impl NullaryFnOnce for Across<'_> {
 }
 
 #[inline(always)]
-fn part(row: &Row, lanes: usize) -> &[f64; ACROSS] {
-    const NONE: [f64; ACROSS] = [0.0; ACROSS];
-    row.get(lanes..).and_then(|lanes| lanes.first_chunk()).unwrap_or(&NONE)
+fn part<const W: usize>(rows: &[Row], row: usize, lanes: usize) -> [f64; W] {
+    let found = rows.get(row).and_then(|row| row.get(lanes..)).and_then(|lanes| lanes.first_chunk());
+    found.copied().unwrap_or([0.0; W])
 }
 
+/// Sums for [`TALL`] windows, each a row after the one before. What one sees as its element `n` the one before sees as
+/// `n + 1`, so two rows are read a step: the ends of the windows move towards each other in registers.
 #[inline(always)]
-fn paired<const EVEN: bool>(weights: &[f64], lanes: usize, window: &[Row]) -> [f64; ACROSS] {
+fn paired<const W: usize, const EVEN: bool>(weights: &[f64], lanes: usize, rows: &[Row]) -> [[f64; W]; TALL] {
     let half = weights.len() / 2;
-    let mut sums = [0.0; ACROSS];
-    if let (Some(weight), Some(row)) = (weights.get(half), window.get(half)) {
-        let row = part(row, lanes);
-        for (sum, x) in sums.iter_mut().zip(row) {
-            *sum = x * weight;
-        }
+    let mut sums = [[0.0; W]; TALL];
+    let (mut before, mut after) = (sums, sums);
+    let middle = weights.get(half).copied().unwrap_or(0.0);
+    for n in 0..TALL {
+        let x = part::<W>(rows, half + n, lanes);
+        sums[n].iter_mut().zip(x).for_each(|(sum, x)| *sum = x * middle);
+        before[n] = part(rows, n, lanes);
+        after[n] = part(rows, 2 * half + n, lanes);
     }
-    for ((weight, before), after) in weights.iter().take(half).zip(window).zip(window.iter().rev()) {
-        let (before, after) = (part(before, lanes), part(after, lanes));
-        for ((sum, a), b) in sums.iter_mut().zip(before).zip(after) {
-            *sum += if EVEN { a + b } else { a - b } * weight;
+    for (n, weight) in weights.iter().take(half).enumerate() {
+        for ((sums, before), after) in sums.iter_mut().zip(&before).zip(&after) {
+            for ((sum, a), b) in sums.iter_mut().zip(before).zip(after) {
+                *sum += if EVEN { a + b } else { a - b } * weight;
+            }
         }
+        for n in 1..TALL {
+            before[n - 1] = before[n];
+            after[TALL - n] = after[TALL - n - 1];
+        }
+        before[TALL - 1] = part(rows, n + TALL, lanes);
+        after[0] = part(rows, (2 * half).saturating_sub(n + 1), lanes);
     }
     sums
 }
 
 #[inline(always)]
-fn plain(weights: &[f64], lanes: usize, window: &[Row]) -> [f64; ACROSS] {
-    let mut sums = [0.0; ACROSS];
+fn plain<const W: usize>(weights: &[f64], lanes: usize, rows: &[Row]) -> [[f64; W]; TALL] {
     let last = weights.len().saturating_sub(1);
-    if let (Some(weight), Some(row)) = (weights.get(last), window.get(last)) {
-        for (sum, x) in sums.iter_mut().zip(part(row, lanes)) {
-            *sum = x * weight;
-        }
+    let mut sums = [[0.0; W]; TALL];
+    let mut seen = sums;
+    let weight = weights.get(last).copied().unwrap_or(0.0);
+    for n in 0..TALL {
+        let x = part::<W>(rows, last + n, lanes);
+        sums[n].iter_mut().zip(x).for_each(|(sum, x)| *sum = x * weight);
+        seen[n] = part(rows, n, lanes);
     }
-    for (weight, row) in weights.iter().take(last).zip(window) {
-        for (sum, x) in sums.iter_mut().zip(part(row, lanes)) {
-            *sum += x * weight;
+    for (n, weight) in weights.iter().take(last).enumerate() {
+        for (sums, seen) in sums.iter_mut().zip(&seen) {
+            sums.iter_mut().zip(seen).for_each(|(sum, x)| *sum += x * weight);
         }
+        for n in 1..TALL {
+            seen[n - 1] = seen[n];
+        }
+        seen[TALL - 1] = part(rows, n + TALL, lanes);
     }
     sums
 }

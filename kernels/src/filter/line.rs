@@ -3,7 +3,7 @@
 //! Lines are worked on side by side, in segments that stay in cache. Invariant: segments follow each other so that every
 //! result sees its whole window. Called by [`Step`](super::Step).
 
-use super::correlate::{self, Correlation};
+use super::correlate::{self, Correlation, TALL};
 use super::herk::{self, Running};
 use super::panel::{LANES, Row, gather, scatter};
 use super::space::{Space, load, shape, store};
@@ -14,6 +14,9 @@ use std::ops::Range;
 
 /// Results along a line that are made at a time; there is room for so many behind the last.
 const VECTOR: usize = 32;
+
+/// Results of a line along the last axis that are made before the next line's.
+const LONG: usize = 1024;
 
 /// What a window along one axis becomes.
 #[derive(Clone, Debug)]
@@ -67,16 +70,18 @@ impl Line {
         let (held, own) = (held.ok_or_else(missing)?, own.ok_or_else(missing)?);
         let extent = extents.get(self.axis).copied().flatten();
         let span = Span::new(own, self.reach, held, extent, self.edge)?;
-        let segments = (0..results.len).step_by(self.segment());
-        let segments = segments.map(|start| start..(start + self.segment()).min(results.len));
+        let segments = |length: usize| {
+            let starts = (0..results.len).step_by(length);
+            starts.map(move |start| start..(start + length).min(results.len))
+        };
         match &self.op {
             Op::Correlate(correlation) if lines.inner == 1 => {
-                for positions in segments {
+                for positions in segments(LONG) {
                     self.along(correlation, source, (&lines, &results), &span, positions, dtype, out);
                 }
             }
             _ => {
-                for positions in segments {
+                for positions in segments(self.segment()) {
                     self.across(source, (&lines, &results), &span, positions, dtype, out);
                 }
             }
@@ -96,7 +101,7 @@ impl Line {
     ) {
         let set = InstructionSet::best();
         let mut rows: Vec<Row> = vec![[0.0; LANES]; positions.len() + self.size() - 1];
-        let mut made: Vec<Row> = vec![[0.0; LANES]; positions.len()];
+        let (mut few, mut made) = ([[0.0; LANES]; TALL], Vec::new());
         let (mut staged, mut running) = (Vec::new(), Vec::new());
         let seen = positions.start..positions.end + self.size() - 1;
         for start in (0..lines.count()).step_by(LANES) {
@@ -104,16 +109,23 @@ impl Line {
             gather(source, lines, span, seen.clone(), lanes.clone(), &mut rows, &mut staged);
             match &self.op {
                 Op::Correlate(correlation) => {
-                    let lanes = lanes.len();
-                    set.run(correlate::Across { correlation, lanes, rows: &rows, out: &mut made });
+                    // Few rows at a time, which are stored while they are at hand.
+                    for at in (0..positions.len()).step_by(TALL) {
+                        let (lanes, few) = (lanes.clone(), &mut few);
+                        let rows = rows.get(at..).unwrap_or_default();
+                        correlate::Across { correlation, lanes: lanes.len(), rows, out: few }.run(set);
+                        let few = few.get(..positions.len() - at).unwrap_or(few);
+                        scatter(few, results, positions.start + at, lanes, out, dtype, &mut staged);
+                    }
                 }
                 Op::Running(op) => {
                     let first = span.first + positions.start as i64;
-                    let (out, running) = (&mut made, &mut running);
-                    herk::across(*op, (self.size(), lanes.len()), set, first, &rows, running, out);
+                    made.resize(positions.len(), [0.0; LANES]);
+                    let (to, running) = (&mut made, &mut running);
+                    herk::across(*op, (self.size(), lanes.len()), set, first, &rows, running, to);
+                    scatter(&made, results, positions.start, lanes, out, dtype, &mut staged);
                 }
             }
-            scatter(&made, results, positions.start, lanes, out, dtype, &mut staged);
         }
     }
 

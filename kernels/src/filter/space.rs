@@ -2,8 +2,10 @@
 //!
 //! Invariant: bytes hold the elements of the box in C order. Called by the steps of filters.
 
+use crate::simd::InstructionSet;
 use crate::strided::copy_region;
 use crate::{DType, KernelError, cast};
+use pulp::NullaryFnOnce;
 use std::ops::Range;
 
 /// A box of elements.
@@ -14,7 +16,24 @@ pub(super) struct Space<'a> {
     pub(super) held: &'a [Range<i64>],
 }
 
-impl Space<'_> {
+impl<'a> Space<'a> {
+    /// What of the box lies in `wanted` along the first axis.
+    pub(super) fn slab<'b>(&self, wanted: &'b [Range<i64>]) -> Result<Space<'b>, KernelError>
+    where
+        'a: 'b,
+    {
+        let (Some(own), Some(held)) = (wanted.first(), self.held.first()) else {
+            return Ok(Space { held: wanted, ..*self });
+        };
+        let others = |ranges: &[Range<i64>]| elements(ranges.get(1..).unwrap_or_default());
+        let row_bytes = others(self.held)? * self.dtype.size();
+        let place = |at: i64| usize::try_from(at - held.start).ok()?.checked_mul(row_bytes);
+        let bytes = place(own.start).zip(place(own.end)).and_then(|(start, end)| self.bytes.get(start..end));
+        let fault =
+            || KernelError::Region { shape: shape(wanted), origin: Vec::new(), full: shape(self.held) };
+        Ok(Space { bytes: bytes.ok_or_else(fault)?, dtype: self.dtype, held: wanted })
+    }
+
     /// Copies the smaller box `wanted`.
     pub(super) fn cut_out(&self, wanted: &[Range<i64>], out: &mut [u8]) -> Result<(), KernelError> {
         let (from, to) = (shape(self.held), shape(wanted));
@@ -45,11 +64,11 @@ pub(super) fn wrong_length(given: &[u8], expected: &[u8]) -> KernelError {
 pub(super) fn load(bytes: &[u8], dtype: DType, start: usize, to: &mut [f64]) {
     let size = dtype.size();
     let Some(bytes) = bytes.get(start * size..(start + to.len()) * size) else { return };
+    let set = InstructionSet::best();
     macro_rules! typed {
         ($t:ty) => {
             if let Ok(from) = bytemuck::try_cast_slice::<u8, $t>(bytes) {
-                to.iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
-                return;
+                return set.run(Widen { from, to });
             }
         };
     }
@@ -65,6 +84,21 @@ pub(super) fn load(bytes: &[u8], dtype: DType, start: usize, to: &mut [f64]) {
     let _ = cast(bytemuck::cast_slice_mut(to), DType::F64, bytes, dtype);
 }
 
+/// Elements as float64.
+struct Widen<'a, T> {
+    from: &'a [T],
+    to: &'a mut [f64],
+}
+
+impl<T: Copy + Into<f64>> NullaryFnOnce for Widen<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.to.iter_mut().zip(self.from).for_each(|(to, from)| *to = (*from).into());
+    }
+}
+
 /// Stores float64 as the elements from number `start` on, converted as NumPy's `astype` does.
 pub(super) fn store(bytes: &mut [u8], dtype: DType, start: usize, from: &[f64]) {
     let size = dtype.size();
@@ -72,8 +106,7 @@ pub(super) fn store(bytes: &mut [u8], dtype: DType, start: usize, from: &[f64]) 
     if dtype == DType::F32
         && let Ok(to) = bytemuck::try_cast_slice_mut::<u8, f32>(bytes)
     {
-        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from as f32);
-        return;
+        return InstructionSet::best().run(Narrow { from, to });
     }
     let mut truncated = [0.0; 64];
     for (bytes, from) in bytes.chunks_mut(64 * size).zip(from.chunks(64)) {
@@ -84,5 +117,20 @@ pub(super) fn store(bytes: &mut [u8], dtype: DType, start: usize, from: &[f64]) 
             from = truncated.get(..from.len()).unwrap_or_default();
         }
         let _ = cast(bytes, dtype, bytemuck::cast_slice(from), DType::F64);
+    }
+}
+
+/// Float64 as float32.
+struct Narrow<'a> {
+    from: &'a [f64],
+    to: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Narrow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.to.iter_mut().zip(self.from).for_each(|(to, from)| *to = *from as f32);
     }
 }
