@@ -8,8 +8,8 @@ usage: bench.py --arrayctl PATH [--codec-floor PATH] [--examples FOLDER] [--scal
                 [--peers ENGINE,...] [--data FOLDER] [--out FILE.md]
 
 Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram, matmul, svd, svdu and svdc; images, which is
-gaussian and level; arrays, which is all of mean0, stdall, multi, anomaly, group, median0, vorticity, quadratic_means,
-double_difference and program. linalg and arrays are run by the programs of examples/ in FOLDER. Without --peers, every peer
+gaussian, maps, label and level; arrays, which is all of mean0, stdall, multi, anomaly, group, median0, vorticity, quadratic_means,
+double_difference and program. linalg, arrays and label are run by the programs of examples/ in FOLDER. Without --peers, every peer
 runs; with it, only those named.
 
 CACHE names the folder for data and outputs (default: .cache). BLOCKWISE_BENCH_ZARRS_TOOLS=1 installs zarrs_tools there if
@@ -431,7 +431,8 @@ def find_nccopy():
 
 def chosen(engines, peers):
     """Those of `engines` that are ours, a floor, or named."""
-    others = {"dask", "tensorstore", "cubed", "zarrs_reencode", "nccopy", "numpy", "numexpr", "scikit-learn"}
+    others = {"dask", "tensorstore", "cubed", "zarrs_reencode", "nccopy", "numpy", "numexpr"}
+    others |= {"scikit-learn", "dask-image"}
     return [engine for engine in engines if not peers or engine.label not in others or engine.label in peers.split(",")]
 
 
@@ -536,7 +537,7 @@ def smoothed(a, start, stop, reach):
     import scipy.ndimage
 
     first = [max(at - reach, 0) for at in start]
-    around = a[tuple(slice(at, end + reach) for at, end in zip(first, stop))]
+    around = a[tuple(slice(at, end + reach) for at, end in zip(first, stop))].astype("f4")
     inside = tuple(slice(at - own, end - own) for at, end, own in zip(start, stop, first))
     return scipy.ndimage.gaussian_filter(around, 2)[inside]
 
@@ -549,33 +550,69 @@ def halved(a, start, stop, _):
     return np.nanmean(boxes, axis=(1, 3, 5))
 
 
-def image_workloads(args, data, work_dir):
-    """Filters of neighbourhoods and levels of pyramids on the climate volume, written with the same codec."""
-    source = data / "climate.zarr"
+def check_labels(source, destination):
+    """That labels are where the source is above the threshold, and that they hang together in windows as SciPy's do."""
+    import scipy.ndimage
+    from array_peer import LABELLED_ABOVE
 
-    def ours(expression):
+    a, b = open_array(source), open_array(destination)
+    pick = random.Random(1)
+    for _ in range(4):
+        start = [pick.randrange(max(1, size - 64)) for size in b.shape]
+        window = tuple(slice(at, at + 64) for at in start)
+        labels, count = scipy.ndimage.label(a[window] > LABELLED_ABOVE)
+        found = b[window]
+        # What hangs together within the window does so in the whole: one number each.
+        own = scipy.ndimage.minimum(found, labels, range(1, count + 1))
+        most = scipy.ndimage.maximum(found, labels, range(1, count + 1))
+        if ((found > 0) != (labels > 0)).any() or (own != most).any():
+            raise Failed(f"WRONG RESULT in {start}")
+
+
+def image_workloads(args, data, work_dir):
+    """Filters of neighbourhoods, labels and levels of pyramids, written with the same codec."""
+    from array_peer import LABELLED_ABOVE
+
+    def ours(expression, source):
         command = [args.arrayctl, "eval", expression, "-i", f"x={source}", "--codec", BLOSC, "--memory", "2GiB", "-q"]
         return Engine("blockwise 2GiB", lambda out: [*command, "-o", out])
 
-    def peer(engine, name):
+    def peer(engine, name, source):
         program = [sys.executable, HERE / "peers" / "array_peer.py", engine, name, source]
         return Engine(engine, lambda out: [*program, out, work_dir], reports_secs=True)
 
-    yield Workload(
-        "gaussian",
-        f"Gaussian filter of deviation 2 along three axes, {BLOSC}",
-        source,
-        ".zarr",
-        [ours("gaussian_filter(x, 2)"), peer("dask", "gaussian")],
-        group="images",
-        same=functools.partial(check_windows, smoothed, 20),
-    )
+    for name, file in [("gaussian", "volume"), ("maps", "climate")]:
+        source = data / f"{file}.zarr"
+        expression = "gaussian_filter(x, 2, output='float32')"
+        yield Workload(
+            name,
+            f"Gaussian filter of deviation 2 along three axes of {file}.zarr, to f32, {BLOSC}",
+            source,
+            ".zarr",
+            [ours(expression, source), peer("dask", "gaussian", source)],
+            group="images",
+            same=functools.partial(check_windows, smoothed, 20),
+        )
+    if args.examples:
+        source = data / "cells.zarr"
+        command = [args.examples / "label", source, str(LABELLED_ABOVE)]
+        engines = [
+            Engine("blockwise 2GiB", lambda out: [*command, out, "--memory", "2GiB"], reports_secs=True),
+            peer("dask-image", "label", source),
+        ]
+        title = f"Labels of what is above {LABELLED_ABOVE} in cells.zarr, {BLOSC}; the sum is how many there are"
+        yield Workload("label", title, source, ".zarr", engines, group="images", same=check_labels)
+    source = data / "climate.zarr"
     yield Workload(
         "level",
         f"Means of boxes of 2 x 2 x 2, a level of a pyramid, {BLOSC}",
         source,
         ".zarr",
-        [ours("downsample(x, [2, 2, 2])"), peer("tensorstore", "level"), peer("dask", "level")],
+        [
+            ours("downsample(x, [2, 2, 2])", source),
+            peer("tensorstore", "level", source),
+            peer("dask", "level", source),
+        ],
         group="images",
         same=functools.partial(check_windows, halved, 0),
     )
@@ -609,7 +646,7 @@ def main():
         making = data.with_name(data.name + ".making")
         subprocess.run([sys.executable, HERE / "peers" / "mkdata.py", making, str(args.scale)], check=True)
         making.rename(data)
-    elif absent := [name for name in ("tall", "lowrank") if not (data / f"{name}.zarr").exists()]:
+    elif absent := [name for name in ("tall", "lowrank", "volume", "cells") if not (data / f"{name}.zarr").exists()]:
         subprocess.run([sys.executable, HERE / "peers" / "mkdata.py", data, str(args.scale), *absent], check=True)
     shape = open_array(data / "climate.zarr").shape
     only = args.only.split(",")

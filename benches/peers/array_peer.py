@@ -2,7 +2,7 @@
 
 usage: array_peer.py ENGINE WORKLOAD [SOURCE [DESTINATION WORK_DIR]]
 
-WORKLOAD: mean0, stdall, multi, anomaly, group, median0, gaussian, level on the Zarr array SOURCE; vorticity, quadratic_means,
+WORKLOAD: mean0, stdall, multi, anomaly, group, median0, gaussian, label, level on the Zarr array SOURCE; vorticity, quadratic_means,
 double_difference on random numbers, the twins of examples/; gram, svd, svdu (which stores U) and svdc (50 singular values,
 one power iteration) of the matrix SOURCE, and matmul, of random ones; program, ten operations on 1 GB in memory on one
 thread. `check` is the sum of the first result; of svdc, what is left of the matrix, relative to it, found after the clock
@@ -17,6 +17,7 @@ import numpy as np
 from peer import CODECS, THREADS, create
 
 CODEC = CODECS["blosc:zstd:3:shuffle"]
+LABELLED_ABOVE = 3000
 RANK = 50
 
 
@@ -24,6 +25,8 @@ def dask_engine(workload, source, destination, work_dir):
     import dask
     import dask.array as da
 
+    if workload == "label":
+        import dask_image.ndmeasure  # imports are not counted
     dask.config.set(scheduler="threads", num_workers=THREADS)
     random = da.random.default_rng(42).random
 
@@ -63,6 +66,14 @@ def dask_engine(workload, source, destination, work_dir):
         # SciPy's default reaches 4 deviations; its `reflect` is dask's.
         smooth = x.map_overlap(scipy.ndimage.gaussian_filter, depth=8, boundary="reflect", sigma=2, dtype=x.dtype)
         da.store(smooth.rechunk(x.chunksize), create(destination, x.shape, x.chunksize, CODEC), lock=False)
+
+    def label():
+        x = da.from_zarr(source)
+        labels, count = dask_image.ndmeasure.label(x > LABELLED_ABOVE)
+        chunks = x.chunksize
+        labels = labels.astype("i4").rechunk(chunks)
+        store = create(destination, x.shape, chunks, CODEC, "i4")
+        return dask.compute(da.store(labels, store, lock=False, compute=False), count)[1]
 
     def level():
         x = da.from_zarr(source)
@@ -113,6 +124,7 @@ def dask_engine(workload, source, destination, work_dir):
     return {
         "gaussian": gaussian,
         "gram": gram,
+        "label": label,
         "level": level,
         "svd": svd,
         "svdu": svdu,
@@ -237,6 +249,7 @@ def main():
     else:
         engines = {
             "dask": dask_engine,
+            "dask-image": dask_engine,
             "tensorstore": tensorstore_engine,
             "cubed": cubed_engine,
             "numpy": numpy_engine,

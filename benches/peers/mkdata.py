@@ -1,12 +1,14 @@
 """Makes the benchmark inputs: deterministic, compressible like real fields.
 
-usage: mkdata.py OUTDIR [SCALE [FILE ...]]      (1.0: 7.2 GB decoded, 4.5 GB on disk; SCALE multiplies the first axis;
-                                                 FILE: climate, tall, lowrank; by default all)
+usage: mkdata.py OUTDIR [SCALE [FILE ...]]      (1.0: 8.6 GB decoded, 5.2 GB on disk; SCALE multiplies the first axis;
+                                                 FILE: climate, tall, lowrank, volume, cells; by default all)
 
     climate.zarr    (2920, 361, 720) f32, chunks (40, 361, 720), blosc zstd 3 with shuffle
     climate.nc.h5   the same as `t2m`, chunks (10, 361, 720), shuffle and deflate 4
     tall.zarr       (2000000, 100) f64, chunks (100000, 100), no codec; normal, columns of scale 1 to 1e-3
     lowrank.zarr    (40000, 10000) f32, chunks (2000, 2500), no codec; rank 60, scale 10 to 0.1, and noise of 0.01
+    volume.zarr     (512, 1024, 1024) u16, chunks (64, 256, 256), blosc zstd 3 with shuffle; a wave in photons, counted
+    cells.zarr      (512, 512, 512) u16, the same
 """
 
 import pathlib
@@ -78,7 +80,27 @@ def lowrank(out, scale):
         store[start : start + count] = left @ right + noise
 
 
-FILES = {"climate": climate, "tall": tall, "lowrank": lowrank}
+def photons(path, shape, chunks=(64, 256, 256)):
+    """A wave of brightness, of which a camera counts photons in steps of 16."""
+    rng = np.random.default_rng(45)
+    codec = zarr.codecs.BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
+    store = zarr.create_array(str(path), shape=shape, chunks=chunks, dtype="u2", compressors=codec, overwrite=True)
+    y, x = (np.arange(n, dtype="f4") for n in shape[1:])
+    for start in range(0, shape[0], chunks[0]):
+        z = np.arange(start, min(start + chunks[0], shape[0]), dtype="f4")[:, None, None]
+        bright = 2000 + 1500 * np.sin(x / 37 + z / 11) * np.cos(y[:, None] / 29)
+        store[start : start + len(z)] = rng.poisson(bright / 16) * 16
+
+
+def volume(out, scale):
+    photons(out / "volume.zarr", (int(512 * scale), 1024, 1024))
+
+
+def cells(out, scale):
+    photons(out / "cells.zarr", (int(512 * scale), 512, 512))
+
+
+FILES = {"climate": climate, "tall": tall, "lowrank": lowrank, "volume": volume, "cells": cells}
 
 
 def main():

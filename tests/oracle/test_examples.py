@@ -1,5 +1,6 @@
 """The examples that store something, beside NumPy, zarr-python and xarray."""
 
+import json
 import os
 import pathlib
 import re
@@ -8,6 +9,7 @@ import subprocess
 import numcodecs
 import numpy as np
 import pytest
+import scipy.ndimage
 import xarray
 import zarr
 from driver import arrayctl_path
@@ -180,3 +182,32 @@ def test_denoised_images_are_as_good_as_numpys(tmp_path):
     own = ((u[:, :16] * s[:16]) @ v[:16] + mean) ** 2 / 4 - 0.125
     own_error = np.sqrt(((own.reshape(scene.shape) - scene) ** 2).mean())
     assert errors[1] < 1.02 * own_error and errors[1] < errors[0] / 3
+
+
+def test_labels_are_scipys(tmp_path):
+    """Random volumes, neighbours and chunks: the very numbers, since both follow first elements in C order."""
+    rng = np.random.default_rng(11)
+    blocks = 0
+    for case in range(24):
+        rank = int(rng.integers(1, 4))
+        shape = tuple(int(n) for n in rng.integers(1, [60, 24, 14][rank - 1], rank))
+        chunks = tuple(int(rng.integers(1, n + 1)) for n in shape)
+        # From single elements to what hangs together throughout; smooth shapes that reach across many chunks too.
+        values = rng.random(shape)
+        if case % 2:
+            values = scipy.ndimage.uniform_filter(values, 3)
+        threshold = float(np.quantile(values, rng.uniform(0.2, 0.9)))
+        source, out = tmp_path / f"{case}.zarr", tmp_path / f"{case} labels.zarr"
+        zarr.create_array(source, data=values, chunks=chunks)
+        neighbours = int(rng.integers(1, rank + 1))
+        words = ["blocks"] if case % 3 else []
+        run = example("label", source, threshold, out, neighbours, *words)
+        assert run.returncode == 0, run.stderr
+        structure = scipy.ndimage.generate_binary_structure(rank, neighbours)
+        wanted, count = scipy.ndimage.label(values > threshold, structure)
+        found = zarr.open_array(out)
+        assert json.loads(run.stdout)["check"] == count, (shape, chunks, neighbours)
+        assert found.dtype == "int32"
+        np.testing.assert_array_equal(found[...], wanted, f"{shape} {chunks} {neighbours}")
+        blocks += int(np.prod([-(-n // m) for n, m in zip(shape, chunks)])) if words else 1
+    assert blocks > 100

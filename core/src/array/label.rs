@@ -40,8 +40,9 @@ impl Session {
     /// which neighbours hang together; it has 3 elements along each axis, as [`Structure::connected`] makes them.
     ///
     /// Reads the array once, at once; the labels read it again when they are computed. Where blocks meet, 8 bytes are held
-    /// for every pair of elements, and 32 for every component of a block: at most a quarter of the budget. Of these 4 are
-    /// held as long as the labels live.
+    /// for every pair of elements, and 32 for every component of a block: at most a quarter of the budget. Of these 4 for
+    /// every component of a block stay held beside the budget as long as the labels do: what else is computed meanwhile
+    /// does not count them.
     ///
     /// # Errors
     /// If the structure does not fit or is not symmetric, tables would need more than their part of the budget, or as

@@ -137,6 +137,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
             filter.binary_closing(&cross, 2, false)?,
         ])
     }),
+    large("label", |i| {
+        // Few enough for tables of a quarter of the budget: in every block some, most of one element.
+        let points = Array::call("greater", [(&i.x).into(), 107.2.into()])?;
+        Ok(vec![i.session.label(&points, &Structure::connected(3, 3))?.labels])
+    }),
     of("measures of labels", |i| {
         let measures = i.x.measure(&i.x.astype(DType::I32), 100)?;
         Ok(vec![measures.centroids()?, measures.extents()?, measures.means()?])
