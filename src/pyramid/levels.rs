@@ -130,7 +130,7 @@ pub(super) fn targets(levels: &[Level], sinks: Vec<Arc<dyn Sink>>) -> Result<Vec
         let array = &level.array;
         if array.grid().is_coarser_or_equal(sink.grid()) && (number == 0 || sink.commit_grid() == sink.grid())
         {
-            let sink = InBoxes::over(sink, array.grid().clone())?;
+            let sink = InBoxes::over(sink, array)?;
             return Ok((array.clone(), sink));
         }
         Ok((array.clone(), sink))

@@ -238,6 +238,21 @@ def test_memory_and_one_pass(volume, tmp_path, options):
     check_volume(out)
 
 
+def test_chunks_pass_as_they_are_but_not_unseen(volume, tmp_path):
+    """With the source's codec and chunks the full resolution is not encoded again, but decoded, so damage is noticed."""
+    out = tmp_path / "out.zarr"
+    succeed("pyramid", volume, out, "--memory", "64MiB")
+    for chunk in ["c/0/0/0", "c/3/7/15", "c/2/1/9"]:
+        assert (out / "0" / chunk).read_bytes() == (volume / chunk).read_bytes()
+    damaged = tmp_path / "damaged.zarr"
+    subprocess.run(["cp", "-r", str(volume), str(damaged)], check=True)
+    content = bytearray((damaged / "c/1/1/1").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (damaged / "c/1/1/1").write_bytes(content[:-5])
+    assert_refusal(arrayctl("pyramid", damaged, tmp_path / "no.zarr"), (4,), ["c/1/1/1"])
+    assert not (tmp_path / "no.zarr").exists()
+
+
 def test_killed_runs_leave_nothing_torn_and_resume(volume, tmp_path):
     out = tmp_path / "out.zarr"
     command = [arrayctl_path(), "pyramid", str(volume), str(out), "--memory", "64MiB", "--progress", "never"]

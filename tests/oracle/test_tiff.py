@@ -92,11 +92,11 @@ def test_axes_of_imagej_ome_and_tifffile(tmp_path):
 def test_pages_without_directories(tmp_path):
     """As ImageJ writes stacks beyond 4 GiB: one directory, the other pages behind the first."""
     x = values((7, 20, 30), "u2")
-    tifffile.imwrite(tmp_path / "x.tif", x, photometric="minisblack", metadata={"truncate": True})
+    tifffile.imwrite(tmp_path / "x.tif", x, photometric="minisblack", truncate=True)
     with tifffile.TiffFile(tmp_path / "x.tif") as file:
         assert len(file.pages) == 1
     np.testing.assert_array_equal(read_back(tmp_path / "x.tif", tmp_path)[...], x)
-    tifffile.imwrite(tmp_path / "j.tif", x, imagej=True, byteorder=">", metadata={"truncate": True})
+    tifffile.imwrite(tmp_path / "j.tif", x, imagej=True, byteorder=">", truncate=True)
     np.testing.assert_array_equal(read_back(tmp_path / "j.tif", tmp_path)[...], x)
 
 

@@ -1,8 +1,10 @@
 //! [`InBoxes`]: a sink that takes boxes of several chunks, so that tasks larger than a chunk write where others read.
 //!
 //! Invariants: every chunk of the sink behind it is written once, from one box; a chunk that an earlier run had committed is
-//! not encoded again, though its box was computed for something else. Called by the facade, for the levels of pyramids.
+//! not encoded again, though its box was computed for something else; nor is one that the array's source has encoded alike, which
+//! passes as it is, after the task has decoded it. Called by the facade, for the levels of pyramids.
 
+use crate::array::{Array, Kind};
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
@@ -10,6 +12,7 @@ use crate::grid::ChunkGrid;
 use crate::plan::c_order;
 use crate::region::{Region, byte_count, small};
 use crate::sink::Sink;
+use crate::source::Source;
 use blockwise_kernels::DType;
 use blockwise_kernels::strided::copy_region;
 use std::ops::Range;
@@ -20,14 +23,22 @@ pub struct InBoxes {
     inner: Arc<dyn Sink>,
     boxes: ChunkGrid,
     commit: ChunkGrid,
+    /// What has the same chunks, encoded alike.
+    origin: Option<Arc<dyn Source>>,
 }
 
 impl InBoxes {
-    /// `inner`, written in `boxes`.
+    /// `inner`, written in the chunks of `array`, whose elements it is to hold.
     ///
     /// # Errors
-    /// [`Error::Usage`] if boxes are not of whole chunks, or neither of whole shards nor parts of such.
-    pub fn over(inner: Arc<dyn Sink>, boxes: ChunkGrid) -> Result<Arc<dyn Sink>> {
+    /// [`Error::Usage`] if those are not of whole chunks, or neither of whole shards nor parts of such.
+    pub fn over(inner: Arc<dyn Sink>, array: &Array) -> Result<Arc<dyn Sink>> {
+        let boxes = array.grid().clone();
+        let origin = source_of(array).filter(|source| {
+            source.encoding().is_some()
+                && source.encoding() == inner.encoding()
+                && source.grid() == inner.grid()
+        });
         let commit = inner.commit_grid();
         let commit = if commit.is_coarser_or_equal(&boxes) { commit } else { &boxes };
         let fits = boxes.shape() == inner.grid().shape()
@@ -43,7 +54,7 @@ impl InBoxes {
             return Err(Error::Usage { message });
         }
         let commit = commit.clone();
-        Ok(Arc::new(Self { inner, boxes, commit }))
+        Ok(Arc::new(Self { inner, boxes, commit, origin }))
     }
 
     /// Whether the chunk on `region` was stored by an earlier run.
@@ -51,6 +62,16 @@ impl InBoxes {
         let commit = self.inner.commit_grid();
         let index = commit.axes().iter().zip(region.origin()).map(|(axis, at)| axis.chunk_of(*at));
         index.collect::<Option<Vec<u64>>>().is_some_and(|index| self.inner.is_committed(&index))
+    }
+}
+
+/// What an array shows as it is, cut in whatever way.
+fn source_of(array: &Array) -> Option<Arc<dyn Source>> {
+    match &array.node().kind {
+        Kind::Source(source) => Some(Arc::clone(source)),
+        Kind::Rechunk { input } => source_of(input),
+        Kind::View { input, view } if view.is_identity() && input.rank() == array.rank() => source_of(input),
+        _ => None,
     }
 }
 
@@ -73,7 +94,8 @@ impl Sink for InBoxes {
 
     fn write_scratch_bytes(&self) -> u64 {
         let chunk = byte_count(&self.inner.grid().largest_chunk(), self.dtype().size()).unwrap_or(u64::MAX);
-        self.inner.write_scratch_bytes().saturating_add(chunk)
+        let passing = self.origin.as_ref().map_or(0, |source| source.read_scratch_bytes().saturating_mul(2));
+        self.inner.write_scratch_bytes().saturating_add(chunk.max(passing))
     }
 
     fn write(&self, index: &[u64], chunk: &Chunk, cx: &TaskContext<'_>) -> Result<u64> {
@@ -86,6 +108,11 @@ impl Sink for InBoxes {
                 continue;
             }
             cx.check_cancelled()?;
+            if let Some(origin) = &self.origin {
+                let encoded = origin.read_encoded(&index, cx)?;
+                stored_bytes += self.inner.write_encoded(&index, encoded.as_deref(), cx)?;
+                continue;
+            }
             if region == whole {
                 stored_bytes += self.inner.write(&index, chunk, cx)?;
                 continue;
@@ -125,7 +152,8 @@ mod tests {
         let grid = |chunk: &[u64]| ChunkGrid::regular(&[7, 10], chunk).unwrap();
         let x = Array::from_fn(&[7, 10], |at| (at[0] * 10 + at[1]) as i32).unwrap();
         let stored = Arc::new(MemoryArray::zeros("stored", DType::I32, grid(&[2, 3])).unwrap());
-        let sink = InBoxes::over(Arc::clone(&stored) as Arc<dyn Sink>, grid(&[4, 6])).unwrap();
+        let x = x.rechunk([4, 6]).unwrap();
+        let sink = InBoxes::over(Arc::clone(&stored) as Arc<dyn Sink>, &x).unwrap();
         assert_eq!((sink.grid(), sink.commit_grid()), (&grid(&[4, 6]), &grid(&[4, 6])));
         Session::default().store(&[(x, sink)]).unwrap();
         assert_eq!(stored.to_elements::<i32>().unwrap(), (0..70).collect::<Vec<_>>());
@@ -135,8 +163,9 @@ mod tests {
     fn boxes_that_cut_chunks_are_refused() {
         let grid = |chunk: &[u64]| ChunkGrid::regular(&[7, 10], chunk).unwrap();
         let stored = Arc::new(MemoryArray::zeros("stored", DType::I32, grid(&[2, 3])).unwrap());
-        for boxes in [grid(&[3, 6]), ChunkGrid::regular(&[8, 10], &[2, 3]).unwrap()] {
-            assert!(InBoxes::over(Arc::clone(&stored) as Arc<dyn Sink>, boxes).is_err());
+        for (shape, chunk) in [([7, 10], [3, 6]), ([8, 10], [2, 3])] {
+            let x = Array::zeros(&shape, DType::I32).unwrap().rechunk(chunk).unwrap();
+            assert!(InBoxes::over(Arc::clone(&stored) as Arc<dyn Sink>, &x).is_err());
         }
     }
 }
