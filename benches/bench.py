@@ -8,8 +8,8 @@ usage: bench.py --arrayctl PATH [--codec-floor PATH] [--examples FOLDER] [--scal
                 [--peers ENGINE,...] [--data FOLDER] [--out FILE.md]
 
 Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram, matmul, svd, svdu and svdc; images, which is
-gaussian, maps, label and level; arrays, which is all of mean0, stdall, multi, anomaly, group, median0, vorticity, quadratic_means,
-double_difference and program. linalg, arrays and label are run by the programs of examples/ in FOLDER. Without --peers, every peer
+gaussian, maps, label and level; fourier, which is spectrum and planes; arrays, which is all of mean0, stdall, multi, anomaly, group,
+median0, vorticity, quadratic_means, double_difference and program. linalg, arrays and label are run by the programs of examples/ in FOLDER. Without --peers, every peer
 runs; with it, only those named.
 
 CACHE names the folder for data and outputs (default: .cache). BLOCKWISE_BENCH_ZARRS_TOOLS=1 installs zarrs_tools there if
@@ -618,6 +618,41 @@ def image_workloads(args, data, work_dir):
     )
 
 
+def fourier_workloads(args, data, work_dir):
+    """Amplitudes of Fourier transforms of the climate volume: along time, across its chunks, and of every map."""
+    source = data / "climate.zarr"
+
+    def ours(expression):
+        command = [args.arrayctl, "eval", expression, "-i", f"x={source}", "--codec", BLOSC, "--memory", "2GiB", "-q"]
+        return Engine("blockwise 2GiB", lambda out: [*command, "-o", out])
+
+    def peer(name):
+        program = [sys.executable, HERE / "peers" / "array_peer.py", "dask", name, source]
+        return Engine("dask", lambda out: [*program, out, work_dir], reports_secs=True)
+
+    def check(of, source, destination):
+        a, b = open_array(source), open_array(destination)
+        if not np.allclose(b[...], of(a[...].astype("f8")), rtol=2e-4):
+            raise Failed("WRONG RESULT")
+
+    for name, title, expression, of in [
+        (
+            "spectrum",
+            "Mean over longitude of the amplitudes of rfft along time",
+            "mean(abs(rfft(x, axis=0)), axis=2)",
+            lambda x: np.abs(np.fft.rfft(x, axis=0)).mean(2),
+        ),
+        (
+            "planes",
+            "Mean over time of the amplitudes of fft2 of every map",
+            "mean(abs(fft2(x)), axis=0)",
+            lambda x: np.mean([np.abs(np.fft.fft2(plane)) for plane in x], axis=0),
+        ),
+    ]:
+        same = functools.partial(check, of)
+        yield Workload(name, title, source, ".zarr", [ours(expression), peer(name)], group="fourier", same=same)
+
+
 def machine():
     cpu = next(line.split(":")[1] for line in open("/proc/cpuinfo") if line.startswith("model name")).strip()
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
@@ -632,7 +667,7 @@ def main():
     parser.add_argument("--codec-floor", default="")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--reps", type=int, default=3)
-    parser.add_argument("--only", default="rechunk,shards,codec,nc2zarr,nc2nc,memory,images,arrays,linalg")
+    parser.add_argument("--only", default="rechunk,shards,codec,nc2zarr,nc2nc,memory,images,fourier,arrays,linalg")
     parser.add_argument("--examples", type=pathlib.Path, help="where the built examples lie; none: no array tables")
     parser.add_argument("--peers", default="", help="the peers that run; by default all")
     parser.add_argument("--data", type=pathlib.Path, help="made by peers/mkdata.py if absent")
@@ -663,6 +698,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="bench-out-", dir=CACHE) as folder:
         outputs = pathlib.Path(folder)
         tables = [workloads(args, data, outputs / "work", shape), image_workloads(args, data, outputs / "work")]
+        tables.append(fourier_workloads(args, data, outputs / "work"))
         if args.examples:
             tables.append(array_workloads(args, data, outputs / "work"))
             tables.append(linalg_workloads(args, data, outputs / "work"))

@@ -33,6 +33,12 @@ impl Location {
         Self { path: path.into(), node: None }
     }
 
+    /// A node of a container.
+    #[must_use]
+    pub fn array(path: impl Into<PathBuf>, node: NodePath) -> Self {
+        Self { path: path.into(), node: Some(node).filter(|node| !node.is_root()) }
+    }
+
     /// The file, folder or URL.
     #[must_use]
     pub fn path(&self) -> &Path {

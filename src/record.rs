@@ -6,9 +6,10 @@
 
 mod page;
 
-use crate::Watcher;
+use crate::show::thumbnail;
+use crate::{Location, Watcher};
 use blockwise_core::exec::RunReport;
-use blockwise_core::plan::PlanSummary;
+use blockwise_core::plan::{PlanSummary, Resources};
 use blockwise_core::{Event, Observer};
 use serde_json::json;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,8 @@ use std::time::Instant;
 
 /// Steps that are noted one by one: 24 MiB of them.
 pub const MOST_SPANS: usize = 1 << 20;
+/// Arrays that a page shows a picture of.
+const MOST_PICTURES: usize = 4;
 /// Seconds between two notes of the memory in use.
 const MEMORY_STEP_SECS: f32 = 0.002;
 
@@ -56,6 +59,13 @@ struct State {
     stored_bytes: u64,
     /// Stages of the arrays before this one.
     stages_before: usize,
+    pictures: Vec<Picture>,
+}
+
+/// What was stored, as a picture, or why there is none.
+struct Picture {
+    caption: String,
+    png: Option<Vec<u8>>,
 }
 
 /// Notes what a run does.
@@ -205,6 +215,20 @@ impl Watcher for Recorder {
         }
         if let Some(next) = &self.next {
             next.array_started(position, count, label, plan);
+        }
+    }
+
+    /// Looks at the first few arrays for the page.
+    fn stored(&self, arrays: &[Location], resources: &Resources) {
+        for location in arrays.iter().take(MOST_PICTURES) {
+            let picture = match thumbnail(location, resources) {
+                Ok((title, png)) => Picture { caption: format!("{location}: {title}"), png: Some(png) },
+                Err(error) => Picture { caption: error.to_string(), png: None },
+            };
+            self.state().pictures.push(picture);
+        }
+        if let Some(next) = &self.next {
+            next.stored(arrays, resources);
         }
     }
 }

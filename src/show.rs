@@ -8,19 +8,23 @@ mod axis;
 mod canvas;
 mod cells;
 mod colours;
+mod dates;
 mod figure;
 mod labels;
 mod plane;
 mod slicing;
+mod thumbnail;
 
 pub use axis::{Axis, AxisKind};
 pub use colours::Colours;
 pub use figure::{Drawn, Figure};
 pub(crate) use labels::kind_of;
 pub use slicing::Slicing;
+pub(crate) use thumbnail::thumbnail;
 
 use crate::error::{Error, Result};
 use crate::evaluate::{EvalInput, EvalOptions, Evaluation};
+use crate::expression::Labelled;
 use crate::location::Location;
 use crate::transfer::{give_back, refused_output};
 use crate::watch::Watcher;
@@ -29,7 +33,7 @@ use blockwise_core::plan::{Plan, PlanSummary, Resources};
 use blockwise_core::{Array, Cancellation, DType, Session, Sink, exec};
 use blockwise_io::publish::{Publication, PublishOptions};
 use labels::Side;
-use plane::Plane;
+use plane::{Cut, Plane};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,7 +83,7 @@ pub struct ShowJob {
     coordinates: [Option<Held>; 2],
     /// Words of the title; where a dimension was cut, and the coordinate there.
     name: String,
-    cuts: Vec<(String, Option<Held>)>,
+    cuts: Vec<Cut<Held>>,
     units: String,
     options: ShowOptions,
     publication: Option<Publication>,
@@ -115,14 +119,35 @@ impl ShowJob {
             let what = "pictures are PNG files; name the output .png".to_owned();
             return Err(Error::Usage { path: output.display().to_string(), what });
         }
-        let label = location.to_string();
         let input = EvalInput { name: "x".to_owned(), location: location.clone() };
         let evaluation = Evaluation::open("x", &[input], open)?;
+        let mut job = Self::of(location, evaluation, options, resources, |whole, evaluation| {
+            Plane::of(whole, options, evaluation, |_| 0)
+        })?;
+        job.publication = match open.plan_only {
+            true => None,
+            false => {
+                let publish = PublishOptions { overwrite: options.overwrite, ..PublishOptions::default() };
+                Publication::begin(output, &publish).map_err(refused_output)?
+            }
+        };
+        Ok(job)
+    }
+
+    /// A picture of what `plane` finds in the one result of an evaluation, which is stored nowhere yet.
+    fn of(
+        location: &Location,
+        evaluation: Evaluation,
+        options: &ShowOptions,
+        resources: &Resources,
+        plane: impl FnOnce(&Labelled, &Evaluation) -> Result<Plane>,
+    ) -> Result<Self> {
+        let label = location.to_string();
         let usage = |what: String| Error::Usage { path: label.clone(), what };
         let whole = evaluation.results.first().map(|result| result.value.clone());
         let whole = whole.ok_or_else(|| usage("it holds no array".to_owned()))?;
         let name = evaluation.inputs().next().map(|input| input.label).unwrap_or_default();
-        let found = Plane::of(&whole, options, &evaluation);
+        let found = plane(&whole, &evaluation);
         let Plane { array, sides, cuts, projected } = found.map_err(|error| error.in_array(&label))?;
         if array.dtype().kind() == 'c' {
             return Err(usage(
@@ -144,16 +169,12 @@ impl ShowJob {
         let coordinates = [of_rows?, of_columns?];
         let cuts = cuts
             .into_iter()
-            .map(|(text, coordinate)| Ok((text, coordinate.as_ref().map(&mut hold).transpose()?)))
+            .map(|(text, coordinate)| {
+                let held = coordinate.map(|(array, clock)| Ok::<_, Error>((hold(&array)?, clock)));
+                Ok((text, held.transpose()?))
+            })
             .collect::<Result<Vec<_>>>()?;
         let plan = Session::new(resources.clone()).plan(&targets)?;
-        let publication = match open.plan_only {
-            true => None,
-            false => {
-                let publish = PublishOptions { overwrite: options.overwrite, ..PublishOptions::default() };
-                Publication::begin(output, &publish).map_err(refused_output)?
-            }
-        };
         let attributes = whole.attributes.as_deref();
         let (what, units) = labels::quantity(attributes, &name);
         let units = match (projected, units.is_empty()) {
@@ -171,7 +192,7 @@ impl ShowJob {
             cuts,
             units,
             options: options.clone(),
-            publication,
+            publication: None,
         })
     }
 
@@ -220,8 +241,12 @@ impl ShowJob {
         let [of_rows, of_columns] = &self.sides;
         let [at_rows, at_columns] = self.coordinates.each_ref().map(|held| held.as_ref().map(values));
         let cuts = self.cuts.iter().map(|(text, held)| {
-            match held.as_ref().and_then(|held| values(held).first().copied()) {
-                Some(coordinate) => format!("{text} ({coordinate})"),
+            let found = held.as_ref().and_then(|(held, clock)| Some((*values(held).first()?, clock)));
+            match found {
+                Some((at, clock)) => {
+                    let date = clock.as_ref().and_then(|clock| clock.text(at));
+                    format!("{text} ({})", date.unwrap_or_else(|| at.to_string()))
+                }
                 None => text.clone(),
             }
         });

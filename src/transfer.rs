@@ -7,8 +7,8 @@
 
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
-use crate::location::Opened;
 use crate::location::array_label;
+use crate::location::{Location, Opened};
 use crate::spec::Adaptation;
 use crate::target::{check_apart, format_of};
 use crate::watch::Watcher;
@@ -237,7 +237,13 @@ impl Transfer {
                 });
             }
         }
-        Ok(TransferReport { path, format, arrays, secs: started.elapsed().as_secs_f64() })
+        let secs = started.elapsed().as_secs_f64();
+        // The largest are what the job was about.
+        let mut largest: Vec<&ArrayReport> = arrays.iter().collect();
+        largest.sort_by_key(|array| std::cmp::Reverse(array.logical_bytes));
+        let stored = largest.into_iter().map(|array| Location::array(&path, array.path.clone()));
+        watcher.stored(&stored.collect::<Vec<_>>(), &self.resources);
+        Ok(TransferReport { path, format, arrays, secs })
     }
 }
 

@@ -2,7 +2,7 @@
 
 usage: array_peer.py ENGINE WORKLOAD [SOURCE [DESTINATION WORK_DIR]]
 
-WORKLOAD: mean0, stdall, multi, anomaly, group, median0, gaussian, label, level on the Zarr array SOURCE; vorticity, quadratic_means,
+WORKLOAD: mean0, stdall, multi, anomaly, group, median0, gaussian, label, level, spectrum, planes on the Zarr array SOURCE; vorticity, quadratic_means,
 double_difference on random numbers, the twins of examples/; gram, svd, svdu (which stores U) and svdc (50 singular values,
 one power iteration) of the matrix SOURCE, and matmul, of random ones; program, ten operations on 1 GB in memory on one
 thread. `check` is the sum of the first result; of svdc, what is left of the matrix, relative to it, found after the clock
@@ -81,6 +81,18 @@ def dask_engine(workload, source, destination, work_dir):
         chunks = tuple(-(-n // 2) for n in x.chunksize)
         da.store(half.astype("f4").rechunk(chunks), create(destination, half.shape, chunks, CODEC), lock=False)
 
+    def stored(result):
+        chunks = tuple(max(lengths) for lengths in result.chunks)
+        da.store(result, create(destination, result.shape, chunks, CODEC), lock=False)
+
+    def spectrum():
+        # dask wants lines whole; it chooses the other cuts.
+        x = da.from_zarr(source).rechunk({0: -1, 1: "auto", 2: "auto"})
+        stored(abs(da.fft.rfft(x, axis=0)).mean(axis=2))
+
+    def planes():
+        stored(abs(da.fft.fft2(da.from_zarr(source))).mean(axis=0))
+
     def vorticity(rows=2500, columns=2500, steps=48):
         u, v = (random((rows, columns, steps), chunks=(rows, columns, 1)) for _ in range(2))
         dx, dy = (random((rows + 1, columns), chunks=(rows + 1, columns)) for _ in range(2))
@@ -126,6 +138,8 @@ def dask_engine(workload, source, destination, work_dir):
         "gram": gram,
         "label": label,
         "level": level,
+        "planes": planes,
+        "spectrum": spectrum,
         "svd": svd,
         "svdu": svdu,
         "svdc": svdc,

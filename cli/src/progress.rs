@@ -4,10 +4,10 @@
 //! between. Called by the commands that run plans.
 
 use crate::args::{OutputArgs, ProgressMode, RunArgs};
-use blockwise::core::plan::PlanSummary;
+use blockwise::core::plan::{PlanSummary, Resources};
 use blockwise::core::{Event, Observer, Unobserved};
 use blockwise::record::Recorder;
-use blockwise::{Error, Result, Watcher};
+use blockwise::{Error, Location, Result, Watcher};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use std::fs::File;
@@ -56,6 +56,13 @@ impl Observer for Recording {
 impl Watcher for Recording {
     fn array_started(&self, position: usize, count: usize, label: &str, plan: &PlanSummary) {
         self.recorder.array_started(position, count, label, plan);
+    }
+
+    fn stored(&self, arrays: &[Location], resources: &Resources) {
+        // Pictures are for the page alone.
+        if self.report.is_some() {
+            self.recorder.stored(arrays, resources);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Units are those of the CF conventions and of cftime: from microseconds to days, months only where all have 30 days.
 //! Years and other months have no fixed length and are refused. Invariant: an instant is a whole number of microseconds;
-//! numbers that are not are rounded to the nearest. Called by group-by and resampling.
+//! numbers that are not are rounded to the nearest. Called by group-by, resampling and pictures.
 
 use super::calendar::{Calendar, Date};
 use crate::error::{Error, Result};
@@ -215,6 +215,14 @@ impl TimeUnits {
         let (unit, unit_us) = fits.unwrap_or(("microseconds", 1));
         let numbers = instants.iter().map(|at| (at - self.reference) / unit_us).collect();
         (numbers, format!("{unit} since {}", self.since))
+    }
+
+    /// The number that stands for an instant.
+    pub(crate) fn number(&self, instant: i64) -> f64 {
+        // Whole units apart from the rest, as in decoding.
+        let since = instant.saturating_sub(self.reference);
+        let (whole, rest) = (since.div_euclid(self.unit_us), since.rem_euclid(self.unit_us));
+        whole as f64 + rest as f64 / self.unit_us as f64
     }
 
     fn too_far(&self, number: &str) -> Error {

@@ -5,6 +5,7 @@
 //! [`crate::pyramid`].
 
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::transfer::{Destination, give_back, plan_folder, refused_output};
 use crate::watch::Watcher;
 use blockwise_core::exec::{RunReport, run};
@@ -199,8 +200,10 @@ impl Storing {
         match failure {
             Some(error) => Err(error),
             None => {
-                let results = std::mem::take(&mut self.results);
-                Ok(StoringReport { results, run: report, secs: started.elapsed().as_secs_f64() })
+                let (results, secs) = (std::mem::take(&mut self.results), started.elapsed().as_secs_f64());
+                let stored = results.iter().map(|own| Location::array(&own.path, own.node.clone()));
+                watcher.stored(&stored.collect::<Vec<_>>(), &self.resources);
+                Ok(StoringReport { results, run: report, secs })
             }
         }
     }

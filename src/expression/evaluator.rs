@@ -88,10 +88,16 @@ impl Evaluator {
         })
     }
 
-    /// Whether a tree is the name that people give NumPy.
+    /// Whether a tree is the name that people give NumPy, or one of its modules: `np`, `np.fft`, `fft`.
     fn is_numpy(&self, node: &Node) -> bool {
-        matches!(&node.kind, Kind::Name(name)
-            if matches!(name.as_str(), "np" | "numpy") && !self.names.contains_key(name))
+        let is_module = |name: &str| matches!(name, "fft" | "linalg");
+        match &node.kind {
+            Kind::Name(name) => {
+                (is_module(name) || matches!(name.as_str(), "np" | "numpy")) && !self.names.contains_key(name)
+            }
+            Kind::Attribute(of, name) => is_module(name) && self.is_numpy(of),
+            _ => false,
+        }
     }
 
     fn call(&self, callee: &Node, arguments: &[Argument]) -> Outcome<Value> {

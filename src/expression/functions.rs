@@ -9,6 +9,7 @@ mod creation;
 pub(super) mod elementwise;
 mod entry;
 mod filters;
+mod fourier;
 mod groups;
 mod joining;
 pub(super) mod linear;
@@ -108,7 +109,8 @@ fn family(family: Family) -> String {
 fn entries() -> impl Iterator<Item = &'static Entry> {
     let tables =
         [reductions::TABLE, statistics::TABLE, shape::TABLE, joining::TABLE, creation::TABLE, filters::TABLE];
-    let others = [order::TABLE, linear::TABLE, counting::TABLE, groups::TABLE, elementwise::TABLE];
+    let others =
+        [fourier::TABLE, order::TABLE, linear::TABLE, counting::TABLE, groups::TABLE, elementwise::TABLE];
     tables.into_iter().chain(others).flatten()
 }
 

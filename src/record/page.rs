@@ -1,9 +1,11 @@
-//! The report of a run as one HTML page: no scripts, no outside files.
+//! The report of a run as one HTML page: no scripts, no outside files; pictures are in it.
 //!
 //! Invariant: everything that came from outside (names, labels) is escaped. Called by
 //! [`Recorder::report_html`](super::Recorder::report_html).
 
-use super::{Kind, State};
+use super::{Kind, Picture, State};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use blockwise_core::error::human_bytes;
 use std::fmt::Write;
 
@@ -35,7 +37,9 @@ pub(super) fn page(state: &State, title: &str, secs: f64) -> String {
     for (name, value) in rows {
         let _ = write!(page, "<tr><th>{name}</th><td>{value}</td></tr>");
     }
-    page.push_str("</table>\n<h2>Stages</h2>\n<table><tr><th></th><th>stage</th><th>time on threads, reading</th><th>computing and writing</th></tr>");
+    page.push_str("</table>\n");
+    pictures(&mut page, &state.pictures);
+    page.push_str("<h2>Stages</h2>\n<table><tr><th></th><th>stage</th><th>time on threads, reading</th><th>computing and writing</th></tr>");
     for (number, name) in state.stages.iter().enumerate() {
         let on = |kind: Kind| -> f64 {
             let own = state.spans.iter().filter(|s| usize::from(s.stage) == number && s.kind == kind);
@@ -67,6 +71,24 @@ pub(super) fn page(state: &State, title: &str, secs: f64) -> String {
     }
     page.push_str("</body></html>\n");
     page
+}
+
+/// What was stored.
+fn pictures(page: &mut String, pictures: &[Picture]) {
+    if !pictures.is_empty() {
+        page.push_str("<h2>Stored</h2>\n");
+    }
+    for Picture { caption, png } in pictures {
+        let caption = escaped(caption);
+        let _ = match png {
+            Some(png) => writeln!(
+                page,
+                "<figure><img alt=\"{caption}\" src=\"data:image/png;base64,{}\"><figcaption>{caption}</figcaption></figure>",
+                STANDARD.encode(png)
+            ),
+            None => writeln!(page, "<p>{caption}</p>"),
+        };
+    }
 }
 
 /// The bin of a moment.

@@ -2,6 +2,8 @@
 //!
 //! Invariant: ticks lie within the axis. Called by [`super::figure`].
 
+use super::dates::Clock;
+
 /// What the numbers along an axis are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AxisKind {
@@ -16,7 +18,7 @@ pub enum AxisKind {
     Longitude,
 }
 
-/// One side of a picture.
+/// One side of a picture. Times are numbers with a clock that makes dates of them.
 #[derive(Clone, Debug)]
 pub struct Axis {
     /// What is written along it.
@@ -25,6 +27,8 @@ pub struct Axis {
     pub kind: AxisKind,
     /// A coordinate for each cell: its middle.
     pub centers: Vec<f64>,
+    /// What the numbers count if they are times.
+    clock: Option<Clock>,
 }
 
 /// A number beside an axis.
@@ -41,7 +45,7 @@ impl Axis {
     pub fn of_index(label: impl Into<String>, cells: usize, factor: u64) -> Self {
         let factor = factor as f64;
         let centers = (0..cells).map(|cell| cell as f64 * factor + (factor - 1.0) / 2.0).collect();
-        Self { label: label.into(), kind: AxisKind::Index, centers }
+        Self { label: label.into(), kind: AxisKind::Index, centers, clock: None }
     }
 
     /// Coordinates; positions if they do not rise or fall throughout.
@@ -52,7 +56,13 @@ impl Axis {
         if !is_monotonic || centers.iter().any(|center| !center.is_finite()) {
             return Self::of_index(label, centers.len(), 1);
         }
-        Self { label: label.into(), kind, centers }
+        Self { label: label.into(), kind, centers, clock: None }
+    }
+
+    /// The same coordinates as times, if they are coordinates.
+    pub(super) fn with_clock(self, clock: Option<Clock>) -> Self {
+        let clock = clock.filter(|_| self.kind == AxisKind::Linear);
+        Self { clock, ..self }
     }
 
     /// Whether numbers get smaller from cell to cell.
@@ -76,18 +86,21 @@ impl Axis {
         let (Some(first), Some(last)) = (rising.first().copied(), rising.last().copied()) else {
             return Vec::new();
         };
+        let placed = |value: f64, text: String| {
+            let place = place_of(&rising, value)?;
+            let place = if self.falls() { 1.0 - place } else { place };
+            Some(Tick { place, text })
+        };
+        let dates = self.clock.as_ref().map(|clock| clock.ticks(first, last, most)).unwrap_or_default();
+        if !dates.is_empty() {
+            return dates.into_iter().filter_map(|(value, text)| placed(value, text)).collect();
+        }
         let step = match self.kind {
             AxisKind::Latitude | AxisKind::Longitude => degrees_step(last - first, most),
             AxisKind::Index => round_step(last - first, most).max(1.0),
             AxisKind::Linear => round_step(last - first, most),
         };
-        multiples(first, last, step)
-            .filter_map(|value| {
-                let place = place_of(&rising, value)?;
-                let place = if self.falls() { 1.0 - place } else { place };
-                Some(Tick { place, text: self.text(value, step) })
-            })
-            .collect()
+        multiples(first, last, step).filter_map(|value| placed(value, self.text(value, step))).collect()
     }
 
     fn text(&self, value: f64, step: f64) -> String {

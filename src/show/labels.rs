@@ -3,7 +3,10 @@
 //! Called by [`super`], and by [`crate::svd`] for weights by latitude.
 
 use super::axis::{Axis, AxisKind};
+use super::dates::Clock;
+use crate::error::Result;
 use blockwise_core::Array;
+use blockwise_core::array::Index;
 use blockwise_io::{AttributeValue, Attributes};
 
 /// What is known of one side of a picture before anything is read.
@@ -14,6 +17,8 @@ pub(super) struct Side {
     label: String,
     /// Elements along it.
     extent: u64,
+    /// What coordinates count if they are times.
+    clock: Option<Clock>,
 }
 
 impl Side {
@@ -22,6 +27,7 @@ impl Side {
         extent: u64,
         attributes: Option<&Attributes>,
         coordinates: Option<Array>,
+        clock: Option<Clock>,
     ) -> Self {
         let kind = match &coordinates {
             Some(_) => kind_of(dimension, attributes),
@@ -34,11 +40,20 @@ impl Side {
             AxisKind::Longitude => "longitude",
             AxisKind::Index | AxisKind::Linear => name.unwrap_or(dimension),
         };
-        let label = match (kind, units) {
+        let label = match (kind, units.filter(|_| clock.is_none())) {
             (AxisKind::Linear, Some(units)) => format!("{name} [{units}]"),
             _ => name.to_owned(),
         };
-        Self { kind, coordinates, label, extent }
+        Self { kind, coordinates, label, extent, clock }
+    }
+
+    /// What is left of it when a part of `extent` is taken.
+    pub(super) fn cut(&mut self, part: Index, extent: u64) -> Result<()> {
+        if let Some(coordinates) = &mut self.coordinates {
+            *coordinates = coordinates.index(&[part])?;
+        }
+        self.extent = extent;
+        Ok(())
     }
 
     /// The axis of so many cells, between which the coordinates were averaged.
@@ -51,7 +66,7 @@ impl Side {
             .chunks(usize::try_from(factor).unwrap_or(usize::MAX))
             .map(|some| some.iter().sum::<f64>() / some.len() as f64)
             .collect();
-        Axis::of_coordinates(&self.label, self.kind, centers)
+        Axis::of_coordinates(&self.label, self.kind, centers).with_clock(self.clock.clone())
     }
 }
 
@@ -108,7 +123,7 @@ mod tests {
         assert_eq!(kind("y", &[("standard_name", "latitude"), ("units", "radian")]), AxisKind::Latitude);
         assert_eq!(kind("lat", &[("units", "km")]), AxisKind::Linear);
         assert_eq!(kind_of("Longitude", None), AxisKind::Longitude);
-        let side = Side::new("lev", 3, None, None);
+        let side = Side::new("lev", 3, None, None, None);
         assert_eq!((side.kind, side.axis(3, None).centers), (AxisKind::Index, vec![0.0, 1.0, 2.0]));
     }
 }

@@ -1,15 +1,19 @@
 //! [`Plane`]: the two dimensions of an array that a picture shows, and what becomes of the others.
 //!
-//! Called by [`super::ShowJob::open`].
+//! Called by [`super::ShowJob`] and [`super::thumbnail`].
 
 use super::ShowOptions;
 use super::axis::AxisKind;
+use super::dates::Clock;
 use super::labels::Side;
 use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
-use crate::expression::Labelled;
+use crate::expression::{Coordinate, Labelled};
 use blockwise_core::array::{Index, Reduce};
 use blockwise_core::{Array, DType};
+
+/// Where a dimension was cut, as text, the coordinate there, and what it counts if it is a time.
+pub(super) type Cut<T> = (String, Option<(T, Option<Clock>)>);
 
 /// Two dimensions of an array, and how it was cut to them.
 pub(super) struct Plane {
@@ -18,20 +22,27 @@ pub(super) struct Plane {
     /// Of rows and columns.
     pub(super) sides: [Side; 2],
     /// Where other dimensions were cut, and the coordinate there.
-    pub(super) cuts: Vec<(String, Option<Array>)>,
+    pub(super) cuts: Vec<Cut<Array>>,
     /// What others were reduced by.
     pub(super) projected: Option<String>,
 }
 
 impl Plane {
-    /// What `options` take of an array, with the coordinates that `evaluation` opened.
-    pub(super) fn of(whole: &Labelled, options: &ShowOptions, evaluation: &Evaluation) -> Result<Self> {
+    /// What `options` take of an array, with the coordinates that `evaluation` opened. Of dimensions that are left over, the
+    /// position is taken that `rest` makes of their length.
+    pub(super) fn of(
+        whole: &Labelled,
+        options: &ShowOptions,
+        evaluation: &Evaluation,
+        rest: impl Fn(u64) -> u64,
+    ) -> Result<Self> {
         let (names, shape) = (whole.array.names(), whole.array.shape());
         let name = |axis: usize| names.get(axis).cloned().flatten().unwrap_or_else(|| format!("axis {axis}"));
         let coordinate = |axis: usize| {
             let name = names.get(axis).and_then(Option::as_deref);
             whole.coordinates.iter().find(|own| Some(own.dimension.as_str()) == name)
         };
+        let clock = |own: &Coordinate| Clock::of(own, evaluation.coordinate_attributes(&own.origin));
         let mut items = vec![Index::from(..); shape.len()];
         for slice in &options.slices {
             if let Some(item) = items.get_mut(slice.axis(names)?) {
@@ -44,7 +55,8 @@ impl Plane {
             let attributes = found.and_then(|own| evaluation.coordinate_attributes(&own.origin));
             let coordinates = found.map(|own| own.array.index(&[*item])).transpose()?;
             let extent = whole.array.slice(axis, *item)?.shape().get(axis).copied().unwrap_or(0);
-            sides.push((axis, Side::new(&name(axis), extent, attributes, coordinates)));
+            sides
+                .push((axis, Side::new(&name(axis), extent, attributes, coordinates, found.and_then(clock))));
         }
         // A map stays a map, wherever its dimensions stand; of others the last two are shown.
         let of_kind = |kind: AxisKind| sides.iter().position(|(_, side)| side.kind == kind);
@@ -58,14 +70,17 @@ impl Plane {
         if options.project.is_none() {
             for axis in others.iter().filter_map(|at| axes.get(*at)) {
                 if let Some(item) = items.get_mut(*axis).filter(|item| **item == Index::from(..)) {
-                    *item = Index::At(0);
+                    let extent = shape.get(*axis).copied().unwrap_or(1);
+                    *item = Index::At(i64::try_from(rest(extent)).unwrap_or(0));
                 }
             }
         }
-        let mut cuts: Vec<(String, Option<Array>)> = Vec::new();
+        let mut cuts: Vec<Cut<Array>> = Vec::new();
         for (axis, item) in items.iter().enumerate() {
             if let Index::At(at) = item {
-                let value = coordinate(axis).map(|own| own.array.index(&[*item])).transpose()?;
+                let value = coordinate(axis)
+                    .map(|own| Ok::<_, Error>((own.array.index(&[*item])?, clock(own))))
+                    .transpose()?;
                 cuts.push((format!("{}={at}", name(axis)), value));
             }
         }
@@ -94,6 +109,18 @@ impl Plane {
             found.unwrap_or_default()
         };
         Ok(Self { array, sides: shown.map(&mut side), cuts, projected })
+    }
+
+    /// A part of it: these rows and columns, all where nothing is said.
+    pub(super) fn part(mut self, parts: [Option<Index>; 2]) -> Result<Self> {
+        for ((axis, part), side) in parts.into_iter().enumerate().zip(&mut self.sides) {
+            let Some(part) = part else { continue };
+            self.array = self.array.slice(axis, part)?;
+            side.cut(part, self.array.shape().get(axis).copied().unwrap_or(0))?;
+            self.cuts.push(("a part".to_owned(), None));
+        }
+        self.cuts.dedup_by(|a, b| a.0 == b.0);
+        Ok(self)
     }
 }
 

@@ -1,5 +1,6 @@
 """The memory law: a run stays within its budget and a fixed baseline, and says beforehand when it cannot."""
 
+import json
 import re
 import shutil
 
@@ -87,3 +88,13 @@ def test_dry_run_predicts(cube, tmp_path):
     text = (run.stdout + run.stderr).lower()
     for word in ("pass", "read", "written", "temporary", "peak"):
         assert word in text, f"the plan does not speak of {word!r}\n{run}"
+
+
+def test_dry_run_counts_what_a_slice_reads(cube, tmp_path):
+    """Of 24 chunks, those that hold something of what is taken."""
+    chunk_bytes = 4 * int(np.prod(CHUNKS))
+    for expression, chunks in [("x[5]", 1), ("x[::-100].mean()", 4), ("x[20] - x[3]", 2), ("x[1:33] - x[:32]", 3)]:
+        run = succeed("eval", expression, "-i", f"x={cube}", "-o", tmp_path / "o.zarr", "--dry-run", "--json")
+        plan = json.loads(run.stdout)["plans"][0]
+        assert plan["stages"][0]["chunks_read"] == chunks, expression
+        assert plan["bytes_read"] == chunks * chunk_bytes, f"{expression}: {plan}"

@@ -1,6 +1,9 @@
 """`arrayctl show`: pictures read by Pillow, their colours against what xarray and NumPy say that the data are."""
 
+import base64
+import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -145,3 +148,55 @@ def test_other_outputs_and_arrays_are_refused(tmp_path, coads):
     (tmp_path / "there.png").write_bytes(b"mine")
     assert_refusal(arrayctl("show", f"{coads}::SST", "-o", tmp_path / "there.png"), [3], ["--overwrite"])
     assert (tmp_path / "there.png").read_bytes() == b"mine"
+
+
+def test_times_in_titles_are_dates(tmp_path):
+    values = np.arange(400 * 6 * 8, dtype="f4").reshape(400, 6, 8)
+    times = xarray.date_range("1999-12-30", periods=400, freq="6h", calendar="noleap", use_cftime=True)
+    coordinates = {"time": times, "lat": np.linspace(-50, 50, 6)}
+    xarray.DataArray(values, coordinates, ("time", "lat", "x"), "t").to_netcdf(tmp_path / "t.nc")
+    for at in (0, 5, 399):
+        _, result, _ = shown(tmp_path / "a.png", tmp_path / "t.nc", "--slice", f"time={at}", "--overwrite")
+        date = times[at].strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00")
+        assert result["title"] == f"t, time={at} ({date})"
+    # Dates stand beside a side of times: wider than its numbers would be.
+    _, dates, _ = shown(tmp_path / "a.png", tmp_path / "t.nc", "--slice", "x=0", "--overwrite")
+    xarray.DataArray(values, dims=("time", "lat", "x"), name="t").to_netcdf(tmp_path / "u.nc")
+    _, plain, _ = shown(tmp_path / "a.png", tmp_path / "u.nc", "--slice", "x=0", "--overwrite", "--width", "960")
+    assert dates["area"]["x"][0] > plain["area"]["x"][0] + 20
+
+
+def report_of(tmp_path, *args):
+    page = tmp_path / "report.html"
+    succeed(*args, "--report", page)
+    text = page.read_text()
+    found = re.findall(r'src="data:image/png;base64,([^"]*)"><figcaption>([^<]*)', text)
+    return [(Image.open(io.BytesIO(base64.b64decode(png))), caption) for png, caption in found], text
+
+
+def test_report_pages_show_what_was_stored(tmp_path, coads):
+    out = tmp_path / "out.zarr"
+    [(picture, caption)], _ = report_of(tmp_path, "eval", "sst * 2", "-i", f"sst={coads}::SST", "-o", out)
+    assert picture.format == "PNG" and "TIME=6" in caption
+    colours = np.unique(np.asarray(picture).reshape(-1, 3), axis=0)
+    assert len(colours) > 50
+    pictures, _ = report_of(tmp_path, "convert", coads, tmp_path / "all.zarr")
+    assert len(pictures) == 4  # of seven fields
+    [(_, caption)], _ = report_of(tmp_path, "eval", "fft(x)", "-i", f"x={coads}::SST", "-o", tmp_path / "f.zarr")
+    assert "size of" in caption
+    none, text = report_of(tmp_path, "eval", "mean(x)", "-i", f"x={coads}::SST", "-o", tmp_path / "m.zarr")
+    assert not none and "a picture has two dimensions" in text
+
+
+def test_thumbnails_read_a_few_chunks(tmp_path):
+    """Of 900 chunks of a map, at most sixteen are read; of chunks of 160 MiB, none."""
+    values = np.arange(3 * 600 * 600, dtype="f4").reshape(3, 600, 600)
+    zarr.create_array(tmp_path / "x.zarr", data=values, chunks=(1, 20, 20))
+    [(_, caption)], _ = report_of(tmp_path, "convert", tmp_path / "x.zarr", tmp_path / "y.zarr")
+    assert "a part" in caption
+    large = np.zeros((40, 1 << 20), "f4")
+    zarr.create_array(tmp_path / "l.zarr", data=large, chunks=(40, 1 << 20))
+    none, text = report_of(
+        tmp_path, "convert", tmp_path / "l.zarr", tmp_path / "k.zarr", "--no-check", "--memory", "2GiB"
+    )
+    assert not none and "too much for a look" in text
