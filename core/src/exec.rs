@@ -7,11 +7,13 @@
 
 mod chain;
 mod compute;
+mod done;
 pub(crate) mod fold;
 mod grouped;
 mod kept;
 mod queue;
 mod task;
+mod turns;
 mod view;
 
 use crate::chunk::Chunk;
@@ -24,8 +26,9 @@ use crate::spill::free_bytes;
 use blockwise_kernels::BufferPool;
 use blockwise_kernels::program::Scratch;
 use compute::ComputeRun;
+use done::Done;
 use kept::Kept;
-use queue::{Done, Queue, Step, Task};
+use queue::{Queue, Step, Task};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -73,6 +73,8 @@ pub(crate) struct Stage {
     /// Whether the task array is that of the plan's one sink, position by position: then tasks whose boxes an earlier run
     /// stored are skipped.
     pub(crate) resumes: bool,
+    /// Whether the memory of a task is free only when all before it have ended: what it made may wait for them.
+    pub(crate) in_turn: bool,
     /// Temporary arrays that this stage writes.
     pub(crate) opens: Vec<Arc<Temporary>>,
     /// Temporary arrays that no later stage needs.

@@ -7,20 +7,20 @@
 //! read: data is consumed soon after it is made.
 //!
 //! Invariants: an input is read once, held while some task still needs it, and dropped with its reservation after the
-//! last, unless a later stage needs it too: then it is kept for that while nothing else needs the room; a task that an earlier run committed is skipped together with inputs that nothing else needs.
-//! Called by the worker loop of [`crate::exec`].
+//! last, unless a later stage needs it too: then it is kept for that while nothing else needs the room; a task that an
+//! earlier run committed is skipped together with inputs that nothing else needs. Called by the worker loop of [`crate::exec`].
 
 use super::RunReport;
+use super::done::Done;
 use super::kept::Kept;
+use super::turns::Turns;
 use crate::budget::MemoryBudget;
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
-use crate::grid::ChunkGrid;
 use crate::plan::Stage;
 use crate::plan::leaf::c_order;
 use crate::plan::sweep::Visit;
 use crate::region::Region;
-use crate::sink::Sink;
 use crate::source::Source;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -50,6 +50,7 @@ pub(super) struct Task {
     /// The chunks that each leaf needs.
     pub(super) inputs: Vec<Vec<TaskInput>>,
     used: Vec<SlotKey>,
+    serial: u64,
 }
 
 /// A task that shares its only input with no other.
@@ -70,6 +71,7 @@ pub(super) struct Reserved {
     /// Of reading it, then of the task.
     step_bytes: u64,
     elements: u64,
+    serial: u64,
 }
 
 impl Alone {
@@ -94,7 +96,7 @@ pub(super) struct TaskInput {
 impl Task {
     /// Lets go of the inputs, so that their memory is free before their reservation is.
     pub(super) fn finish(self) -> FinishedTask {
-        FinishedTask { elements: self.region.len(), used: self.used }
+        FinishedTask { elements: self.region.len(), used: self.used, serial: self.serial }
     }
 }
 
@@ -102,62 +104,11 @@ impl Task {
 pub(super) struct FinishedTask {
     elements: u64,
     used: Vec<SlotKey>,
+    serial: u64,
 }
 
 /// An input and the position of its chunk in C order.
 type SlotKey = (usize, u64);
-
-/// Which commit boxes of the final sink an earlier run has stored.
-pub(super) struct Done {
-    grid: ChunkGrid,
-    /// A bit per commit box in C order; empty if none is done.
-    bits: Vec<u64>,
-    chunks: u64,
-}
-
-impl Done {
-    /// Nothing is done.
-    pub(super) fn nothing(grid: &ChunkGrid) -> Self {
-        Self { grid: grid.clone(), bits: Vec::new(), chunks: 0 }
-    }
-
-    /// Asks `sink` about each of its commit boxes, once.
-    pub(super) fn of(sink: &dyn Sink) -> Self {
-        let grid = sink.commit_grid().clone();
-        let (mut bits, mut chunks) = (Vec::new(), 0);
-        for (linear, index) in grid.indices().enumerate() {
-            if sink.is_committed(&index) {
-                if bits.is_empty() {
-                    bits = vec![0_u64; usize::try_from(grid.chunk_count().div_ceil(64)).unwrap_or(0)];
-                }
-                if let Some(word) = bits.get_mut(linear / 64) {
-                    *word |= 1 << (linear % 64);
-                    chunks += 1;
-                }
-            }
-        }
-        Self { grid, bits, chunks }
-    }
-
-    /// Commit boxes that are done.
-    pub(super) fn chunks(&self) -> u64 {
-        self.chunks
-    }
-
-    /// Whether nothing is done.
-    fn is_none(&self) -> bool {
-        self.bits.is_empty()
-    }
-
-    /// Whether all commit boxes that `region` touches are done.
-    fn covers(&self, region: &Region) -> bool {
-        !self.is_none()
-            && c_order(self.grid.chunks_in(region)).all(|index| {
-                let linear = self.grid.linear(&index) as usize;
-                self.bits.get(linear / 64).is_some_and(|word| word >> (linear % 64) & 1 == 1)
-            })
-    }
-}
 
 struct Slot {
     /// `None` while it is being read.
@@ -201,7 +152,10 @@ pub(super) struct Queue<'a> {
     slots: HashMap<SlotKey, Slot>,
     kept: Kept,
     admitted: HashMap<u64, Admitted>,
+    /// Of the task that is admitted next.
     serial: u64,
+    /// `None`: a task's memory is free when it ends.
+    turns: Option<Turns>,
     ready: VecDeque<u64>,
     running: usize,
     exhausted: bool,
@@ -242,6 +196,7 @@ impl<'a> Queue<'a> {
             kept,
             admitted: HashMap::new(),
             serial: 0,
+            turns: stage.in_turn.then(Turns::default),
             ready: VecDeque::new(),
             running: 0,
             exhausted: false,
@@ -348,7 +303,8 @@ impl<'a> Queue<'a> {
         {
             self.running += 1;
             let (input, chunk) = (reserved.input, chunk.clone());
-            let task = Task { index: next.index, region: next.region, inputs: Vec::new(), used: Vec::new() };
+            let Next { index, region, .. } = next;
+            let task = Task { index, region, inputs: Vec::new(), used: Vec::new(), serial: reserved.serial };
             return Ok(Some(Step::ReadAndRun(Alone { input, chunk, task, reserved })));
         }
         while let Some(of_leaf) = next.needed.get(next.at.0) {
@@ -384,8 +340,7 @@ impl<'a> Queue<'a> {
             self.next = Some(next);
             return Ok(None);
         }
-        let serial = self.serial;
-        self.serial += 1;
+        let serial = self.next_serial();
         let mut missing = 0;
         for (leaf, chunks) in self.stage.leaves.iter().zip(&next.needed) {
             for index in chunks {
@@ -421,13 +376,30 @@ impl<'a> Queue<'a> {
         let chunk_bytes = below.len() * source.dtype().size() as u64;
         let step_bytes = self.stage.inputs[input].read_scratch.max(self.stage.task_bytes);
         let elements = region.len();
-        Ok(self.reserve(chunk_bytes.saturating_add(step_bytes)).then_some(Reserved {
-            input,
-            position,
-            chunk_bytes,
-            step_bytes,
-            elements,
-        }))
+        if !self.reserve(chunk_bytes.saturating_add(step_bytes)) {
+            return Ok(None);
+        }
+        let serial = self.next_serial();
+        Ok(Some(Reserved { input, position, chunk_bytes, step_bytes, elements, serial }))
+    }
+
+    /// The number of a task that is admitted now.
+    fn next_serial(&mut self) -> u64 {
+        let serial = self.serial;
+        self.serial += 1;
+        if let Some(turns) = &mut self.turns {
+            turns.begin(serial);
+        }
+        serial
+    }
+
+    /// Gives back what a task that has ended held, when its turn has come.
+    fn release(&mut self, serial: u64, bytes: u64) {
+        let freed = match &mut self.turns {
+            Some(turns) => turns.end(serial, bytes),
+            None => bytes,
+        };
+        self.budget.release(freed);
     }
 
     /// Takes the outcome of a [`Step::ReadAndRun`], and the chunk if it is to be kept.
@@ -438,7 +410,7 @@ impl<'a> Queue<'a> {
         outcome: Result<()>,
     ) {
         self.running -= 1;
-        self.budget.release(reserved.step_bytes);
+        self.release(reserved.serial, reserved.step_bytes);
         match chunk {
             Some(chunk) => {
                 let twin_bytes = self.kept.put(&self.sources[reserved.input], reserved.position, chunk);
@@ -514,7 +486,7 @@ impl<'a> Queue<'a> {
             inputs.push(of_leaf);
         }
         self.running += 1;
-        Ok(Step::Run(Task { index, region, inputs, used }))
+        Ok(Step::Run(Task { index, region, inputs, used, serial }))
     }
 
     /// Takes the outcome of a [`Step::Read`].
@@ -542,7 +514,7 @@ impl<'a> Queue<'a> {
     /// Takes the outcome of a [`Step::Run`].
     pub(super) fn task_done(&mut self, task: &FinishedTask, outcome: Result<()>) {
         self.running -= 1;
-        self.budget.release(self.stage.task_bytes);
+        self.release(task.serial, self.stage.task_bytes);
         for key in &task.used {
             if let Some(slot) = self.slots.get_mut(key) {
                 slot.uses = slot.uses.saturating_sub(1);

@@ -7,7 +7,7 @@ use super::Sums;
 use super::expression::{Expression, Piece, Read, Reads};
 use super::holding::{Visits, holdings, holdings_of, seen_axis};
 use super::outputs::{Job, Outputs};
-use super::tally::{Waiting, is_in_order, output_bytes, reached_bytes, waiting};
+use super::tally::{Waiting, early_bytes, is_in_order, output_bytes, reached_bytes, waiting};
 use crate::array::{Array, BlockInput, Groups, Kind};
 use crate::error::{Error, Result, human_bytes};
 use crate::grid::{AxisGrid, ChunkGrid};
@@ -247,6 +247,9 @@ impl<'a> StageDraft<'a> {
             .max()
             .unwrap_or(0)
             .saturating_add(gathered_bytes);
+        let early: Vec<u64> = outputs.iter().filter_map(|output| early_bytes(output, &tasks)).collect();
+        let in_turn = !early.is_empty();
+        let task_bytes = early.into_iter().fold(0, u64::saturating_add).max(task_bytes);
         let inputs: Vec<StageInput> =
             inputs.into_iter().map(|input| StageInput::new(input.source, input.temporary)).collect();
         let read_bytes = |input: &StageInput| {
@@ -276,6 +279,7 @@ impl<'a> StageDraft<'a> {
             peak_bytes: needed(resources.threads.max(1) as u64),
             work: StageWork::Compute(Compute { operands, outputs }),
             resumes: self.writes_alone(),
+            in_turn,
             opens: self.opens.clone(),
             discards: Vec::new(),
         };

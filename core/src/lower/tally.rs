@@ -78,6 +78,14 @@ pub(super) fn output_bytes(output: &Output, operands: &[Operand], tasks: &ChunkG
     }
 }
 
+/// Bytes of what a task has made that may wait for its turn; `None` if nothing does.
+pub(super) fn early_bytes(output: &Output, tasks: &ChunkGrid) -> Option<u64> {
+    let Output::Grouped(grouped) = output else { return None };
+    let states = group_states(grouped, tasks, grouped.groups.most_in_task());
+    let results = grouped.folds.iter().flat_map(|fold| &fold.results);
+    Some(results.map(|(_, sink)| chunk_bytes(sink)).fold(states, u64::saturating_add))
+}
+
 fn chunk_bytes(sink: &Arc<dyn Sink>) -> u64 {
     byte_count(&sink.grid().largest_chunk(), sink.dtype().size()).unwrap_or(u64::MAX)
 }
@@ -128,11 +136,11 @@ pub(super) fn waiting(output: &Output, tasks: &ChunkGrid) -> Vec<Waiting> {
             vec![Waiting { axes: axes.clone(), bytes, in_tree: true }]
         }
         Output::Grouped(grouped) => {
-            // States of the groups that are open, those of a task that comes before its turn, and chunks of results
-            // that are filled group by group.
+            // States of the groups that are open, and chunks of results that are filled group by group. What comes
+            // before its turn is of the task's own bytes: the stage gives these back in turn.
             let is_one = tasks.axes().get(grouped.axis).is_some_and(|cuts| cuts.count() == 1);
             let groups = &grouped.groups;
-            let states = if is_one { 0 } else { groups.most_open().saturating_add(groups.most_in_task()) };
+            let states = if is_one { 0 } else { groups.most_open() };
             let filled = grouped.folds.iter().flat_map(|fold| &fold.results).map(|(_, sink)| {
                 let together = sink.grid().axes().get(grouped.axis).map_or(1, AxisGrid::longest);
                 if together > 1 { chunk_bytes(sink).saturating_mul(groups.most_filled(together)) } else { 0 }

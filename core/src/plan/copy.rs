@@ -131,6 +131,7 @@ pub(crate) fn plan_copy_stages(
             peak_bytes: hop.sizes.needed_bytes(threads),
             work: StageWork::Copy(output),
             resumes: true,
+            in_turn: false,
             opens: to.cloned().into_iter().collect(),
             discards: from.cloned().into_iter().collect(),
         }
@@ -295,6 +296,7 @@ fn plan_pass_through(
         peak_bytes: sizes.task_bytes().saturating_mul(resources.threads.max(1) as u64),
         work: StageWork::Pass { source: Arc::clone(source), sink: Arc::clone(sink), checked },
         resumes: true,
+        in_turn: false,
         opens: Vec::new(),
         discards: Vec::new(),
     }];

@@ -8,6 +8,8 @@ use blockwise_core::{Array, ChunkGrid, Session};
 use ndarray::{ArrayD, Axis, IxDyn};
 use proptest::prelude::*;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Values with NaN here and there, by position.
 fn values(shape: &[usize]) -> ArrayD<f64> {
@@ -206,7 +208,7 @@ fn several_reductions_of_groups_read_every_chunk_once() {
     let results = [groups.mean(), groups.std(), groups.max(), x.group_by(&labels, 0).unwrap().sum()];
     let results: Vec<Array> = results.into_iter().collect::<Result<_, _>>().unwrap();
     session.compute_many(&results).unwrap();
-    assert_eq!(source.reads.load(std::sync::atomic::Ordering::Relaxed), 6);
+    assert_eq!(source.reads.load(Ordering::Relaxed), 6);
 }
 
 #[test]
@@ -222,5 +224,31 @@ fn an_anomaly_reads_every_chunk_twice_and_stores_nothing_of_its_size() {
     assert!(summary.to_string().contains("mean of 12 groups along axis 0"), "{summary}");
     assert_eq!(summary.stages[1].chunks_written, 6);
     session.run(&plan).unwrap();
-    assert!(source.reads.load(std::sync::atomic::Ordering::Relaxed) <= 12);
+    assert!(source.reads.load(Ordering::Relaxed) <= 12);
+}
+
+#[test]
+fn states_before_their_turn_stay_within_the_budget() {
+    static STARTED: AtomicU64 = AtomicU64::new(0);
+    static BEFORE_THE_FIRST: AtomicU64 = AtomicU64::new(0);
+    /// The first chunk comes long after the others could have.
+    fn slow_at_first(index: &[u64]) -> blockwise_core::Result<()> {
+        STARTED.fetch_add(1, Ordering::Relaxed);
+        if index == [0, 0] {
+            std::thread::sleep(Duration::from_millis(800));
+            BEFORE_THE_FIRST.store(STARTED.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+    let (count, cells) = (64, 1 << 16);
+    let grid = ChunkGrid::regular(&[count, cells], &[1, cells]).unwrap();
+    let elements: Vec<u32> = (0..count * cells).map(|n| (n % 1009) as u32).collect();
+    let source = Stubborn { fault: Some(slow_at_first), ..Stubborn::new(grid, &elements) };
+    let array = Array::from_source(Arc::new(source));
+    let mean = array.group_by(&vec![0; count as usize], 0).unwrap().mean().unwrap();
+    let found = Session::new(resources(16 << 20, 2)).compute::<f64>(&mean).unwrap();
+    let first: f64 = (0..count).map(|row| ((row * cells) % 1009) as f64).sum::<f64>() / count as f64;
+    assert_eq!(found[[0, 0]], first);
+    let before = BEFORE_THE_FIRST.load(Ordering::Relaxed);
+    assert!((2..16).contains(&before), "{before} of {count} chunks were read before the first");
 }
