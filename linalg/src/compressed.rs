@@ -5,6 +5,7 @@
 //! Called by programs, by [`crate::pca`] and by the command line.
 
 mod passes;
+mod rows;
 
 use crate::dense::Cpu;
 use crate::qr::{State, Tall, Tree, Wide, fill, internal, qr, real_dtype, write_numbers};
@@ -25,8 +26,8 @@ const LEAST_TOLERANCE: f64 = 1e-7;
 
 /// How a matrix is compressed to its largest singular values.
 ///
-/// With `q` power iterations the basis is that of `(AᴴA)^(q+1)` times random columns, made orthonormal after every product, and
-/// the matrix is projected on it: `q + 2` passes, for what takes dask `2 q + 2` passes and an exponent less.
+/// With `q` power iterations the basis is that of `(AᴴA)^q Aᴴ` times random columns, made orthonormal after every pass, and
+/// the matrix is projected on it: `q + 2` passes, for what takes dask `2 q + 2`.
 ///
 /// ```
 /// use blockwise_core::{Array, Session};
@@ -184,8 +185,8 @@ impl Compression {
     fn projected<T: Wide>(&self, matrix: &Tall, width: u64, known: Option<&Array>) -> Result<Compressed> {
         let long = Long::new(&matrix.array, width)?;
         let dtype = matrix.dtype;
-        let mut basis = self.start::<T>(long.columns, width, known)?;
-        for _ in 0..=self.power_iterations {
+        let mut basis = self.start::<T>(&long, width, known)?;
+        for _ in 0..self.power_iterations {
             basis = qr(&long.square_times::<T>(&basis)?)?.q;
         }
         let (product, squares) = long.times::<T>(&basis)?;
@@ -231,10 +232,13 @@ impl Compression {
         Ok(Compressed { svd, error, passes: self.power_iterations + 2 })
     }
 
-    /// The first basis: what is known, and random columns.
-    fn start<T: Wide>(&self, rows: u64, width: u64, known: Option<&Array>) -> Result<Array> {
+    /// The first basis of the short side: what is known, and combinations of the long side's vectors by random numbers.
+    fn start<T: Wide>(&self, long: &Long, width: u64, known: Option<&Array>) -> Result<Array> {
         let normal = Distribution::Normal { mean: 0.0, deviation: 1.0 };
-        let numbers = |stream| Array::random_stream(&[rows, width], normal, DType::F64, self.seed, stream);
+        let kept =
+            known.and_then(|known| known.shape().get(1).copied()).unwrap_or(0).min(width.saturating_sub(1));
+        let sides = [long.rows, width - kept];
+        let numbers = |stream| Array::random_stream(&sides, normal, DType::F64, self.seed, stream);
         let random = match T::DTYPE {
             DType::C128 => {
                 let imaginary = numbers(1)?.astype(DType::C128);
@@ -243,14 +247,12 @@ impl Compression {
             }
             _ => numbers(0)?,
         };
-        let Some(known) = known else { return Ok(random) };
-        let kept = known.shape().get(1).copied().unwrap_or(0).min(width);
+        let found = qr(&long.adjoint_times::<T>(&random)?)?.q;
+        let Some(known) = known else { return Ok(found) };
         let first = i64::try_from(kept).unwrap_or(i64::MAX);
-        let rest = random.index(&[Index::from(..), Index::from(first..)])?;
-        // Long, so that the known ones are not lost beside the random.
-        let length = (rows as f64).sqrt() * 16.0;
         let known = known.index(&[Index::from(..), Index::from(0..first)])?.astype(T::DTYPE);
-        Array::concatenate(&[known.try_mul(length)?, rest], 1)
+        // Both are of length 1 already; together they are made orthonormal.
+        Ok(qr(&Array::concatenate(&[known, found], 1)?.rechunk([long.columns, width])?)?.q)
     }
 }
 

@@ -1,239 +1,200 @@
-//! Passes over a matrix: its products with a narrow basis, strip by strip.
+//! Passes over a matrix: its products with a narrow basis.
 //!
-//! A strip holds the short side of the matrix whole. Products are taken in the matrix's own numbers, slab by slab of a strip
-//! so that its elements are still in the cache for the second one, and added up in wide numbers. Invariants: every chunk is read
+//! Products with `A` or `Aᴴ` alone are taken chunk by chunk. `Aᴴ A` needs strips, which hold the short side of the matrix whole: the
+//! chunks beside each other, or, where they are small, huge, many or of different sizes, a copy of what they hold of a strip. Invariants: every chunk is read
 //! once in a pass, whatever the width of the basis; results depend on the matrix's grid alone. Called by [`super`].
 
+use super::rows::{Rows, SLAB};
+use crate::contract::{Sum, one};
 use crate::dense::Cpu;
-use crate::qr::{Strip, Wide, cuts, internal};
-use blockwise_core::block::{Block, BlockClosure, BlockInfo, blocks, chunks};
-use blockwise_core::dense::{Accumulate, Dense, Leaf, Matrix, MatrixMut, Op};
+use crate::qr::{Wide, cuts, internal};
+use blockwise_core::array::{BlockInput, Index};
+use blockwise_core::block::{Block, BlockClosure, BlockInfo, chunks};
+use blockwise_core::dense::{Dense, Leaf};
 use blockwise_core::grid::AxisGrid;
 use blockwise_core::{Array, Chunk, ChunkGrid, DType, Error, Result};
-use std::ops::Range;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// Rows of a strip that are taken at a time.
-const SLAB: usize = 64;
-/// Products that are added up in narrow numbers.
-const RUN: usize = 1024;
+/// Bytes of chunks that are taken as they are.
+const CHUNK_BYTES: RangeInclusive<u64> = 2 << 20..=128 << 20;
+/// Bytes of the chunks beside each other that are taken as a strip, and how many they are at most.
+const STRIP_BYTES: u64 = 256 << 20;
+const MOST_BESIDE: u64 = 6;
 
 /// A matrix seen so that it has more rows than columns: itself or its transpose, which is never made.
 #[derive(Clone)]
 pub(super) struct Long {
-    pub(super) matrix: Array,
+    matrix: Array,
     /// Whether its columns are the rows meant here.
     pub(super) is_transposed: bool,
+    pub(super) rows: u64,
     pub(super) columns: u64,
-    strips: AxisGrid,
+    /// Cuts of rows, and of columns, for products with `A` or `Aᴴ` alone.
+    tiles: [AxisGrid; 2],
+    /// Cuts of rows, and of columns if chunks lie beside each other in a strip.
+    strips: [AxisGrid; 2],
     width: u64,
 }
 
-/// What a task computes with.
-#[derive(Clone, Copy)]
-struct Shape {
-    is_transposed: bool,
-    columns: usize,
-    width: usize,
-}
-
 impl Long {
-    /// The matrix, or its transpose, for products with `width` columns.
+    /// The matrix, or its transpose, for products with at most `width` columns.
     pub(super) fn new(matrix: &Array, width: u64) -> Result<Self> {
         let [rows, columns] = matrix.shape()[..] else {
             return Err(Error::Rank { expected: 2, found: matrix.rank() });
         };
         let is_transposed = columns > rows;
-        let columns = rows.min(columns);
+        let (rows, columns) = (rows.max(columns), rows.min(columns));
         let axes = matrix.grid().axes();
         let long = axes.get(usize::from(is_transposed)).ok_or_else(|| internal("no long side"))?;
-        let strips = cuts::strips(long, columns, width, matrix.dtype().size() as u64)?;
-        Ok(Self { matrix: matrix.clone(), is_transposed, columns, strips, width })
+        let short = axes.get(usize::from(!is_transposed)).ok_or_else(|| internal("no short side"))?;
+        let item_bytes = matrix.dtype().size() as u64;
+        let bytes = |columns: u64| long.longest().saturating_mul(columns).saturating_mul(item_bytes);
+        let gathered = [cuts::strips(long, columns, width, item_bytes)?, whole(columns)?];
+        let own = [long.clone(), short.clone()];
+        // The products of a chunk are as long as its sides: small beside it where it has far more columns than the basis.
+        let has_tiles = CHUNK_BYTES.contains(&bytes(short.longest())) && short.longest() >= 8 * width;
+        let are_equal = columns.is_multiple_of(short.longest()) && short.regular_chunk().is_some();
+        let has_strips =
+            has_tiles && are_equal && short.count() <= MOST_BESIDE && bytes(columns) <= STRIP_BYTES;
+        let strips = if has_strips { own.clone() } else { gathered.clone() };
+        let tiles = if has_tiles { own } else { gathered };
+        Ok(Self { matrix: matrix.clone(), is_transposed, rows, columns, tiles, strips, width })
+    }
+
+    /// `Aᴴ basis`, of shape `(columns, width)`, of a basis of shape `(rows, width)`, in one pass.
+    pub(super) fn adjoint_times<T: Wide>(&self, basis: &Array) -> Result<Array> {
+        let is_transposed = self.is_transposed;
+        let run = move |_: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
+            let (rows, basis) = inputs.split_at(inputs.len() / 2);
+            let [out] = chunks(outputs)?;
+            let sums = numbers_mut::<T>(out)?;
+            match is_wide::<T>(rows) {
+                true => Rows::<T, T>::new(rows, is_transposed)?.adjoint_times(basis, sums),
+                false => Rows::<T, T::Narrow>::new(rows, is_transposed)?.adjoint_times(basis, sums),
+            }
+        };
+        let function = Arc::new(BlockClosure::new("Aᴴ times a basis", self.scratch_bytes::<T>(2), run));
+        let grid = ChunkGrid::from_axes(vec![self.tiles[1].clone(), whole(width_of(basis))?])?;
+        let (inputs, tasks) = self.tile_inputs(basis, 1 - self.axis())?;
+        let (follows, fold) = (vec![Some(1 - self.axis()), None], Arc::new(Sum::<T>::default()));
+        let outputs = vec![(T::DTYPE, grid)];
+        one(Array::from_folded_blocks(function, inputs, tasks, follows, outputs, vec![self.axis()], fold)?)
     }
 
     /// `Aᴴ A basis`, of shape `(columns, width)`, in one pass.
     pub(super) fn square_times<T: Wide>(&self, basis: &Array) -> Result<Array> {
-        let shape = self.shape()?;
-        let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
-            let ([block, basis], [out]) = (blocks(inputs)?, chunks(outputs)?);
-            let basis = basis.elements::<T>().ok_or_else(|| internal("a basis of another dtype"))?;
-            let sums = out.elements_mut::<T>().ok_or_else(|| internal("sums of another dtype"))?;
-            sums.fill(T::zero());
-            if let Some(own) = block.elements::<T>() {
-                square_product::<T, T>(shape, info, own, basis, sums)
-            } else if let Some(own) = block.elements::<T::Narrow>() {
-                square_product::<T, T::Narrow>(shape, info, own, basis, sums)
-            } else {
-                Err(internal("a strip of another dtype"))
+        let is_transposed = self.is_transposed;
+        let run = move |_: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
+            let (rows, basis) = inputs.split_at(inputs.len() / 2);
+            let [out] = chunks(outputs)?;
+            let sums = numbers_mut::<T>(out)?;
+            match is_wide::<T>(rows) {
+                true => Rows::<T, T>::new(rows, is_transposed)?.square_times(basis, sums),
+                false => Rows::<T, T::Narrow>::new(rows, is_transposed)?.square_times(basis, sums),
             }
         };
-        let count = self.strips.count();
-        let sums = ChunkGrid::regular(&[count, self.columns, self.width], &[1, self.columns, self.width])?;
-        let made = self.pass::<T>("AᴴA times a basis", basis, &[(T::DTYPE, sums)], 2, run)?;
-        let sums = made.into_iter().next().ok_or_else(|| internal("no sums"))?;
-        sums.sum(0)
+        let function = Arc::new(BlockClosure::new("AᴴA times a basis", self.scratch_bytes::<T>(2), run));
+        let (inputs, tasks) = self.strip_inputs(basis)?;
+        let outputs = vec![(T::DTYPE, ChunkGrid::single(&[self.columns, width_of(basis)])?)];
+        let fold = Arc::new(Sum::<T>::default());
+        one(Array::from_folded_blocks(
+            function,
+            inputs,
+            tasks,
+            vec![None; 2],
+            outputs,
+            vec![self.axis()],
+            fold,
+        )?)
     }
 
     /// `A basis`, of shape `(rows, width)`, and the sum of the squares of the matrix's elements, of shape `()`, in one pass.
     pub(super) fn times<T: Wide>(&self, basis: &Array) -> Result<(Array, Array)> {
-        let shape = self.shape()?;
-        let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
-            let ([block, basis], [out, squares]) = (blocks(inputs)?, chunks(outputs)?);
-            let basis = basis.elements::<T>().ok_or_else(|| internal("a basis of another dtype"))?;
-            let product = out.elements_mut::<T>().ok_or_else(|| internal("products of another dtype"))?;
-            let sum = if let Some(own) = block.elements::<T>() {
-                product_with::<T, T>(shape, info, own, basis, product)?
-            } else if let Some(own) = block.elements::<T::Narrow>() {
-                product_with::<T, T::Narrow>(shape, info, own, basis, product)?
-            } else {
-                return Err(internal("a strip of another dtype"));
+        let is_transposed = self.is_transposed;
+        let run = move |_: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
+            let (rows, basis) = inputs.split_at(inputs.len() / 2);
+            let [out, squares] = chunks(outputs)?;
+            let product = numbers_mut::<T>(out)?;
+            let sum = match is_wide::<T>(rows) {
+                true => Rows::<T, T>::new(rows, is_transposed)?.times(basis, product)?,
+                false => Rows::<T, T::Narrow>::new(rows, is_transposed)?.times(basis, product)?,
             };
-            squares.view_mut::<f64>()?.fill(sum);
+            numbers_mut::<T>(squares)?.fill(T::from_real(sum));
             Ok(())
         };
-        let product = ChunkGrid::from_axes(vec![self.strips.clone(), whole(self.width)?])?;
-        let squares = ChunkGrid::regular(&[self.strips.count(), 1], &[1, 1])?;
-        let outputs = [(T::DTYPE, product), (DType::F64, squares)];
-        let made = self.pass::<T>("A times a basis", basis, &outputs, 1, run)?;
+        let function = Arc::new(BlockClosure::new("A times a basis", self.scratch_bytes::<T>(1), run));
+        let product = ChunkGrid::from_axes(vec![self.tiles[0].clone(), whole(width_of(basis))?])?;
+        let squares = ChunkGrid::regular(&[self.tiles[0].count(), 1], &[1, 1])?;
+        let outputs = vec![(T::DTYPE, product), (T::DTYPE, squares)];
+        let (inputs, tasks) = self.tile_inputs(basis, self.axis())?;
+        let (follows, fold) = (vec![Some(self.axis()), None], Arc::new(Sum::<T>::default()));
+        let folded = vec![1 - self.axis()];
+        let made = Array::from_folded_blocks(function, inputs, tasks, follows, outputs, folded, fold)?;
         let [product, squares] = <[Array; 2]>::try_from(made).map_err(|_| internal("no product"))?;
-        Ok((product, squares.sum(..)?))
+        Ok((product, Array::call("real", [(&squares.sum(..)?).into()])?.astype(DType::F64)))
     }
 
-    fn shape(&self) -> Result<Shape> {
-        let small = |n: u64| usize::try_from(n).map_err(|_| internal("a side that no memory holds"));
-        let (columns, width) = (small(self.columns)?, small(self.width)?);
-        Ok(Shape { is_transposed: self.is_transposed, columns, width })
+    /// The axis of the matrix that the rows meant here are along.
+    fn axis(&self) -> usize {
+        usize::from(self.is_transposed)
     }
 
-    /// The arrays that `run` makes of strips and the basis; `wide`: how many products as large as the basis it holds.
-    fn pass<T: Wide>(
-        &self,
-        name: &str,
-        basis: &Array,
-        outputs: &[(DType, ChunkGrid)],
-        wide: u64,
-        run: impl Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk]) -> Result<()> + Send + Sync + 'static,
-    ) -> Result<Vec<Array>> {
-        let basis_bytes = self.columns.saturating_mul(self.width).saturating_mul(size_of::<T>() as u64);
-        let scratch = basis_bytes
-            .saturating_mul(wide)
-            .saturating_add(
-                (SLAB as u64).saturating_mul(self.width).saturating_mul(4 * size_of::<T>() as u64),
-            )
-            .saturating_add(Dense::<T>::scratch_bytes(&Cpu, Leaf::Gemm, self.columns, self.width));
-        let (short, axis) = (whole(self.columns)?, usize::from(self.is_transposed));
-        let sides =
-            if self.is_transposed { [short, self.strips.clone()] } else { [self.strips.clone(), short] };
-        let tasks = ChunkGrid::from_axes(sides.into_iter().chain([whole(self.width)?]).collect())?;
-        let basis = basis.expand_dims(axis as i64)?;
-        let rank = outputs.first().map_or(0, |(_, grid)| grid.rank());
-        let axes = (0..rank).map(|at| (at == 0).then_some(axis)).collect();
-        Array::from_blocks(
-            Arc::new(BlockClosure::new(name, scratch, run)),
-            vec![(&self.matrix.expand_dims(2)?).into(), (&basis).into()],
-            tasks,
-            axes,
-            outputs.to_vec(),
-        )
+    /// What a task holds besides blocks and result, with `wide` arrays as large as the basis.
+    fn scratch_bytes<T: Wide>(&self, wide: u64) -> u64 {
+        let row_bytes = self.width.saturating_mul(size_of::<T>() as u64);
+        let slabs_bytes = row_bytes.saturating_mul(4 * SLAB as u64);
+        let longest = self.tiles[0].longest().max(self.strips[0].longest());
+        let basis_bytes = self.columns.max(longest).saturating_mul(row_bytes);
+        let gemm_bytes = Dense::<T>::scratch_bytes(&Cpu, Leaf::Gemm, self.columns, self.width);
+        basis_bytes.saturating_mul(wide).saturating_add(slabs_bytes).saturating_add(gemm_bytes)
     }
-}
 
-/// Adds `Aᴴ A basis` of a strip to `sums`.
-fn square_product<T: Wide, E: Strip<T>>(
-    shape: Shape,
-    info: &BlockInfo<'_>,
-    strip: &[E],
-    basis: &[T],
-    sums: &mut [T],
-) -> Result<()> {
-    let own: Vec<E> = basis.iter().map(|x| E::of_wide(*x)).collect();
-    let mut own_sums = vec![E::zero(); sums.len()];
-    let (n, width) = (shape.columns, shape.width);
-    for_each_slab(shape, info, strip, &own, |slab, product, _| {
-        let narrow: Vec<E> = product.iter().map(|x| E::of_wide(*x)).collect();
-        let product = (Matrix::new(&narrow, product.len() / width.max(1), width)?, Op::Plain);
-        let out = MatrixMut::new(&mut own_sums, n, width)?;
-        let back = if shape.is_transposed { Op::Conjugate } else { Op::Adjoint };
-        Cpu.gemm(out, Accumulate::Add, E::one(), (slab, back), product)
-    })?;
-    sums.iter_mut().zip(&own_sums).for_each(|(sum, more)| *sum += more.wide());
-    Ok(())
-}
-
-/// Fills `product` with `A basis` of a strip; the sum of the squares of its elements.
-fn product_with<T: Wide, E: Strip<T>>(
-    shape: Shape,
-    info: &BlockInfo<'_>,
-    strip: &[E],
-    basis: &[T],
-    product: &mut [T],
-) -> Result<f64> {
-    let own: Vec<E> = basis.iter().map(|x| E::of_wide(*x)).collect();
-    for_each_slab(shape, info, strip, &own, |_, part, rows| {
-        let place = product.get_mut(rows.start * shape.width..rows.end * shape.width);
-        place.ok_or_else(|| internal("more products than rows"))?.copy_from_slice(part);
-        Ok(())
-    })?;
-    Ok(sum_of_squares(strip))
-}
-
-/// In lanes, which the compiler turns into vectors.
-fn sum_of_squares<T: Wide, E: Strip<T>>(strip: &[E]) -> f64 {
-    let mut lanes = [0.0; 16];
-    let (groups, rest) = strip.as_chunks::<16>();
-    for group in groups {
-        lanes.iter_mut().zip(group).for_each(|(lane, x)| *lane += x.wide().abs_squared());
+    /// A task for each tile, and the part of the basis for it: along the axis of the matrix that is not `lacking`.
+    fn tile_inputs(&self, basis: &Array, lacking: usize) -> Result<(Vec<BlockInput>, ChunkGrid)> {
+        let [rows, columns] = self.tiles.clone();
+        Ok((vec![spread(&self.matrix, 2)?, spread(basis, lacking)?], self.tasks(rows, columns, basis)?))
     }
-    lanes.iter().sum::<f64>() + rest.iter().map(|x| x.wide().abs_squared()).sum::<f64>()
-}
 
-/// Calls `each` with slabs of a strip, their products with the basis, and their rows.
-fn for_each_slab<T: Wide, E: Strip<T>>(
-    shape: Shape,
-    info: &BlockInfo<'_>,
-    strip: &[E],
-    basis: &[E],
-    mut each: impl FnMut(Matrix<'_, E>, &[T], Range<usize>) -> Result<()>,
-) -> Result<()> {
-    let Shape { is_transposed, columns: n, width } = shape;
-    let rows = strip.len() / n.max(1);
-    let whole = if is_transposed { Matrix::new(strip, n, rows)? } else { Matrix::new(strip, rows, n)? };
-    let basis = Matrix::new(basis, n, width)?;
-    let (mut part, mut product) = (Vec::new(), Vec::new());
-    for start in (0..rows).step_by(SLAB) {
-        let range = start..rows.min(start + SLAB);
-        let count = range.len();
-        part.resize(count * width, E::zero());
-        product.clear();
-        product.resize(count * width, T::zero());
-        for run in (0..n).step_by(RUN) {
-            let run = run..n.min(run + RUN);
-            let (slab, op) = match is_transposed {
-                true => (whole.part(run.clone(), range.clone())?, Op::Transpose),
-                false => (whole.part(range.clone(), run.clone())?, Op::Plain),
-            };
-            let out = MatrixMut::new(&mut part, count, width)?;
-            let basis = (basis.part(run, 0..width)?, Op::Plain);
-            Cpu.gemm(out, Accumulate::Replace, E::one(), (slab, op), basis)?;
-            product.iter_mut().zip(&part).for_each(|(sum, more)| *sum += more.wide());
+    /// A task for each strip, in blocks of equal columns beside each other, and the basis in as many blocks of rows.
+    fn strip_inputs(&self, basis: &Array) -> Result<(Vec<BlockInput>, ChunkGrid)> {
+        let [rows, columns] = self.strips.clone();
+        let (mut inputs, mut of_basis) = (Vec::new(), Vec::new());
+        let all = Index::from(..);
+        for n in 0..columns.count() {
+            let place = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
+            let range = Index::from(place(columns.start(n))..place(columns.start(n) + columns.length(n)));
+            let own =
+                if self.is_transposed { [range.clone(), all.clone()] } else { [all.clone(), range.clone()] };
+            inputs.push(spread(&self.matrix.index(&own)?, 2)?);
+            of_basis.push(spread(&basis.index(&[range, all.clone()])?, self.axis())?);
         }
-        if !product.iter().all(|x| x.parts().iter().all(|part| part.is_finite())) {
-            return Err(not_finite(shape, info, strip, rows));
-        }
-        let slab =
-            if is_transposed { whole.part(0..n, range.clone())? } else { whole.part(range.clone(), 0..n)? };
-        each(slab, &product, range)?;
+        inputs.append(&mut of_basis);
+        Ok((inputs, self.tasks(rows, whole(columns.longest())?, basis)?))
     }
-    Ok(())
+
+    /// The axes of a matrix, and that of the columns of a basis.
+    fn tasks(&self, rows: AxisGrid, columns: AxisGrid, basis: &Array) -> Result<ChunkGrid> {
+        let [first, second] = if self.is_transposed { [columns, rows] } else { [rows, columns] };
+        ChunkGrid::from_axes(vec![first, second, whole(width_of(basis))?])
+    }
 }
 
-/// The error that names the first element that is not finite.
-fn not_finite<T: Wide, E: Strip<T>>(shape: Shape, info: &BlockInfo<'_>, strip: &[E], rows: usize) -> Error {
-    let at = strip.iter().position(|x| !x.wide().parts().iter().all(|part| part.is_finite()));
-    let Some(at) = at else { return internal("a product overflows; scale the matrix") };
-    let across = if shape.is_transposed { rows } else { shape.columns };
-    let place = |axis: usize| info.region.origin().get(axis).copied().unwrap_or(0);
-    Error::NotFinite { row: place(0) + (at / across) as u64, column: place(1) + (at % across) as u64 }
+/// A matrix with an axis more at `axis`.
+fn spread(matrix: &Array, axis: usize) -> Result<BlockInput> {
+    Ok((&matrix.expand_dims(i64::try_from(axis).unwrap_or(0))?).into())
+}
+
+fn is_wide<T: Wide>(blocks: &[Block<'_>]) -> bool {
+    blocks.iter().all(|block| block.dtype == T::DTYPE)
+}
+
+fn numbers_mut<T: Wide>(chunk: &mut Chunk) -> Result<&mut [T]> {
+    chunk.elements_mut::<T>().ok_or_else(|| internal("products of another dtype"))
+}
+
+fn width_of(basis: &Array) -> u64 {
+    basis.shape().get(1).copied().unwrap_or(0)
 }
 
 pub(super) fn whole(extent: u64) -> Result<AxisGrid> {

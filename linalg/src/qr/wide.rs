@@ -3,13 +3,14 @@
 //! Invariant: whatever the elements of an array, sums, factors and small decompositions of it are in 64 bits a real part.
 //! Called by the modules of [`super`] and by what is built on them.
 
+use crate::contract::Summed;
 use crate::dense::Field;
 use blockwise_core::DType;
 use blockwise_core::dense::Inexact;
 use num_complex::{Complex32, Complex64};
 
 /// `f64` or `Complex64`, the numbers that orthogonal factors are computed in.
-pub(crate) trait Wide: Field + Inexact<Real = f64> + bytemuck::Pod + Strip<Self> {
+pub(crate) trait Wide: Field + Inexact<Real = f64> + Summed + bytemuck::Pod + Strip<Self> {
     /// The same number in half the bytes.
     type Narrow: Field + Strip<Self>;
 
