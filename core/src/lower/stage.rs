@@ -532,8 +532,9 @@ fn are_near(a: &View, b: &View, chunk: &[u64]) -> bool {
 
 /// Whether every task finds the read in one chunk, in rows that are read forwards.
 fn is_direct(read: &Read, tasks: &ChunkGrid) -> bool {
-    let ([piece], true) = (read.pieces.as_slice(), read.reach.is_empty()) else { return false };
-    if piece.window.is_some() {
+    let [piece] = read.pieces.as_slice() else { return false };
+    let is_own = |reach: &Reach| matches!(reach, Reach::Still | Reach::Around(0, 0));
+    if piece.window.is_some() || !read.reach.iter().all(is_own) {
         return false;
     }
     let one_chunk = tasks
