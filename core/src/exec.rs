@@ -12,6 +12,7 @@ pub(crate) mod fold;
 mod grouped;
 mod kept;
 mod queue;
+mod reduced;
 mod task;
 mod turns;
 mod view;
@@ -19,6 +20,7 @@ mod view;
 use crate::chunk::Chunk;
 use crate::context::{Cancellation, Event, Observer, TaskContext};
 use crate::error::{Error, Result};
+use crate::plan::leaf::c_order;
 use crate::plan::{Plan, Resources, Stage, StageWork};
 use crate::region::byte_count;
 use crate::source::Source;
@@ -28,7 +30,7 @@ use blockwise_kernels::program::Scratch;
 use compute::ComputeRun;
 use done::Done;
 use kept::Kept;
-use queue::{Queue, Step, Task};
+use queue::{Alone, Queue, Step, Task};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -267,13 +269,47 @@ impl StageRun<'_> {
     ) -> Result<()> {
         let started = Instant::now();
         let stored_bytes = self.work.run(&self.stage.name, task, view, scratch, cx)?;
+        self.written(task, stored_bytes, started.elapsed().as_secs_f64(), stored);
+        Ok(())
+    }
+
+    /// Takes note of a task that is done.
+    fn written(&self, task: &Task, stored_bytes: u64, secs: f64, stored: &AtomicU64) {
         stored.fetch_add(stored_bytes, Ordering::Relaxed);
-        self.observer.observe(&Event::ChunkWritten {
-            stage: self.number,
-            bytes: task.region.len() * self.stage.item_bytes() as u64,
-            stored_bytes,
-            secs: started.elapsed().as_secs_f64(),
-        });
+        let bytes = task.region.len() * self.stage.item_bytes() as u64;
+        self.observer.observe(&Event::ChunkWritten { stage: self.number, bytes, stored_bytes, secs });
+    }
+
+    /// The bands that the task can be carried out on, instead of on its chunk.
+    fn bands(&self, alone: &Alone) -> Option<&dyn Source> {
+        let input = self.stage.inputs.get(alone.input)?;
+        let bands = input.bands.as_ref()?;
+        let Work::Compute(compute) = &self.work else { return None };
+        let whole = input.source.grid().region(&alone.chunk).ok()? == alone.task.region;
+        (whole && compute.takes_bands(&alone.task)).then_some(&**bands)
+    }
+
+    /// Carries out a task on `bands` of its chunk, each read when the one before has been taken.
+    fn carry_out_in_bands(
+        &self,
+        alone: &Alone,
+        bands: &dyn Source,
+        scratch: &mut Scratch,
+        cx: &TaskContext<'_>,
+        stored: &AtomicU64,
+    ) -> Result<()> {
+        let (started, mut read_secs, mut read_bytes) = (Instant::now(), 0.0, 0);
+        let read = |index: Vec<u64>| {
+            let started = Instant::now();
+            let band = task::read_band(bands, &index, (&alone.chunk, &alone.task.region), cx)?;
+            read_secs += started.elapsed().as_secs_f64();
+            read_bytes += band.bytes().len() as u64;
+            Ok(band)
+        };
+        let inner = c_order(bands.grid().chunks_in(&alone.task.region)).map(read);
+        let stored_bytes = self.work.run_in_bands(&self.stage.name, &alone.task, inner, scratch, cx)?;
+        self.observer.observe(&Event::ChunkRead { stage: self.number, bytes: read_bytes, secs: read_secs });
+        self.written(&alone.task, stored_bytes, started.elapsed().as_secs_f64() - read_secs, stored);
         Ok(())
     }
 
@@ -324,14 +360,21 @@ impl StageRun<'_> {
                     let keeps = queue.keeps(alone.input);
                     drop(queue);
                     self.observer.observe(&Event::Memory { reserved_bytes });
-                    let (reserved, kept, outcome) = match self.read(alone.input, &alone.chunk, &cx) {
-                        Err(error) => (alone.give_up(), None, Err(error)),
-                        Ok(chunk) => {
-                            let chunk = Arc::new(chunk);
-                            let kept = keeps.then(|| Arc::clone(&chunk));
-                            let (task, reserved) = alone.with(chunk);
-                            (reserved, kept, self.carry_out(&task, &view, &mut scratch, &cx, stored))
+                    let bands = if keeps { None } else { self.bands(&alone) };
+                    let (reserved, kept, outcome) = match bands {
+                        Some(bands) => {
+                            let outcome = self.carry_out_in_bands(&alone, bands, &mut scratch, &cx, stored);
+                            (alone.give_up(), None, outcome)
                         }
+                        None => match self.read(alone.input, &alone.chunk, &cx) {
+                            Err(error) => (alone.give_up(), None, Err(error)),
+                            Ok(chunk) => {
+                                let chunk = Arc::new(chunk);
+                                let kept = keeps.then(|| Arc::clone(&chunk));
+                                let (task, reserved) = alone.with(chunk);
+                                (reserved, kept, self.carry_out(&task, &view, &mut scratch, &cx, stored))
+                            }
+                        },
                     };
                     queue = shared.lock();
                     queue.read_and_run_done(&reserved, kept, outcome);

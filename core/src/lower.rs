@@ -130,7 +130,9 @@ impl Lowering<'_> {
 
     fn push(&mut self, drafted: Drafted) {
         self.smallest = self.smallest.max(drafted.needed_bytes);
-        self.stages.push(drafted.stage);
+        let mut stage = drafted.stage;
+        banded::reduce_in_bands(&mut stage);
+        self.stages.push(stage);
     }
 
     /// Adds a job whose single stage does not fit.

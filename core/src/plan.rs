@@ -26,7 +26,7 @@ pub(crate) use compute::{
 pub(crate) use copy::plan_copy_stages;
 pub use copy::{CopyOptions, PassThrough, plan_copy};
 pub(crate) use leaf::{Leaf, Reach, Window, c_order, seen};
-pub(crate) use route::{in_bands, recut_for};
+pub(crate) use route::{in_bands, in_cached_bands, recut_for};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -115,11 +115,14 @@ pub(crate) struct StageInput {
     pub(crate) read_scratch: u64,
     /// The temporary array that the source is, or is made of.
     pub(crate) temporary: Option<Arc<Temporary>>,
+    /// The same array with its chunks cut into bands, for tasks that can take a chunk band by band: each is still in the cache when
+    /// it is computed with. The bands of a chunk never hold more than the chunk would.
+    pub(crate) bands: Option<Arc<dyn Source>>,
 }
 
 impl StageInput {
     pub(crate) fn new(source: Arc<dyn Source>, temporary: Option<Arc<Temporary>>) -> Self {
-        Self { read_scratch: source.read_scratch_bytes(), source, temporary }
+        Self { read_scratch: source.read_scratch_bytes(), source, temporary, bands: None }
     }
 }
 

@@ -210,6 +210,16 @@ impl Reduction {
         geometry.walk(matches!(self.reducer, Reducer::ArgMin | Reducer::ArgMax))
     }
 
+    /// The order in which the tiles of the `count` elements from `first` on must come, counted from `first`, where a chunk is
+    /// taken part by part: `None` if its parts, in ascending order, would not give the bits of the whole.
+    #[must_use]
+    pub fn walk_part(&self, geometry: &Geometry, first: usize, count: usize) -> Option<Walk> {
+        let walk = self.walk(geometry);
+        let is_whole = first == 0 && Some(count) == geometry.cells().checked_mul(geometry.reduced());
+        // Parts of many cells hold whole rows of them; where all elements are of one cell, columns come before rows.
+        if is_whole { Some(walk) } else { walk.part(first, count).filter(|_| geometry.cells() > 1) }
+    }
+
     /// The dtype of a statistic.
     #[must_use]
     pub const fn output_dtype(&self, statistic: Statistic) -> DType {

@@ -6,19 +6,19 @@
 use super::fold::Tree;
 use super::grouped::GroupRun;
 use super::queue::Task;
+use super::reduced::{ReducedRun, takes_bands};
 use super::view::StageView;
 use crate::block::{Block, BlockInfo};
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
-use crate::plan::{Applied, AppliedInput, Compute, Output, Reductions, place, seen};
+use crate::plan::{Applied, AppliedInput, Compute, Output, place, seen};
 use crate::region::{Region, small};
 use crate::sink::Sink;
+use blockwise_kernels::DType;
 use blockwise_kernels::program::{Input, Program, Scratch};
-use blockwise_kernels::reduce::{Geometry, Walk};
 use blockwise_kernels::strided::Layout;
-use blockwise_kernels::{Buffer, DType};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(super) struct ComputeRun<'a> {
 /// What waits of an output.
 enum Trees {
     /// States of each fold.
-    Reduced(Vec<Tree<Buffer>>),
+    Reduced(ReducedRun),
     /// States of groups.
     Grouped(GroupRun),
     /// Results of a function of whole blocks.
@@ -71,9 +71,7 @@ impl<'t> Operands<'t> {
 impl<'a> ComputeRun<'a> {
     pub(super) fn new(compute: &'a Compute, tasks: &'a ChunkGrid) -> Self {
         let trees = compute.outputs.iter().map(|output| match output {
-            Output::Reduced(reductions) => {
-                Trees::Reduced(reductions.folds().map(|_| Tree::default()).collect())
-            }
+            Output::Reduced(reductions) => Trees::Reduced(ReducedRun::new(reductions)),
             Output::Grouped(grouped) => Trees::Grouped(GroupRun::new(grouped)),
             Output::Written { .. } | Output::Applied(_) => Trees::Applied(Tree::default()),
         });
@@ -105,8 +103,12 @@ impl<'a> ComputeRun<'a> {
                     program.evaluate(&inputs, &shape, &mut outs, scratch)?;
                     write_all(sinks, &task.index, &chunks, cx)?
                 }
-                (Output::Reduced(reductions), Trees::Reduced(trees)) => {
-                    self.reduce(reductions, trees, task, &operands, scratch, cx)?
+                (Output::Reduced(reductions), Trees::Reduced(run)) => {
+                    let inputs = operands.inputs(&reductions.operands);
+                    let shape = small(task.region.shape())?;
+                    run.run(reductions, self.tasks, task, scratch, cx, |tiles| {
+                        tiles.take(&inputs, &shape, 0)
+                    })?
                 }
                 (Output::Grouped(grouped), Trees::Grouped(run)) => {
                     let inputs = operands.inputs(&grouped.operands);
@@ -121,10 +123,45 @@ impl<'a> ComputeRun<'a> {
         Ok(stored_bytes)
     }
 
+    /// Whether `task` can be carried out on its one chunk in bands of whole positions of the first axis that has several.
+    pub(super) fn takes_bands(&self, task: &Task) -> bool {
+        match self.compute.outputs.as_slice() {
+            [Output::Reduced(reductions)] => takes_bands(reductions, task.region.shape()).unwrap_or(false),
+            _ => false,
+        }
+    }
+
+    /// Carries out `task`, as far as [`ComputeRun::takes_bands`] says, on `bands`: parts of its chunk in ascending order. The bytes its
+    /// results took in storage.
+    pub(super) fn run_in_bands(
+        &self,
+        task: &Task,
+        bands: impl Iterator<Item = Result<Chunk>>,
+        scratch: &mut Scratch,
+        cx: &TaskContext<'_>,
+    ) -> Result<u64> {
+        let ([Output::Reduced(reductions)], [Trees::Reduced(run)]) =
+            (self.compute.outputs.as_slice(), self.trees.as_slice())
+        else {
+            return Err(Error::Internal { message: "bands of what is not reduced".to_owned() });
+        };
+        run.run(reductions, self.tasks, task, scratch, cx, |tiles| {
+            let mut first = 0;
+            for band in bands {
+                let band = band?;
+                let (shape, input) = (small(band.shape())?, Input::contiguous(band.bytes(), band.dtype()));
+                tiles.take(&vec![input; reductions.operands.len()], &shape, first)?;
+                first += shape.iter().product::<usize>();
+            }
+            let is_whole = first as u64 == task.region.len();
+            if is_whole { Ok(()) } else { Err(Error::Internal { message: "bands are missing".to_owned() }) }
+        })
+    }
+
     /// Checks after the last task that every reduction has come to its end.
     pub(super) fn is_complete(&self) -> bool {
         self.trees.iter().all(|trees| match trees {
-            Trees::Reduced(trees) => trees.iter().all(Tree::is_empty),
+            Trees::Reduced(run) => run.is_complete(),
             Trees::Grouped(run) => run.is_complete(),
             Trees::Applied(tree) => tree.is_empty(),
         })
@@ -146,68 +183,6 @@ impl<'a> ComputeRun<'a> {
             gathered.push((found, seen));
         }
         Ok(Operands { gathered })
-    }
-
-    fn reduce(
-        &self,
-        reductions: &Reductions,
-        trees: &[Tree<Buffer>],
-        task: &Task,
-        operands: &Operands<'_>,
-        scratch: &mut Scratch,
-        cx: &TaskContext<'_>,
-    ) -> Result<u64> {
-        let shape = small(task.region.shape())?;
-        let (origin, full) = (small(task.region.origin())?, small(&self.tasks.shape())?);
-        let (mut geometries, mut states) = (Vec::new(), Vec::new());
-        for part in &reductions.parts {
-            let geometry = Geometry::new(&shape, &part.axes)?.placed(&shape, &part.axes, &origin, &full)?;
-            for fold in &part.folds {
-                states.push(cx.pool().take(fold.reduction.state_bytes(geometry.cells())?));
-                geometries.push(geometry.clone());
-            }
-        }
-        let passes = reductions.folds().zip(&geometries).zip(&mut states).map(|((fold, geometry), state)| {
-            Ok((fold.reduction.walk(geometry), fold.reduction.begin(geometry, state)?))
-        });
-        let mut passes = passes.collect::<Result<Vec<_>>>()?;
-        let mut walks: Vec<Walk> = Vec::new();
-        for (walk, _) in &passes {
-            if !walks.contains(walk) {
-                walks.push(*walk);
-            }
-        }
-        let inputs = operands.inputs(&reductions.operands);
-        for walk in walks {
-            reductions.program.for_each_tile(&inputs, &shape, walk.ranges(), scratch, |first, tiles| {
-                for ((own, pass), tile) in passes.iter_mut().zip(tiles) {
-                    if *own == walk {
-                        pass.tile(first, tile);
-                    }
-                }
-            })?;
-        }
-        passes.into_iter().for_each(|(_, pass)| pass.end());
-
-        let mut stored_bytes = 0;
-        let mut complete = trees.iter().zip(states);
-        for part in &reductions.parts {
-            let kept = part.kept(&task.index);
-            let (number, count) = part.place(&task.index, &self.tasks.counts());
-            for (fold, (tree, state)) in part.folds.iter().zip(&mut complete) {
-                let Some((_, first)) = fold.results.first() else { continue };
-                let result = first.grid().linear(&kept);
-                let combine = |into: &mut Buffer, next: &Buffer| Ok(fold.reduction.combine(into, next)?);
-                let Some(state) = tree.add(result, number, count, state, combine)? else { continue };
-                for (statistic, sink) in &fold.results {
-                    let region = sink.grid().region(&kept)?;
-                    let mut chunk = Chunk::uninit(sink.dtype(), region.shape(), cx.pool())?;
-                    fold.reduction.finish(&state, *statistic, chunk.bytes_mut())?;
-                    stored_bytes += sink.write(&kept, &chunk, cx)?;
-                }
-            }
-        }
-        Ok(stored_bytes)
     }
 
     fn apply(

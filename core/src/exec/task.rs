@@ -59,6 +59,36 @@ impl Work<'_> {
     }
 }
 
+impl Work<'_> {
+    /// Carries out `task` of the stage called `stage` on bands of its chunk, whose errors have their task already; the bytes it took
+    /// in storage.
+    pub(super) fn run_in_bands(
+        &self,
+        stage: &str,
+        task: &Task,
+        bands: impl Iterator<Item = Result<Chunk>>,
+        scratch: &mut Scratch,
+        cx: &TaskContext<'_>,
+    ) -> Result<u64> {
+        let Self::Compute(compute) = self else {
+            return Err(Error::Internal { message: "bands of what is not computed".to_owned() });
+        };
+        let mut unread = None;
+        let computed = guarded("computation of", stage, &task.index, &task.region, || {
+            // An error of reading is not one of computing.
+            let bands = bands.map_while(|band| match band {
+                Ok(band) => Some(cx.check_cancelled().map(|()| band)),
+                Err(error) => {
+                    unread = Some(error);
+                    None
+                }
+            });
+            compute.run_in_bands(task, bands, scratch, cx)
+        });
+        unread.map_or(computed, Err)
+    }
+}
+
 fn pass(
     source: &dyn Source,
     sink: &dyn Sink,
@@ -78,12 +108,31 @@ pub(super) fn read(source: &dyn Source, index: &[u64], cx: &TaskContext<'_>) -> 
     let region = source.grid().region(index)?;
     guarded("read of", source.label(), index, &region, || {
         let chunk = source.read(index, cx)?;
-        if chunk.shape() != region.shape() || chunk.dtype() != source.dtype() {
-            let found = chunk.shape().to_vec();
-            return Err(Error::Shape { expected: region.shape().to_vec(), found });
-        }
+        check(source, &chunk, &region)?;
         Ok(chunk)
     })
+}
+
+/// As [`read`], of a part of chunk `of`, whose index and region errors name.
+pub(super) fn read_band(
+    bands: &dyn Source,
+    index: &[u64],
+    of: (&[u64], &Region),
+    cx: &TaskContext<'_>,
+) -> Result<Chunk> {
+    guarded("read of", bands.label(), of.0, of.1, || {
+        let (band, expected) = (bands.read(index, cx)?, bands.grid().region(index)?);
+        check(bands, &band, &expected)?;
+        Ok(band)
+    })
+}
+
+/// Whether a chunk is what was asked for.
+fn check(source: &dyn Source, chunk: &Chunk, region: &Region) -> Result<()> {
+    if chunk.shape() != region.shape() || chunk.dtype() != source.dtype() {
+        return Err(Error::Shape { expected: region.shape().to_vec(), found: chunk.shape().to_vec() });
+    }
+    Ok(())
 }
 
 fn guarded<T>(

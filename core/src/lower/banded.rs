@@ -1,4 +1,5 @@
-//! Stages that would hold much of an array only because its chunks are long: they read it in bands.
+//! Stages that read chunks in bands: those that would hold much of an array only because its chunks are long, and reductions,
+//! which take a band while it is in the cache.
 //!
 //! Invariant: the elements are the same, and so are the tasks; only what is read at a time differs. Called by
 //! [`super::Lowering`] for every stage.
@@ -6,7 +7,7 @@
 use super::Lowering;
 use super::stage::{Drafted, StageDraft, seen_tasks};
 use crate::error::Result;
-use crate::plan;
+use crate::plan::{self, Operand, Output, Stage, StageWork};
 
 /// Stages that hold less than this are left as they are.
 const LEAST_HELD_BYTES: u64 = 32 << 20;
@@ -32,5 +33,17 @@ impl Lowering<'_> {
             }
         }
         Ok(best)
+    }
+}
+
+/// Lets a stage that does nothing but reduce one array, as it is, take its chunks band by band.
+pub(super) fn reduce_in_bands(stage: &mut Stage) {
+    let StageWork::Compute(compute) = &stage.work else { return };
+    if let ([Output::Reduced(_)], [Operand { direct: true, .. }]) =
+        (compute.outputs.as_slice(), compute.operands.as_slice())
+        && let ([only], [leaf]) = (stage.inputs.as_mut_slice(), stage.leaves.as_slice())
+        && leaf.view.is_identity()
+    {
+        only.bands = plan::in_cached_bands(&only.source);
     }
 }

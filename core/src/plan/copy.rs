@@ -120,6 +120,7 @@ pub(crate) fn plan_copy_stages(
                 source: input,
                 read_scratch: hop.sizes.read_scratch,
                 temporary: from.cloned(),
+                bands: None,
             }],
             leaves: vec![Leaf::whole(0, output.grid().rank())],
             tasks: output.grid().clone(),

@@ -11,7 +11,7 @@
 use super::copy::{Ends, TaskSizes};
 use super::{Resources, sweep::Sweep};
 use crate::error::{Error, Result, human_bytes};
-use crate::grid::ChunkGrid;
+use crate::grid::{AxisGrid, ChunkGrid};
 use crate::region::{byte_count, element_count};
 use crate::source::Source;
 use crate::spill;
@@ -175,6 +175,25 @@ pub(crate) fn in_bands(source: &Arc<dyn Source>, wanted: &ChunkGrid) -> Vec<Arc<
             source.banded(axis, &wanted.coarsened(multiple))
         })
         .collect()
+}
+
+/// Bytes of a band that is computed with while it is in the cache: of one core and a little of what all share.
+const CACHED_BYTES: u64 = 4 << 20;
+
+/// `source` with its chunks cut along their first axis into equal bands, each small beside the chunk, for computing with one
+/// while it is in the cache; `None` if there are none such.
+pub(crate) fn in_cached_bands(source: &Arc<dyn Source>) -> Option<Arc<dyn Source>> {
+    let chunk = source.grid().largest_chunk();
+    let (axis, rows) = chunk.iter().copied().enumerate().find(|(_, length)| *length > 1)?;
+    let chunk_bytes = byte_count(&chunk, source.dtype().size())?;
+    let least = chunk_bytes.div_ceil(CACHED_BYTES);
+    let parts =
+        (least.max(4)..=rows.min(least.saturating_mul(4))).find(|parts| rows.is_multiple_of(*parts))?;
+    let cuts = source.grid().axes().get(axis)?;
+    let bands = source.banded(axis, &AxisGrid::regular(cuts.extent(), rows / parts).ok()?)?;
+    // Of bands, what one leaves for the next, and what reading them takes, all together.
+    let band_bytes = chunk_bytes / parts + bands.read_scratch_bytes().saturating_mul(2);
+    (band_bytes <= chunk_bytes / 2).then_some(bands)
 }
 
 /// The stages from input to output through temporary arrays with the given grids.

@@ -7,6 +7,7 @@
 )]
 
 mod arrays;
+mod bands;
 mod closures;
 mod copies;
 mod dask;

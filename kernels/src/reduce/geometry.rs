@@ -215,6 +215,18 @@ impl Walk {
             })
         })
     }
+
+    /// The same order for the `count` elements from `first` on, if these are whole rows of one block; indices count from `first`.
+    pub(super) const fn part(self, first: usize, count: usize) -> Option<Self> {
+        let Self { outer, rows, row_len } = self;
+        if outer != 1 || row_len == 0 || !first.is_multiple_of(row_len) || !count.is_multiple_of(row_len) {
+            return None;
+        }
+        if first / row_len + count / row_len > rows {
+            return None;
+        }
+        Some(Self { outer, rows: count / row_len, row_len })
+    }
 }
 
 /// What takes pieces. A trait and no closure: `take` must be inlined into the loops of each instruction set, or it is
