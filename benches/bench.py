@@ -8,9 +8,9 @@ usage: bench.py --arrayctl PATH [--codec-floor PATH] [--examples FOLDER] [--scal
                 [--peers ENGINE,...] [--data FOLDER] [--out FILE.md]
 
 Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram, matmul, svd, svdu and svdc; images, which is
-gaussian, maps, label and level; fourier, which is spectrum and planes; arrays, which is all of mean0, stdall, multi, anomaly, group,
-median0, vorticity, quadratic_means, double_difference and program. linalg, arrays and label are run by the programs of examples/ in FOLDER. Without --peers, every peer
-runs; with it, only those named.
+gaussian, maps, label and level; fourier, which is spectrum and planes; arrays, which is all of mean0, stdall, multi, anomaly,
+group, median0, vorticity, quadratic_means, double_difference and program. linalg, arrays and label are run by the programs of
+examples/ in FOLDER. Without --peers, every peer runs; with it, only those named.
 
 CACHE names the folder for data and outputs (default: .cache). BLOCKWISE_BENCH_ZARRS_TOOLS=1 installs zarrs_tools there if
 zarrs_reencode is not on the path (15 minutes on two cores).

@@ -67,7 +67,7 @@ impl Array {
     /// # Errors
     /// If there is no such axis.
     pub fn fftshift(&self, axes: impl Into<Axes>) -> Result<Self> {
-        self.rolled_by(axes.into(), |extent| extent / 2)
+        self.rolled_by(&axes.into(), |extent| extent / 2)
     }
 
     /// The inverse of [`Array::fftshift`]; of odd lengths it is another.
@@ -75,10 +75,10 @@ impl Array {
     /// # Errors
     /// If there is no such axis.
     pub fn ifftshift(&self, axes: impl Into<Axes>) -> Result<Self> {
-        self.rolled_by(axes.into(), |extent| -(extent / 2))
+        self.rolled_by(&axes.into(), |extent| -(extent / 2))
     }
 
-    fn rolled_by(&self, axes: Axes, shift: impl Fn(i64) -> i64) -> Result<Self> {
+    fn rolled_by(&self, axes: &Axes, shift: impl Fn(i64) -> i64) -> Result<Self> {
         let mut rolled = self.clone();
         for axis in axes.resolve(self.names())? {
             let extent = self.grid().axes()[axis].extent();

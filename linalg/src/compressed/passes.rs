@@ -164,10 +164,9 @@ impl Long {
         for n in 0..columns.count() {
             let place = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
             let range = Index::from(place(columns.start(n))..place(columns.start(n) + columns.length(n)));
-            let own =
-                if self.is_transposed { [range.clone(), all.clone()] } else { [all.clone(), range.clone()] };
+            let own = if self.is_transposed { [range, all] } else { [all, range] };
             inputs.push(spread(&self.matrix.index(&own)?, 2)?);
-            of_basis.push(spread(&basis.index(&[range, all.clone()])?, self.axis())?);
+            of_basis.push(spread(&basis.index(&[range, all])?, self.axis())?);
         }
         inputs.append(&mut of_basis);
         Ok((inputs, self.tasks(rows, whole(columns.longest())?, basis)?))
