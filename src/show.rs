@@ -121,7 +121,7 @@ impl ShowJob {
         }
         let input = EvalInput { name: "x".to_owned(), location: location.clone() };
         let evaluation = Evaluation::open("x", &[input], open)?;
-        let mut job = Self::of(location, evaluation, options, resources, |whole, evaluation| {
+        let mut job = Self::of(location, &evaluation, options, resources, |whole, evaluation| {
             Plane::of(whole, options, evaluation, |_| 0)
         })?;
         job.publication = match open.plan_only {
@@ -137,7 +137,7 @@ impl ShowJob {
     /// A picture of what `plane` finds in the one result of an evaluation, which is stored nowhere yet.
     fn of(
         location: &Location,
-        evaluation: Evaluation,
+        evaluation: &Evaluation,
         options: &ShowOptions,
         resources: &Resources,
         plane: impl FnOnce(&Labelled, &Evaluation) -> Result<Plane>,
@@ -147,7 +147,7 @@ impl ShowJob {
         let whole = evaluation.results.first().map(|result| result.value.clone());
         let whole = whole.ok_or_else(|| usage("it holds no array".to_owned()))?;
         let name = evaluation.inputs().next().map(|input| input.label).unwrap_or_default();
-        let found = plane(&whole, &evaluation);
+        let found = plane(&whole, evaluation);
         let Plane { array, sides, cuts, projected } = found.map_err(|error| error.in_array(&label))?;
         if array.dtype().kind() == 'c' {
             return Err(usage(

@@ -46,7 +46,7 @@ pub(crate) fn thumbnail(location: &Location, resources: &Resources) -> Result<(S
         let what = format!("no thumbnail: a chunk has {bytes}, too much for a look");
         return Err(Error::Refused { path: location.to_string(), what });
     }
-    let job = ShowJob::of(location, evaluation, &options, resources, |whole, evaluation| {
+    let job = ShowJob::of(location, &evaluation, &options, resources, |whole, evaluation| {
         let plane = Plane::of(whole, &options, evaluation, |extent| extent / 2)?;
         let cuts = plane.array.grid().axes();
         let counts = [0, 1].map(|axis| cuts.get(axis).map_or(1, AxisGrid::count).max(1));
