@@ -4,7 +4,7 @@
 //! chunks beside each other, or, where they are small, huge, many or of different sizes, a copy of what they hold of a strip. Invariants: every chunk is read
 //! once in a pass, whatever the width of the basis; results depend on the matrix's grid alone. Called by [`super`].
 
-use super::rows::{Rows, SLAB};
+use super::rows::{Rows, SLAB, Sums};
 use crate::contract::{Sum, one};
 use crate::dense::Cpu;
 use crate::qr::{Wide, cuts, internal};
@@ -64,49 +64,39 @@ impl Long {
 
     /// `Aᴴ basis`, of shape `(columns, width)`, of a basis of shape `(rows, width)`, in one pass.
     pub(super) fn adjoint_times<T: Wide>(&self, basis: &Array) -> Result<Array> {
-        let is_transposed = self.is_transposed;
-        let run = move |_: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
-            let (rows, basis) = inputs.split_at(inputs.len() / 2);
-            let [out] = chunks(outputs)?;
-            let sums = numbers_mut::<T>(out)?;
-            match is_wide::<T>(rows) {
-                true => Rows::<T, T>::new(rows, is_transposed)?.adjoint_times(basis, sums),
-                false => Rows::<T, T::Narrow>::new(rows, is_transposed)?.adjoint_times(basis, sums),
-            }
-        };
-        let function = Arc::new(BlockClosure::new("Aᴴ times a basis", self.scratch_bytes::<T>(2), run));
         let grid = ChunkGrid::from_axes(vec![self.tiles[1].clone(), whole(width_of(basis))?])?;
-        let (inputs, tasks) = self.tile_inputs(basis, 1 - self.axis())?;
-        let (follows, fold) = (vec![Some(1 - self.axis()), None], Arc::new(Sum::<T>::default()));
-        let outputs = vec![(T::DTYPE, grid)];
-        one(Array::from_folded_blocks(function, inputs, tasks, follows, outputs, vec![self.axis()], fold)?)
+        let inputs = self.tile_inputs(basis, 1 - self.axis())?;
+        self.summed::<T>("Aᴴ times a basis", Sums::Adjoint, inputs, (vec![Some(1 - self.axis()), None], grid))
     }
 
     /// `Aᴴ A basis`, of shape `(columns, width)`, in one pass.
     pub(super) fn square_times<T: Wide>(&self, basis: &Array) -> Result<Array> {
+        let grid = ChunkGrid::single(&[self.columns, width_of(basis)])?;
+        self.summed::<T>("AᴴA times a basis", Sums::Square, self.strip_inputs(basis)?, (vec![None; 2], grid))
+    }
+
+    /// The sum over all rows of what those of each task give: on a grid whose axes follow those of tasks.
+    fn summed<T: Wide>(
+        &self,
+        name: &str,
+        what: Sums,
+        (inputs, tasks): (Vec<BlockInput>, ChunkGrid),
+        (follows, grid): (Vec<Option<usize>>, ChunkGrid),
+    ) -> Result<Array> {
         let is_transposed = self.is_transposed;
         let run = move |_: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
             let (rows, basis) = inputs.split_at(inputs.len() / 2);
             let [out] = chunks(outputs)?;
             let sums = numbers_mut::<T>(out)?;
             match is_wide::<T>(rows) {
-                true => Rows::<T, T>::new(rows, is_transposed)?.square_times(basis, sums),
-                false => Rows::<T, T::Narrow>::new(rows, is_transposed)?.square_times(basis, sums),
+                true => Rows::<T, T>::new(rows, is_transposed)?.sums(what, basis, sums),
+                false => Rows::<T, T::Narrow>::new(rows, is_transposed)?.sums(what, basis, sums),
             }
         };
-        let function = Arc::new(BlockClosure::new("AᴴA times a basis", self.scratch_bytes::<T>(2), run));
-        let (inputs, tasks) = self.strip_inputs(basis)?;
-        let outputs = vec![(T::DTYPE, ChunkGrid::single(&[self.columns, width_of(basis)])?)];
-        let fold = Arc::new(Sum::<T>::default());
-        one(Array::from_folded_blocks(
-            function,
-            inputs,
-            tasks,
-            vec![None; 2],
-            outputs,
-            vec![self.axis()],
-            fold,
-        )?)
+        let function = Arc::new(BlockClosure::new(name, self.scratch_bytes::<T>(2), run));
+        let (outputs, axes, fold) =
+            (vec![(T::DTYPE, grid)], vec![self.axis()], Arc::new(Sum::<T>::default()));
+        one(Array::from_folded_blocks(function, inputs, tasks, follows, outputs, axes, fold)?)
     }
 
     /// `A basis`, of shape `(rows, width)`, and the sum of the squares of the matrix's elements, of shape `()`, in one pass.

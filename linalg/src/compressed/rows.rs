@@ -17,6 +17,15 @@ pub(super) const SLAB: usize = 64;
 /// Products that are added up in narrow numbers.
 const RUN: usize = 1024;
 
+/// What is added up over all rows.
+#[derive(Clone, Copy)]
+pub(super) enum Sums {
+    /// `Aᴴ basis`, of a basis with these rows.
+    Adjoint,
+    /// `Aᴴ A basis`.
+    Square,
+}
+
 /// Some rows of a matrix, or of its transpose where that has more.
 pub(super) struct Rows<'a, T, E> {
     is_transposed: bool,
@@ -62,8 +71,15 @@ impl<'a, T: Wide, E: Strip<T>> Rows<'a, T, E> {
         Ok(found)
     }
 
-    /// Fills `sums` with `Aᴴ basis` of these rows.
-    pub(super) fn adjoint_times(&self, basis: &[Block<'_>], sums: &mut [T]) -> Result<()> {
+    /// Fills `sums` with what these rows add to them.
+    pub(super) fn sums(&self, what: Sums, basis: &[Block<'_>], sums: &mut [T]) -> Result<()> {
+        match what {
+            Sums::Adjoint => self.adjoint_times(basis, sums),
+            Sums::Square => self.square_times(basis, sums),
+        }
+    }
+
+    fn adjoint_times(&self, basis: &[Block<'_>], sums: &mut [T]) -> Result<()> {
         let own = narrowed(basis)?;
         let width = own.len() / self.rows.max(1);
         let basis = Matrix::new(&own, self.rows, width)?;
@@ -78,8 +94,7 @@ impl<'a, T: Wide, E: Strip<T>> Rows<'a, T, E> {
         if are_finite(sums) { Ok(()) } else { Err(self.not_finite()) }
     }
 
-    /// Fills `sums` with `Aᴴ A basis` of these rows.
-    pub(super) fn square_times(&self, basis: &[Block<'_>], sums: &mut [T]) -> Result<()> {
+    fn square_times(&self, basis: &[Block<'_>], sums: &mut [T]) -> Result<()> {
         let mut own_sums = vec![E::zero(); sums.len()];
         self.for_each_slab(basis, |range, product| {
             let narrow: Vec<E> = product.iter().map(|x| E::of_wide(*x)).collect();
