@@ -32,7 +32,7 @@ const LEAST_TOLERANCE: f64 = 1e-7;
 /// ```
 /// use blockwise_core::{Array, Session};
 /// use blockwise_linalg::Compression;
-/// let a = Array::from_fn(&[3000, 400], |at| ((at[0] % 7) * (at[1] % 5)) as f32 + (at[0] % 3) as f32)?;
+/// let a = Array::from_fn(&[3000, 400], |at| ((at[0] % 7) * (at[1] % 5) + at[0] % 3) as f64)?;
 /// let compressed = Compression::new(2).with_power_iterations(1).decompose(&a.rechunk([500, 100])?)?;
 /// assert_eq!((compressed.passes, compressed.svd.u.shape()), (3, vec![3000, 2]));
 /// let error = Session::default().compute::<f64>(&compressed.error)?;

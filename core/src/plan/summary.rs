@@ -161,7 +161,8 @@ fn read_of(stage: &Stage, n: usize) -> (u64, u64) {
     // The box around what all leaves see: they read a chunk once.
     let mut around: Vec<Range<u64>> = Vec::new();
     for leaf in stage.leaves.iter().filter(|leaf| leaf.input == n) {
-        let Some(local) = leaf.within(&leaf.seen(&own, &shape)) else { continue };
+        let local = leaf.within(&leaf.seen(&own, &shape));
+        let Some(local) = local.filter(|local| !local.iter().any(Range::is_empty)) else { continue };
         let below = leaf.view.source_ranges(&local);
         let (mut count, mut lengths) = (1_u64, Vec::with_capacity(below.len()));
         for ((range, cut), view) in below.iter().zip(grid.axes()).zip(leaf.view.axes()) {

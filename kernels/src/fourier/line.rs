@@ -1,12 +1,12 @@
 //! The transforms of one line, with what they need besides it.
 //!
-//! Invariant: `from` may be shorter than the transform, which then goes on with zeros, or longer. Called by
-//! [`super::Fourier`], a line at a time.
+//! Invariants: `from` may be shorter than the transform, which then goes on with zeros, or longer; long lines are in buffers that
+//! give their pages back at once. Called by [`super::Fourier`], a line at a time.
 
 use super::Transform;
 use super::plans::{Plan, Real};
-use crate::KernelError;
-use bytemuck::Zeroable;
+use crate::{Buffer, KernelError};
+use bytemuck::{Zeroable, cast_slice_mut};
 use num_complex::Complex;
 
 /// A plan with room for one line.
@@ -15,9 +15,10 @@ pub(super) struct Line<'a, T: Real> {
     len: usize,
     scale: T,
     transform: Transform,
-    reals: Vec<T>,
-    halves: Vec<Complex<T>>,
-    scratch: Vec<Complex<T>>,
+    /// Of `T`; the others of complex numbers.
+    reals: Buffer,
+    halves: Buffer,
+    scratch: Buffer,
 }
 
 impl<'a, T: Real> Line<'a, T> {
@@ -32,9 +33,9 @@ impl<'a, T: Real> Line<'a, T> {
             len,
             scale,
             transform,
-            reals: vec![T::zero(); reals],
-            halves: vec![Complex::zeroed(); halves],
-            scratch: vec![Complex::zeroed(); plan.scratch_len()],
+            reals: Buffer::zeroed(reals * size_of::<T>()),
+            halves: Buffer::zeroed(halves * size_of::<Complex<T>>()),
+            scratch: Buffer::zeroed(plan.scratch_len() * size_of::<Complex<T>>()),
         }
     }
 
@@ -47,7 +48,7 @@ impl<'a, T: Real> Line<'a, T> {
     /// As [`Line::complex`], where they are.
     pub(super) fn complex_in_place(&mut self, line: &mut [Complex<T>]) -> Result<(), KernelError> {
         let Plan::Complex(plan) = self.plan else { return Err(self.fault(line.len())) };
-        plan.process_with_scratch(line, &mut self.scratch);
+        plan.process_with_scratch(line, cast_slice_mut(&mut self.scratch));
         scaled(line, self.scale);
         Ok(())
     }
@@ -55,8 +56,9 @@ impl<'a, T: Real> Line<'a, T> {
     /// Real values to half of their frequencies.
     pub(super) fn half(&mut self, from: &[T], to: &mut [Complex<T>]) -> Result<(), KernelError> {
         let Plan::ToHalf(plan) = self.plan else { return Err(self.fault(to.len())) };
-        padded(from, &mut self.reals);
-        let done = plan.process_with_scratch(&mut self.reals, to, &mut self.scratch);
+        let reals: &mut [T] = cast_slice_mut(&mut self.reals);
+        padded(from, reals);
+        let done = plan.process_with_scratch(reals, to, cast_slice_mut(&mut self.scratch));
         done.map_err(|_| self.fault(to.len()))?;
         if self.transform.is_inverse() {
             to.iter_mut().for_each(|item| *item = item.conj());
@@ -82,19 +84,20 @@ impl<'a, T: Real> Line<'a, T> {
     /// Half of the frequencies of real values to these.
     pub(super) fn real(&mut self, from: &[Complex<T>], to: &mut [T]) -> Result<(), KernelError> {
         let Plan::ToReal(plan) = self.plan else { return Err(self.fault(to.len())) };
-        padded(from, &mut self.halves);
+        let halves: &mut [Complex<T>] = cast_slice_mut(&mut self.halves);
+        padded(from, halves);
         if self.transform == Transform::HermitianForward {
-            self.halves.iter_mut().for_each(|item| *item = item.conj());
+            halves.iter_mut().for_each(|item| *item = item.conj());
         }
         // What their own mirrors are has no imaginary part; one that is given counts as none.
-        let count = self.halves.len();
+        let count = halves.len();
         let unpaired = [Some(0), self.len.is_multiple_of(2).then_some(count.saturating_sub(1))];
         for at in unpaired.into_iter().flatten() {
-            if let Some(item) = self.halves.get_mut(at) {
+            if let Some(item) = halves.get_mut(at) {
                 item.im = T::zero();
             }
         }
-        let done = plan.process_with_scratch(&mut self.halves, to, &mut self.scratch);
+        let done = plan.process_with_scratch(halves, to, cast_slice_mut(&mut self.scratch));
         done.map_err(|_| self.fault(to.len()))?;
         let scale = self.scale;
         if scale != T::one() {

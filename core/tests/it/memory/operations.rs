@@ -3,6 +3,7 @@
 use super::MIB;
 use super::inputs::Inputs;
 use blockwise_core::array::{Axes, Gufunc, Index, MapBlocks, Nested, PadMode, Reduce, Remainder, Structure};
+use blockwise_core::kernels::downsample::Downsampling;
 use blockwise_core::kernels::filter::{Coarsening, Edge, Rolling};
 use blockwise_core::kernels::function::{Function, TABLE};
 use blockwise_core::kernels::histogram::Bins;
@@ -157,6 +158,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
             i.x.slice("time", ..2)?.sliding_window_view(&[("lon".into(), 5)])?.mean(-1)?,
         ])
     }),
+    of("downsampled", |i| {
+        let factors = [("lat".into(), 2), ("lon".into(), 3)];
+        Ok(vec![i.x.downsample(&factors, Downsampling::Mean)?, i.x.downsample(&factors, Downsampling::Mode)?])
+    }),
     of("pad", |i| {
         let modes = [PadMode::Constant(1.0.into()), PadMode::Edge, PadMode::Reflect, PadMode::Symmetric];
         let padded = modes.iter().map(|mode| i.x.pad(1, 20, 30, *mode));
@@ -202,7 +207,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
     of("diff, gradient", |i| Ok(vec![i.x.diff(1, 0)?, i.x.diff(2, 2)?, i.x.gradient(0.5, 1)?])),
     of("sort", |i| Ok(vec![i.x.sort(0)?, i.x.sort(1)?, i.x.sort(2)?])),
     large("Fourier transforms", |i| {
-        let (x, columns) = (i.x.fourier(), i.columns.astype(DType::F32));
+        // Single precision: complex results are as large as the input.
+        let (x, columns) = (i.x.astype(DType::F32).fourier(), i.columns.astype(DType::F32));
         Ok(vec![
             x.clone().axes(..).fft()?,
             x.clone().axes(0).lengths(&[50]).ifft()?,
