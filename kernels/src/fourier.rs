@@ -11,7 +11,7 @@ mod plans;
 
 use crate::error::check_len;
 use crate::lines::panel::{panel_bytes, panels};
-use crate::{Buffer, DType, KernelError, Lines};
+use crate::{BufferPool, DType, KernelError, Lines};
 use bytemuck::Pod;
 use line::Line;
 use num_complex::Complex;
@@ -104,10 +104,10 @@ impl std::str::FromStr for Norm {
 ///
 /// ```
 /// use blockwise_kernels::fourier::{Fourier, Norm, Transform};
-/// use blockwise_kernels::{DType, Element};
+/// use blockwise_kernels::{BufferPool, DType, Element};
 /// let fft = Fourier::new(Transform::RealForward, DType::F64, 4, Norm::Backward)?;
 /// let mut out = [0; 3 * 16];
-/// fft.run(f64::as_bytes(&[1.0, 2.0, 0.0, -2.0]), &[4], 0, &mut out)?;
+/// fft.run(f64::as_bytes(&[1.0, 2.0, 0.0, -2.0]), &[4], 0, &mut out, &BufferPool::new(1 << 20))?;
 /// assert_eq!(fft.output_dtype(), DType::C128);
 /// let parts: Vec<f64> = out.chunks(8).map(|bytes| f64::from_ne_bytes(bytes.try_into().unwrap())).collect();
 /// assert_eq!(parts, [1.0, 0.0, 1.0, -4.0, 1.0, 0.0]);
@@ -191,7 +191,14 @@ impl Fourier {
     ///
     /// # Errors
     /// [`KernelError::Axis`], [`KernelError::Length`], or [`KernelError::Overflow`].
-    pub fn run(&self, input: &[u8], shape: &[usize], axis: usize, out: &mut [u8]) -> Result<(), KernelError> {
+    pub fn run(
+        &self,
+        input: &[u8],
+        shape: &[usize],
+        axis: usize,
+        out: &mut [u8],
+        pool: &BufferPool,
+    ) -> Result<(), KernelError> {
         let (held, made) = self.lines(shape, axis)?;
         check_len("the input of a Fourier transform", input.len(), held.elements(), self.input.size())?;
         check_len(
@@ -202,12 +209,12 @@ impl Fourier {
         )?;
         match &self.engine {
             Engine::Single(plan) => {
-                let line = Line::new(plan.get(), self.len, self.scale as f32, self.transform);
-                self.typed_run(line, input, held, out, made)
+                let line = Line::new(plan.get(), self.len, self.scale as f32, self.transform, pool);
+                self.typed_run(line, (input, held), (out, made), pool)
             }
             Engine::Double(plan) => {
-                let line = Line::new(plan.get(), self.len, self.scale, self.transform);
-                self.typed_run(line, input, held, out, made)
+                let line = Line::new(plan.get(), self.len, self.scale, self.transform, pool);
+                self.typed_run(line, (input, held), (out, made), pool)
             }
         }
     }
@@ -216,7 +223,13 @@ impl Fourier {
     ///
     /// # Errors
     /// As [`Fourier::run`]; [`KernelError::Refused`] if they may not.
-    pub fn run_in_place(&self, data: &mut [u8], shape: &[usize], axis: usize) -> Result<(), KernelError> {
+    pub fn run_in_place(
+        &self,
+        data: &mut [u8],
+        shape: &[usize],
+        axis: usize,
+        pool: &BufferPool,
+    ) -> Result<(), KernelError> {
         let (held, _) = self.lines(shape, axis)?;
         check_len("the data of a Fourier transform", data.len(), held.elements(), self.input.size())?;
         if !self.is_in_place(held.len) {
@@ -224,12 +237,12 @@ impl Fourier {
         }
         match &self.engine {
             Engine::Single(plan) => {
-                let mut line = Line::new(plan.get(), self.len, self.scale as f32, self.transform);
-                each_in_place(data, held, |own| line.complex_in_place(own))
+                let mut line = Line::new(plan.get(), self.len, self.scale as f32, self.transform, pool);
+                each_in_place(data, held, pool, |own| line.complex_in_place(own))
             }
             Engine::Double(plan) => {
-                let mut line = Line::new(plan.get(), self.len, self.scale, self.transform);
-                each_in_place(data, held, |own| line.complex_in_place(own))
+                let mut line = Line::new(plan.get(), self.len, self.scale, self.transform, pool);
+                each_in_place(data, held, pool, |own| line.complex_in_place(own))
             }
         }
     }
@@ -261,26 +274,23 @@ impl Fourier {
     fn typed_run<T: plans::Real>(
         &self,
         mut line: Line<T>,
-        input: &[u8],
-        held: Lines,
-        out: &mut [u8],
-        made: Lines,
+        from: (&[u8], Lines),
+        to: (&mut [u8], Lines),
+        pool: &BufferPool,
     ) -> Result<(), KernelError> {
         let is_real = matches!(self.input, DType::F32 | DType::F64);
         match self.transform {
             Transform::Forward | Transform::Inverse if is_real => {
-                each(input, held, out, made, |from: &[T], to: &mut [Complex<T>]| line.mirrored(from, to))
+                each(from, to, pool, |from: &[T], to: &mut [Complex<T>]| line.mirrored(from, to))
             }
             Transform::Forward | Transform::Inverse => {
-                each(input, held, out, made, |from: &[Complex<T>], to: &mut [Complex<T>]| {
-                    line.complex(from, to)
-                })
+                each(from, to, pool, |from: &[Complex<T>], to: &mut [Complex<T>]| line.complex(from, to))
             }
             Transform::RealForward | Transform::HermitianInverse => {
-                each(input, held, out, made, |from: &[T], to: &mut [Complex<T>]| line.half(from, to))
+                each(from, to, pool, |from: &[T], to: &mut [Complex<T>]| line.half(from, to))
             }
             Transform::RealInverse | Transform::HermitianForward => {
-                each(input, held, out, made, |from: &[Complex<T>], to: &mut [T]| line.real(from, to))
+                each(from, to, pool, |from: &[Complex<T>], to: &mut [T]| line.real(from, to))
             }
         }
     }
@@ -293,10 +303,9 @@ fn widest(held: Lines, made: Lines) -> Lines {
 
 /// Calls `transform` for every line with where its result goes.
 fn each<S: Pod, D: Pod>(
-    input: &[u8],
-    held: Lines,
-    out: &mut [u8],
-    made: Lines,
+    (input, held): (&[u8], Lines),
+    (out, made): (&mut [u8], Lines),
+    pool: &BufferPool,
     mut transform: impl FnMut(&[S], &mut [D]) -> Result<(), KernelError>,
 ) -> Result<(), KernelError> {
     let (from_bytes, to_bytes) = (size_of::<S>(), size_of::<D>());
@@ -311,8 +320,8 @@ fn each<S: Pod, D: Pod>(
     }
     let (wide, complex_bytes) = (widest(held, made), from_bytes.max(to_bytes));
     let lines = panels(wide, complex_bytes).map(|panel| panel.count).max().unwrap_or(0);
-    let mut from = Buffer::zeroed(lines * held.len * from_bytes);
-    let mut to = Buffer::zeroed(lines * made.len * to_bytes);
+    let mut from = pool.take(lines * held.len * from_bytes);
+    let mut to = pool.take(lines * made.len * to_bytes);
     for panel in panels(wide, complex_bytes) {
         panel.gather(input, held, from_bytes, &mut from);
         let own: &[S] = bytemuck::cast_slice(&from);
@@ -330,6 +339,7 @@ fn each<S: Pod, D: Pod>(
 fn each_in_place<T: Pod>(
     data: &mut [u8],
     lines: Lines,
+    pool: &BufferPool,
     mut transform: impl FnMut(&mut [T]) -> Result<(), KernelError>,
 ) -> Result<(), KernelError> {
     if lines.inner <= 1 {
@@ -337,7 +347,7 @@ fn each_in_place<T: Pod>(
         return data.chunks_exact_mut(lines.len.max(1)).try_for_each(transform);
     }
     let item_bytes = size_of::<T>();
-    let mut buffer = Buffer::zeroed(panel_bytes(lines, item_bytes));
+    let mut buffer = pool.take(panel_bytes(lines, item_bytes));
     for panel in panels(lines, item_bytes) {
         panel.gather(data, lines, item_bytes, &mut buffer);
         let own: &mut [T] = bytemuck::cast_slice_mut(&mut buffer);

@@ -7,13 +7,14 @@
 use super::order::one;
 use super::tasks::{BLOCK_BYTES, whole_along_sized};
 use super::{Array, Axes};
-use crate::block::{Block, BlockClosure, BlockInfo, blocks, chunks};
+use crate::block::{Block, BlockFunction, BlockInfo, blocks, chunks};
 use crate::chunk::Chunk;
+use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::region::{byte_count, small};
 use blockwise_kernels::fourier::{Fourier as Lines, Norm, Transform};
-use blockwise_kernels::{Buffer, DType, Scalar};
+use blockwise_kernels::{Buffer, BufferPool, DType, Scalar};
 use std::sync::Arc;
 
 /// Fourier transforms of an array in the making: axes, lengths and norm first, then the transform.
@@ -319,15 +320,39 @@ fn run(array: &Array, steps: &[Step], norm: Norm) -> Result<Array> {
     }
     let scratch_bytes = scratch_bytes(&stages, &small(&tasks.largest_chunk())?)?;
     let name = stages.first().map_or("fft", |stage| stage.lines.transform().name());
-    let run = move |_: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
-        let ([block], [out]) = (blocks(inputs)?, chunks(outputs)?);
-        transform(&stages, block, out.bytes_mut())
-    };
-    let function = Arc::new(BlockClosure::new(name, scratch_bytes, run));
+    let function = Arc::new(Transforms { name, stages, scratch_bytes });
     let outputs = vec![(dtype, ChunkGrid::from_axes(cuts)?)];
     let index_axes = (0..array.rank()).map(Some).collect();
     let [result] = one(Array::from_blocks(function, vec![array.into()], tasks, index_axes, outputs)?)?;
     Ok(result)
+}
+
+/// All transforms of a block.
+struct Transforms {
+    name: &'static str,
+    stages: Vec<Stage>,
+    scratch_bytes: u64,
+}
+
+impl BlockFunction for Transforms {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn scratch_bytes(&self, _: u64) -> u64 {
+        self.scratch_bytes
+    }
+
+    fn run(
+        &self,
+        _: &BlockInfo<'_>,
+        inputs: &[Block<'_>],
+        outputs: &mut [Chunk],
+        cx: &TaskContext<'_>,
+    ) -> Result<()> {
+        let ([block], [out]) = (blocks(inputs)?, chunks(outputs)?);
+        transform(&self.stages, block, out.bytes_mut(), cx.pool())
+    }
 }
 
 /// The place of the last stage that moves its lines: it writes the output, in which those after it work.
@@ -356,24 +381,24 @@ fn scratch_bytes(stages: &[Stage], block: &[usize]) -> Result<u64> {
 }
 
 /// Carries out all stages of a task.
-fn transform(stages: &[Stage], block: &Block<'_>, out: &mut [u8]) -> Result<()> {
+fn transform(stages: &[Stage], block: &Block<'_>, out: &mut [u8], pool: &BufferPool) -> Result<()> {
     let (mut shape, last) = (block.shape()?, last_move(stages));
     let mut held: Option<Buffer> = None;
     for (n, Stage { lines, axis, is_in_place }) in stages.iter().enumerate() {
         match &mut held {
-            Some(own) if *is_in_place && n < last => lines.run_in_place(own, &shape, *axis)?,
-            _ if n > last => lines.run_in_place(out, &shape, *axis)?,
+            Some(own) if *is_in_place && n < last => lines.run_in_place(own, &shape, *axis, pool)?,
+            _ if n > last => lines.run_in_place(out, &shape, *axis, pool)?,
             own => {
                 let input = own.as_deref().unwrap_or(block.bytes);
                 let length = shape.get(*axis).copied().unwrap_or(1).max(1);
                 let others = shape.iter().product::<usize>() / length;
                 if n == last {
-                    lines.run(input, &shape, *axis, out)?;
+                    lines.run(input, &shape, *axis, out, pool)?;
                     held = None;
                 } else {
                     let bytes = others * lines.output_len() * lines.output_dtype().size();
-                    let mut next = Buffer::zeroed(bytes);
-                    lines.run(input, &shape, *axis, &mut next)?;
+                    let mut next = pool.take(bytes);
+                    lines.run(input, &shape, *axis, &mut next, pool)?;
                     held = Some(next);
                 }
             }

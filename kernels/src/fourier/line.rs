@@ -1,11 +1,11 @@
 //! The transforms of one line, with what they need besides it.
 //!
-//! Invariants: `from` may be shorter than the transform, which then goes on with zeros, or longer; long lines are in buffers that
-//! give their pages back at once. Called by [`super::Fourier`], a line at a time.
+//! Invariants: `from` may be shorter than the transform, which then goes on with zeros, or longer; what a line takes is of the caller's
+//! pool. Called by [`super::Fourier`], a line at a time.
 
 use super::Transform;
 use super::plans::{Plan, Real};
-use crate::{Buffer, KernelError};
+use crate::{Buffer, BufferPool, KernelError};
 use bytemuck::{Zeroable, cast_slice_mut};
 use num_complex::Complex;
 
@@ -22,7 +22,13 @@ pub(super) struct Line<'a, T: Real> {
 }
 
 impl<'a, T: Real> Line<'a, T> {
-    pub(super) fn new(plan: &'a Plan<T>, len: usize, scale: T, transform: Transform) -> Self {
+    pub(super) fn new(
+        plan: &'a Plan<T>,
+        len: usize,
+        scale: T,
+        transform: Transform,
+        pool: &BufferPool,
+    ) -> Self {
         let (reals, halves) = match plan {
             Plan::Complex(_) => (0, 0),
             Plan::ToHalf(_) => (len, 0),
@@ -33,9 +39,9 @@ impl<'a, T: Real> Line<'a, T> {
             len,
             scale,
             transform,
-            reals: Buffer::zeroed(reals * size_of::<T>()),
-            halves: Buffer::zeroed(halves * size_of::<Complex<T>>()),
-            scratch: Buffer::zeroed(plan.scratch_len() * size_of::<Complex<T>>()),
+            reals: pool.take(reals * size_of::<T>()),
+            halves: pool.take(halves * size_of::<Complex<T>>()),
+            scratch: pool.take(plan.scratch_len() * size_of::<Complex<T>>()),
         }
     }
 

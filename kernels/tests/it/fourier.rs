@@ -1,7 +1,7 @@
 //! Fourier transforms against the sum that defines them, along every axis, for many lengths.
 
 use blockwise_kernels::fourier::{Fourier, Norm, Transform};
-use blockwise_kernels::{DType, Element, KernelError};
+use blockwise_kernels::{BufferPool, DType, Element, KernelError};
 use num_complex::Complex;
 
 type C = Complex<f64>;
@@ -84,7 +84,7 @@ fn check(transform: Transform, held: usize, len: usize, norm: Norm, is_real: boo
             let mut bytes = vec![0_u64; 33 * fourier.output_len() * 2];
             let out: &mut [u8] = bytemuck::cast_slice_mut(&mut bytes);
             let out = &mut out[..33 * fourier.output_len() * fourier.output_dtype().size()];
-            fourier.run(&input, &shape, axis, out).unwrap();
+            fourier.run(&input, &shape, axis, out, &BufferPool::new(1 << 20)).unwrap();
             let parts: Vec<f64> = match single {
                 true => f32::cast_slice(out).unwrap().iter().map(|part| f64::from(*part)).collect(),
                 false => f64::cast_slice(out).unwrap().to_vec(),
@@ -106,7 +106,7 @@ fn check(transform: Transform, held: usize, len: usize, norm: Norm, is_real: boo
                 let mut own = vec![0_u64; input.len() / 8];
                 let own: &mut [u8] = bytemuck::cast_slice_mut(&mut own);
                 own.copy_from_slice(&input);
-                fourier.run_in_place(own, &shape, axis).unwrap();
+                fourier.run_in_place(own, &shape, axis, &BufferPool::new(1 << 20)).unwrap();
                 assert!(*own == *out, "{transform:?} of {len} in place");
             }
         }
@@ -146,7 +146,8 @@ fn what_has_no_transform_is_refused() {
     let none = Fourier::new(Transform::Forward, DType::C64, 0, Norm::Backward).unwrap_err();
     assert!(matches!(none, KernelError::Parameter { .. }));
     let fourier = Fourier::new(Transform::Forward, DType::C64, 4, Norm::Backward).unwrap();
-    assert!(matches!(fourier.run(&[0; 31], &[4], 0, &mut [0; 32]), Err(KernelError::Length { .. })));
-    assert!(matches!(fourier.run(&[0; 32], &[4], 1, &mut [0; 32]), Err(KernelError::Axis { .. })));
+    let pool = BufferPool::new(1 << 20);
+    assert!(matches!(fourier.run(&[0; 31], &[4], 0, &mut [0; 32], &pool), Err(KernelError::Length { .. })));
+    assert!(matches!(fourier.run(&[0; 32], &[4], 1, &mut [0; 32], &pool), Err(KernelError::Axis { .. })));
     assert!("both".parse::<Norm>().unwrap_err().to_string().contains("backward, ortho, forward"));
 }
