@@ -4,7 +4,7 @@
 use crate::support::resources;
 use blockwise_core::grid::AxisGrid;
 use blockwise_core::memory::MemoryArray;
-use blockwise_core::{Array, Chunk, ChunkGrid, DType, Error, Region, Result, Session, Source, TaskContext};
+use blockwise_core::{Array, Chunk, ChunkGrid, DType, Error, Result, Session, Source, TaskContext};
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,15 +19,14 @@ struct Reads {
 /// An array whose chunks can be read in bands; `failing`: this band cannot.
 struct Banded {
     inner: MemoryArray,
-    elements: Arc<Vec<f32>>,
+    elements: Vec<f32>,
     reads: Arc<Reads>,
     failing: Option<Vec<u64>>,
 }
 
 /// Its bands.
 struct Bands {
-    grid: ChunkGrid,
-    elements: Arc<Vec<f32>>,
+    inner: MemoryArray,
     reads: Arc<Reads>,
     failing: Option<Vec<u64>>,
 }
@@ -38,7 +37,7 @@ impl Banded {
         let mixed = |n: u64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / 1e4 - 800.0;
         let elements: Vec<f32> = (0..count).map(mixed).collect();
         let inner = MemoryArray::from_elements("banded", grid, &elements).unwrap();
-        Self { inner, elements: Arc::new(elements), reads: Arc::default(), failing: None }
+        Self { inner, elements, reads: Arc::default(), failing: None }
     }
 }
 
@@ -59,8 +58,8 @@ impl Source for Banded {
         let mut axes = self.grid().axes().to_vec();
         axes[axis] = axes[axis].refined_by(bands);
         let grid = ChunkGrid::from_axes(axes).ok()?;
-        let (elements, reads) = (Arc::clone(&self.elements), Arc::clone(&self.reads));
-        Some(Arc::new(Bands { grid, elements, reads, failing: self.failing.clone() }))
+        let inner = MemoryArray::from_elements("bands", grid, &self.elements).ok()?;
+        Some(Arc::new(Bands { inner, reads: Arc::clone(&self.reads), failing: self.failing.clone() }))
     }
     fn read(&self, index: &[u64], cx: &TaskContext<'_>) -> Result<Chunk> {
         self.reads.chunks.fetch_add(1, Ordering::Relaxed);
@@ -76,7 +75,7 @@ impl Source for Bands {
         DType::F32
     }
     fn grid(&self) -> &ChunkGrid {
-        &self.grid
+        Source::grid(&self.inner)
     }
     fn read_scratch_bytes(&self) -> u64 {
         0
@@ -86,29 +85,8 @@ impl Source for Bands {
             return Err(Error::Usage { message: "this band is damaged".to_owned() });
         }
         self.reads.bands.lock().unwrap().push(index.to_vec());
-        let region = self.grid.region(index)?;
-        let mut chunk = Chunk::uninit(DType::F32, region.shape(), cx.pool())?;
-        let shape = self.grid.shape();
-        let own = chunk.elements_mut::<f32>().unwrap();
-        for (place, at) in own.iter_mut().zip(positions(&region)) {
-            let linear = at.iter().zip(&shape).fold(0, |sum, (at, extent)| sum * extent + at);
-            *place = self.elements[linear as usize];
-        }
-        Ok(chunk)
+        self.inner.read(index, cx)
     }
-}
-
-/// The positions of a box in C order.
-fn positions(region: &Region) -> impl Iterator<Item = Vec<u64>> + use<> {
-    let ranges: Vec<_> = region.ranges().collect();
-    (0..region.len()).map(move |mut linear| {
-        let mut at: Vec<u64> = vec![0; ranges.len()];
-        for (at, range) in at.iter_mut().zip(&ranges).rev() {
-            *at = range.start + linear % (range.end - range.start);
-            linear /= range.end - range.start;
-        }
-        at
-    })
 }
 
 fn results(x: &Array, axes: &[i64]) -> Vec<Array> {
