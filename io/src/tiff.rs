@@ -28,6 +28,9 @@ use page::{Compression, Page, Piece, page};
 use source::{Stack, TiffSource};
 use std::sync::Arc;
 
+/// Bytes of a strip from which on pages without directories are believed in.
+const LEAST_PIECE_BYTES: u64 = 64;
+
 /// Whether a file that begins so is TIFF or BigTIFF.
 #[must_use]
 pub const fn is_tiff(start: &[u8; 8]) -> bool {
@@ -95,7 +98,9 @@ fn with_followers(stack: &mut Stack, description: Option<&str>, file_bytes: u64)
     let page_bytes: u64 = stack.pieces.iter().map(|piece| piece.len_bytes).sum();
     let end = claimed.checked_mul(page_bytes).and_then(|bytes| bytes.checked_add(first.offset));
     let holds = end.is_some_and(|end| end <= file_bytes) && page_bytes > 0;
-    if claimed <= 1 || !holds || stack.geometry.compression != Compression::None {
+    // Addresses of pages as small as their own address would take as much memory as the file has bytes.
+    let is_sane = page_bytes >= (stack.pieces.len() as u64).saturating_mul(LEAST_PIECE_BYTES);
+    if claimed <= 1 || !holds || !is_sane || stack.geometry.compression != Compression::None {
         return 1;
     }
     let pieces = stack.pieces.clone();

@@ -196,7 +196,29 @@ impl BufferPool {
         buffer
     }
 
-    /// Bytes in buffers that are in use.
+    /// Counts `bytes` that are held outside of the pool (tables of a library, say) as live until the result is dropped: what is kept
+    /// for reuse makes room for them.
+    ///
+    /// ```
+    /// use blockwise_kernels::BufferPool;
+    /// let pool = BufferPool::new(1 << 20);
+    /// drop(pool.take(1 << 20));
+    /// let table = pool.set_aside(1 << 19);
+    /// assert_eq!((pool.live_bytes(), pool.retained_bytes()), (1 << 19, 0));
+    /// drop(table);
+    /// assert_eq!(pool.live_bytes(), 0);
+    /// ```
+    #[must_use]
+    pub fn set_aside(&self, bytes: usize) -> SetAside {
+        let mut state = self.shared.state();
+        state.live_bytes = state.live_bytes.saturating_add(bytes);
+        let freed = state.trim(self.shared.limit_bytes);
+        drop(state);
+        drop(freed);
+        SetAside { bytes, pool: Arc::clone(&self.shared) }
+    }
+
+    /// Bytes in buffers that are in use, and set aside.
     #[must_use]
     pub fn live_bytes(&self) -> usize {
         self.shared.state().live_bytes
@@ -212,6 +234,20 @@ impl BufferPool {
     pub fn release_retained(&self) {
         let freed = self.shared.state().trim(0);
         drop(freed);
+    }
+}
+
+/// Bytes outside of a pool that count as live in it.
+#[derive(Debug)]
+pub struct SetAside {
+    bytes: usize,
+    pool: Arc<Shared>,
+}
+
+impl Drop for SetAside {
+    fn drop(&mut self) {
+        let mut state = self.pool.state();
+        state.live_bytes = state.live_bytes.saturating_sub(self.bytes);
     }
 }
 
@@ -237,7 +273,7 @@ impl State {
     /// Takes out retained memory, largest first, until live plus retained is at most `limit_bytes`.
     fn trim(&mut self, limit_bytes: usize) -> Vec<Memory> {
         let mut freed = Vec::new();
-        while self.retained_bytes > 0 && self.live_bytes + self.retained_bytes > limit_bytes {
+        while self.retained_bytes > 0 && self.live_bytes.saturating_add(self.retained_bytes) > limit_bytes {
             let Some(mut entry) = self.free.last_entry() else { break };
             if let Some(memory) = entry.get_mut().pop() {
                 self.retained_bytes -= memory.bytes().len();

@@ -207,6 +207,7 @@ impl Fourier {
             made.elements(),
             self.output_dtype().size(),
         )?;
+        let _tables = pool.set_aside(self.engine.upper_bytes());
         match &self.engine {
             Engine::Single(plan) => {
                 let line = Line::new(plan.get(), self.len, self.scale as f32, self.transform, pool);
@@ -235,6 +236,7 @@ impl Fourier {
         if !self.is_in_place(held.len) {
             return Err(KernelError::Refused { operation: "a transform in place", dtype: self.input });
         }
+        let _tables = pool.set_aside(self.engine.upper_bytes());
         match &self.engine {
             Engine::Single(plan) => {
                 let mut line = Line::new(plan.get(), self.len, self.scale as f32, self.transform, pool);

@@ -31,7 +31,7 @@ pub mod shuffle;
 pub mod simd;
 pub mod strided;
 
-pub use buffer::{Buffer, BufferPool};
+pub use buffer::{Buffer, BufferPool, SetAside};
 pub use cast::cast;
 pub use dtype::{DType, DTypeVisitor, Element};
 pub use error::KernelError;

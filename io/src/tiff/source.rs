@@ -166,6 +166,11 @@ impl Source for TiffSource {
             .saturating_add(unpack::scratch_bytes(geometry))
     }
 
+    /// The addresses of all pieces.
+    fn held_bytes(&self) -> u64 {
+        (self.stack.pieces.len() as u64).saturating_mul(size_of::<Piece>() as u64)
+    }
+
     fn stored_bytes(&self) -> Option<u64> {
         Some(self.stack.pieces.iter().map(|piece| piece.len_bytes).sum())
     }

@@ -336,7 +336,9 @@ impl Sink for TiffSink {
             self.plan.codec.as_ref().map_or(0, |codec| {
                 codec.encoded_bound(piece).saturating_add(codec.encode_scratch_bytes(piece))
             });
-        own.saturating_add(coded)
+        // The addresses of all pieces are held besides, once: counted with every write, for want of a place of their own.
+        let addresses = self.grid.chunk_count().saturating_mul(size_of::<Piece>() as u64);
+        own.saturating_add(coded).saturating_add(addresses)
     }
 
     fn write(&self, index: &[u64], chunk: &Chunk, cx: &TaskContext<'_>) -> blockwise_core::Result<u64> {

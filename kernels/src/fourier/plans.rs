@@ -140,7 +140,7 @@ impl fmt::Debug for Engine {
 /// Upper bound on the complex numbers of a plan of `len` in the making, its scratch and a line.
 ///
 /// Lengths of small factors take a factor and a place of scratch for each element, and odd lengths of reals another two places:
-/// even ones are transformed as complex numbers of half the length. As much again is taken while a plan is made, which the
+/// even ones are transformed as complex numbers of half the length. Another is taken while a plan is made, which the
 /// allocator may keep. Other lengths are convolved with a chirp (L. Bluestein,
 /// 1970) over up to four times the length, which is transformed once when the plan is made.
 fn upper_items(kind: Kind, len: usize) -> usize {
@@ -152,9 +152,9 @@ fn upper_items(kind: Kind, len: usize) -> usize {
     }
     let is_complex = matches!(kind, Kind::Forward | Kind::Inverse);
     let each = match rest {
-        1 if is_complex || len.is_multiple_of(2) => 6,
-        1 => 8,
-        _ => 24,
+        1 if is_complex || len.is_multiple_of(2) => 4,
+        1 => 6,
+        _ => 21,
     };
     len.saturating_mul(each)
 }
