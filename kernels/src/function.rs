@@ -1,4 +1,4 @@
-//! The one table of scalar functions: name, arity, dtype rule, loop or expansion, documentation line.
+//! The one table of scalar functions: name, arity, dtype rule, loop or expansion, CUDA text, documentation line.
 //!
 //! Names and meaning are NumPy 2's. Functions without a loop of their own are composed of others when a program is
 //! built (`clip`, `round`, `sinc`), so a back end needs only those with one. Half-width floats are computed in float32
@@ -13,6 +13,7 @@ mod arithmetic;
 mod class;
 mod compare;
 mod complex;
+mod cuda;
 mod elementary;
 mod expand;
 pub(crate) mod loops;
@@ -89,6 +90,7 @@ pub struct Function {
     rule: Rule,
     kernel: Option<Choose>,
     expand: Option<Expansion>,
+    cuda: cuda::Texts,
 }
 
 /// Chooses the loop for arguments of the given dtypes.
@@ -120,6 +122,26 @@ impl Function {
     /// The loop for arguments of exactly these dtypes.
     pub(crate) fn kernel(&self, inputs: &[DType]) -> Option<Kernel> {
         self.kernel.and_then(|choose| choose(inputs))
+    }
+
+    /// The loop as an expression of CUDA C for arguments of exactly these dtypes; `None` where it has no loop, and for
+    /// complex numbers.
+    ///
+    /// In the text `a`, `b` and `c` are the arguments, `T` the type of the first of them, `U` and `W` the unsigned
+    /// integers of its width and of at least 32 bits. Half-width floats are `float`, before and after the rounding that
+    /// is left to the caller, bools `bool`. What is not C++ or CUDA's mathematics is a function of the prelude that
+    /// comes with generated kernels.
+    ///
+    /// ```
+    /// use blockwise_kernels::DType;
+    /// use blockwise_kernels::function::Function;
+    /// let square = Function::named("square").unwrap();
+    /// assert_eq!(square.cuda_text(&[DType::F32]), Some("a * a"));
+    /// assert_eq!(square.cuda_text(&[DType::I8]), Some("(T)((W)a * (W)a)"));
+    /// ```
+    #[must_use]
+    pub fn cuda_text(&self, inputs: &[DType]) -> Option<&'static str> {
+        cuda::text(self.cuda, inputs)
     }
 
     /// The function in terms of others.

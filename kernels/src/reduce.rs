@@ -160,6 +160,18 @@ impl Reduction {
         self.reducer
     }
 
+    /// Whether NaN is left out.
+    #[must_use]
+    pub const fn skips_nan(&self) -> bool {
+        self.skip_nan
+    }
+
+    /// Whether sums are exact: see [`Reduction::exact`].
+    #[must_use]
+    pub const fn is_exact(&self) -> bool {
+        self.exact
+    }
+
     /// The dtype that tiles must have: cast the program's output to it.
     #[must_use]
     pub const fn tile_dtype(&self) -> DType {
@@ -550,8 +562,8 @@ impl Pass<'_> {
             }
             Reducer::First => ends::take(set, state, geometry, first, items, false, dtype),
             Reducer::Last => ends::take(set, state, geometry, first, items, true, dtype),
-            Reducer::Variance => moments_of::<2>(set, state, geometry, first, items, dtype, skip_nan),
-            Reducer::Moments => moments_of::<4>(set, state, geometry, first, items, dtype, skip_nan),
+            Reducer::Variance => moments::take::<2>(set, state, geometry, first, items, dtype, skip_nan),
+            Reducer::Moments => moments::take::<4>(set, state, geometry, first, items, dtype, skip_nan),
         }
     }
 
@@ -565,31 +577,4 @@ impl Pass<'_> {
             }
         }
     }
-}
-
-fn moments_of<const ORDER: usize>(
-    set: InstructionSet,
-    state: &mut [u8],
-    geometry: &Geometry,
-    first: usize,
-    items: &[u8],
-    dtype: DType,
-    skip_nan: bool,
-) {
-    fn one<T: carried::Summand, const ORDER: usize, const SKIP: bool>(
-        set: InstructionSet,
-        state: &mut [u8],
-        geometry: &Geometry,
-        first: usize,
-        items: &[u8],
-    ) {
-        tile(set, moments::Moments::<T, ORDER, SKIP>::new(state, geometry.cells()), geometry, first, items);
-    }
-    let run = match (dtype, skip_nan) {
-        (DType::F32, false) => one::<f32, ORDER, false>,
-        (DType::F32, true) => one::<f32, ORDER, true>,
-        (_, false) => one::<f64, ORDER, false>,
-        (_, true) => one::<f64, ORDER, true>,
-    };
-    run(set, state, geometry, first, items);
 }

@@ -9,8 +9,10 @@
 
 use super::Statistic;
 use super::carried::{Number, Summand};
-use super::fold::{Fold, fold_lanes};
+use super::fold::{Fold, fold_lanes, tile};
 use super::geometry::Geometry;
+use crate::DType;
+use crate::simd::InstructionSet;
 use std::marker::PhantomData;
 
 /// Most powers that are summed.
@@ -160,6 +162,34 @@ impl<T: Summand, const ORDER: usize, const SKIP: bool> Fold for Moments<'_, T, O
             }
         }
     }
+}
+
+/// Folds one tile of a chunk, whose first element has the flat index `first`.
+pub(super) fn take<const ORDER: usize>(
+    set: InstructionSet,
+    state: &mut [u8],
+    geometry: &Geometry,
+    first: usize,
+    items: &[u8],
+    dtype: DType,
+    skip_nan: bool,
+) {
+    fn one<T: Summand, const ORDER: usize, const SKIP: bool>(
+        set: InstructionSet,
+        state: &mut [u8],
+        geometry: &Geometry,
+        first: usize,
+        items: &[u8],
+    ) {
+        tile(set, Moments::<T, ORDER, SKIP>::new(state, geometry.cells()), geometry, first, items);
+    }
+    let run = match (dtype, skip_nan) {
+        (DType::F32, false) => one::<f32, ORDER, false>,
+        (DType::F32, true) => one::<f32, ORDER, true>,
+        (_, false) => one::<f64, ORDER, false>,
+        (_, true) => one::<f64, ORDER, true>,
+    };
+    run(set, state, geometry, first, items);
 }
 
 /// A cell of a state.
