@@ -22,8 +22,13 @@ test: ## every test: Rust, then the command line against Python's array librarie
 	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	export BLOCKWISE_ORACLE_PYTHON="$$python"
-	$(CARGO) build --workspace --bins --tests
-	$(CARGO) test --workspace --no-fail-fast
+	if [ "$$(uname -s)" = Linux ]; then # NVIDIA's compiler of kernels, which needs no device
+	  cuda="$$(tools/venv.sh cuda gpu/tests/requirements.txt)"
+	  BLOCKWISE_CUDA_LIBRARIES="$$(echo "$${cuda%/bin/python}"/lib/python3.*/site-packages/nvidia/cu13/lib)"
+	  export BLOCKWISE_CUDA_LIBRARIES
+	fi
+	$(CARGO) build --workspace --features cuda --bins --tests
+	$(CARGO) test --workspace --features cuda --no-fail-fast
 	NO_PROXY=127.0.0.1 $(CARGO) test -p blockwise-io --no-default-features --features s3 --lib --test it remote
 	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
 	"$$python" -m pytest tests/oracle $(PYTEST_ARGS)
@@ -31,7 +36,8 @@ test: ## every test: Rust, then the command line against Python's array librarie
 lint: ## format, clippy, file rules, licences and advisories
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --features cuda --all-targets -- -D warnings
+	$(CARGO) clippy -p blockwise-gpu --all-targets -- -D warnings
 	tools/files.sh
 	tools/deny.sh
 

@@ -42,6 +42,9 @@ FORBIDDEN_LIBRARIES = {
         "crossbeam",
     ],  # memmap2: anonymous memory; files need std::fs
     CORE: [*FORMATS, "cudarc", "tokio"],
+    IO: ["cudarc"],
+    LINALG: [*FORMATS, "cudarc"],
+    GPU: [*FORMATS, "tokio"],
 }
 
 # package: paths that its sources must not name. Tests and benches too, but for kernels' tests, which ask

@@ -1,0 +1,85 @@
+//! The error type of this crate.
+//!
+//! Invariant: a message says what to do. Called by every module here.
+
+use blockwise_kernels::DType;
+use std::path::PathBuf;
+
+/// What this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a kernel could not be generated, compiled or kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A dtype that kernels do not compute with.
+    #[error("GPU kernels do not compute with {dtype} yet; compute it on the CPU")]
+    Type {
+        /// The dtype.
+        dtype: DType,
+    },
+    /// A function without a text for these dtypes.
+    #[error("GPU kernels have no {function} of ({dtypes}); compute it on the CPU")]
+    Function {
+        /// The function.
+        function: &'static str,
+        /// The dtypes of its arguments, separated by commas.
+        dtypes: String,
+    },
+    /// A reduction that kernels do not do.
+    #[error("GPU kernels have no {reducer} yet; compute it on the CPU")]
+    Reducer {
+        /// What was to be reduced.
+        reducer: String,
+    },
+    /// Operands, outputs or reductions that do not go with the program or the shape.
+    #[error("{what}: {given} given, {expected} needed")]
+    Count {
+        /// What was counted.
+        what: &'static str,
+        /// How many there must be.
+        expected: usize,
+        /// How many were given.
+        given: usize,
+    },
+    /// An output of another dtype than its reduction takes.
+    #[error("output {output} is {given}, but its reduction takes {expected}; cast it first")]
+    TileType {
+        /// The number of the output.
+        output: usize,
+        /// What the reduction takes.
+        expected: DType,
+        /// What the program makes.
+        given: DType,
+    },
+    /// A number of elements or a step that does not fit the machine's integers.
+    #[error("a shape of {shape:?} overflows the address space; take smaller chunks")]
+    Overflow {
+        /// The shape.
+        shape: Vec<usize>,
+    },
+    /// NVRTC, which compiles kernels, cannot be used.
+    #[error(
+        "{why}; install CUDA 13's NVRTC (pip install nvidia-cuda-nvrtc) and set BLOCKWISE_CUDA_LIBRARIES to its folder"
+    )]
+    NoCompiler {
+        /// What is missing.
+        why: String,
+    },
+    /// NVRTC refused a kernel: a fault of this crate.
+    #[error("NVRTC could not compile a kernel for {architecture}: {log}; this is a bug: please report it")]
+    Compile {
+        /// The architecture, such as `sm_90`.
+        architecture: String,
+        /// What NVRTC said.
+        log: String,
+    },
+    /// A folder or file of the cache.
+    #[error("{}: {source}", path.display())]
+    Cache {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}

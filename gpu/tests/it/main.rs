@@ -1,0 +1,9 @@
+//! Generated kernels: what they compute, run on the CPU, and what NVRTC makes of them.
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+#[cfg(feature = "cuda")]
+mod compiled;
+mod host;
+mod parity;
+mod random;
+mod suite;
