@@ -56,6 +56,7 @@ pub mod chunks;
 pub mod codec_text;
 mod computed;
 pub mod convert;
+pub mod device;
 mod error;
 pub mod evaluate;
 pub mod expression;
@@ -79,6 +80,7 @@ mod watch;
 
 pub use blockwise_core as core;
 pub use blockwise_core::machine;
+pub use blockwise_gpu as gpu;
 pub use blockwise_io as io;
 pub use blockwise_kernels as kernels;
 pub use blockwise_linalg as linalg;

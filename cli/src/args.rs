@@ -4,6 +4,7 @@
 //! are the program's. Called by `main` and by every command.
 
 use blockwise::core::plan::{CopyOptions, PassThrough, Resources};
+use blockwise::device::Device;
 use blockwise::io::{MissingChunks, OpenOptions};
 use blockwise::kernels::DType;
 use blockwise::{Error, Location, Result, Selection, machine, size};
@@ -148,6 +149,9 @@ pub(crate) struct RunArgs {
     /// Threads [default: one per core]
     #[arg(long, value_name = "N", help_heading = "Resources")]
     pub(crate) threads: Option<std::num::NonZeroUsize>,
+    /// What computes: cpu, cuda or cuda:N (devices are found, but nothing runs on them yet)
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Resources")]
+    pub(crate) device: String,
     /// Folder for temporary files [default: the system's]
     #[arg(long, value_name = "DIR", help_heading = "Resources")]
     pub(crate) spill_dir: Option<PathBuf>,
@@ -168,6 +172,7 @@ pub(crate) struct RunArgs {
 impl RunArgs {
     /// The library's resources.
     pub(crate) fn resources(&self) -> Result<Resources> {
+        self.device.parse::<Device>()?.require()?;
         let budget_bytes = match &self.memory {
             Some(text) => size::parse_bytes(text)?,
             None => machine::default_budget_bytes(),

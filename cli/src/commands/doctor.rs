@@ -5,6 +5,7 @@
 use crate::args::OutputArgs;
 use crate::text;
 use blockwise::core::error::human_bytes;
+use blockwise::gpu::device::{Device, Unavailable, detect};
 use blockwise::{Result, machine};
 use clap::Args;
 use serde_json::json;
@@ -39,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
         &["Zarr v2", "Zarr v3", "npy"]
     };
     let remote = if cfg!(feature = "s3") { "S3, HTTP" } else { "none (built without the feature s3)" };
-    let gpu = "none: this build has no GPU support";
+    let gpu = detect();
     if output.json {
         let engines: serde_json::Map<_, _> =
             engines.iter().map(|(name, _, path)| ((*name).to_owned(), json!(path))).collect();
@@ -56,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
             "spill_folder": spill_folder.display().to_string(),
             "spill_free_bytes": free_bytes,
             "remote_stores": cfg!(feature = "s3"),
-            "gpu": null,
+            "gpu": gpu_json(&gpu),
             "engines": engines,
         });
         text::print(&object.to_string());
@@ -86,7 +87,7 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
             "deflate, shuffle, fletcher32; read too: lzf, zstd, lz4, blosc, bitshuffle, bzip2, szip".into(),
         ),
         row("remote stores", remote.to_owned()),
-        row("GPU", gpu.to_owned()),
+        row("GPU", gpu_text(&gpu)),
     ];
     for (name, program, path) in engines {
         let found = path
@@ -95,6 +96,33 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     }
     text::print(&text::columns(&rows, 0));
     Ok(())
+}
+
+fn gpu_text(found: &std::result::Result<Vec<Device>, Unavailable>) -> String {
+    let one = |device: &Device| {
+        let Device { ordinal, name, memory_bytes, architecture } = device;
+        format!("{name} (cuda:{ordinal}, {architecture}, {})", human_bytes(*memory_bytes))
+    };
+    match found {
+        Ok(devices) => {
+            let all: Vec<String> = devices.iter().map(one).collect();
+            format!("{}; not used yet: plans run on the CPU", all.join(", "))
+        }
+        Err(why) => format!("none: {why}"),
+    }
+}
+
+fn gpu_json(found: &std::result::Result<Vec<Device>, Unavailable>) -> serde_json::Value {
+    let one = |device: &Device| {
+        json!({
+            "ordinal": device.ordinal,
+            "name": device.name,
+            "memory_bytes": device.memory_bytes,
+            "architecture": device.architecture.to_string(),
+        })
+    };
+    let devices: Vec<_> = found.iter().flatten().map(one).collect();
+    json!({ "devices": devices, "reason": found.as_ref().err().map(Unavailable::to_string) })
 }
 
 /// The first file of that name on PATH.

@@ -3,6 +3,7 @@
 
 mod choices;
 mod compute;
+mod device;
 mod jobs;
 mod run;
 mod small;
