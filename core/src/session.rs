@@ -62,11 +62,6 @@ impl Session {
         }
     }
 
-    /// The same session with other resources.
-    pub(crate) fn with_resources(&self, resources: Resources) -> Self {
-        Self { resources, ..self.clone() }
-    }
-
     /// The session with someone who watches its runs.
     #[must_use]
     pub fn with_observer(self, observer: Arc<dyn Observer>) -> Self {

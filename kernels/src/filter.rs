@@ -23,7 +23,7 @@ mod stream;
 mod window;
 
 pub use coarse::{Coarsening, coarsen, coarsen_scratch_bytes};
-pub use components::{Connection, join, leader};
+pub use components::{Connection, leader};
 pub use gaussian::gaussian_weights;
 pub use span::Edge;
 pub use step::Step;

@@ -11,6 +11,7 @@
 pub mod buffer;
 pub mod byteswap;
 pub mod cast;
+pub mod distance;
 pub mod downsample;
 pub mod dtype;
 pub mod error;

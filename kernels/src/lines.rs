@@ -1,8 +1,8 @@
 //! A chunk seen as lines along one axis.
 //!
 //! Invariant: the element at `(outer, k, inner)` stands at `(outer * len + k) * inner_count + inner`; the line it
-//! belongs to has the number `outer * inner_count + inner`, C order of the other axes. Called by scans, sorts, gathers and Fourier
-//! transforms.
+//! belongs to has the number `outer * inner_count + inner`, C order of the other axes. Called by scans, sorts, gathers,
+//! distances and Fourier transforms.
 
 pub(crate) mod panel;
 

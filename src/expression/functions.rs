@@ -11,6 +11,7 @@ mod entry;
 mod filters;
 mod fourier;
 mod groups;
+mod images;
 mod joining;
 pub(super) mod linear;
 mod order;
@@ -109,8 +110,15 @@ fn family(family: Family) -> String {
 fn entries() -> impl Iterator<Item = &'static Entry> {
     let tables =
         [reductions::TABLE, statistics::TABLE, shape::TABLE, joining::TABLE, creation::TABLE, filters::TABLE];
-    let others =
-        [fourier::TABLE, order::TABLE, linear::TABLE, counting::TABLE, groups::TABLE, elementwise::TABLE];
+    let others = [
+        fourier::TABLE,
+        order::TABLE,
+        linear::TABLE,
+        counting::TABLE,
+        groups::TABLE,
+        elementwise::TABLE,
+        images::TABLE,
+    ];
     tables.into_iter().chain(others).flatten()
 }
 

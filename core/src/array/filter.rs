@@ -7,9 +7,11 @@
 mod extremes;
 mod gaussian;
 mod linear;
+mod local;
 mod morphology;
 mod run;
 
+pub use local::LocalThreshold;
 pub use morphology::Structure;
 
 use super::{Array, Axes};

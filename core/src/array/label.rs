@@ -1,134 +1,241 @@
-//! Connected components of an array of any size: SciPy's `label`.
+//! Connected components of an array of any size: SciPy's `label`, and what follows from them.
 //!
-//! The array is read once to number the components of every block by themselves. What touches where blocks meet is kept of
-//! it, and joined in one table; the numbers of all follow from where their first elements are. The result is a lazy
-//! array, which numbers a block again when it is wanted and looks the numbers up. Invariant: numbers follow the first
-//! elements of components in C order, from 1 on, whatever the cuts. Called by programs.
+//! The components of every block are numbered by themselves first, and what touches where blocks meet is kept of that. One task
+//! joins it all. The labels number each block once more and take over what was joined. All of it is lazy and stands in one plan.
+//! Invariant: numbers follow the first elements of components in C order, from 1 on, whatever the cuts. Called by programs and
+//! `eval`.
 
+mod holes;
 mod measure;
-mod meeting;
+mod numbers;
+mod records;
+mod seams;
 
 pub use measure::Measures;
 
 use super::order::one;
-use super::tasks::joined;
-use super::{Array, Structure};
+use super::tasks::compact;
+use super::{Array, Index, Structure};
 use crate::block::{Block, BlockClosure, BlockInfo, blocks, chunks};
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
-use crate::grid::ChunkGrid;
-use crate::plan::Resources;
+use crate::grid::{AxisGrid, ChunkGrid};
 use crate::region::element_count;
-use crate::session::Session;
-use crate::sink::Sink;
-use blockwise_kernels::DType;
 use blockwise_kernels::filter::Connection;
-use meeting::{Meeting, Tables};
+use blockwise_kernels::{DType, Scalar};
+use numbers::final_numbers;
+use records::{Own, Records};
+use seams::{Seams, scratch_bytes};
 use std::sync::Arc;
+
+/// Bytes of what blocks are labelled with, an element.
+const ITEM_BYTES: u64 = size_of::<u32>() as u64;
+/// Elements that a block may have: the larger, the fewer lie where blocks meet, but the more a task takes.
+const BLOCK_ELEMENTS: std::ops::RangeInclusive<u64> = 1 << 14..=1 << 22;
+/// Blocks that there should be at least, so that all threads have some.
+const BLOCKS: u64 = 32;
 
 /// The components of an array.
 #[derive(Clone, Debug)]
 pub struct Labels {
     /// Their numbers, from 1 on; 0 where the array is zero. `int32`, `int64` for arrays of 2^31 elements and more.
     pub labels: Array,
-    /// How many there are.
-    pub count: u64,
+    /// How many there are: one `int64`.
+    pub count: Array,
 }
 
-impl Session {
+impl Array {
     /// Numbers what is other than zero and hangs together, in the order of first elements: SciPy's `label`. `structure` says
     /// which neighbours hang together; it has 3 elements along each axis, as [`Structure::connected`] makes them.
     ///
-    /// Reads the array once, at once; the labels read it again when they are computed. Where blocks meet, 8 bytes are held
-    /// for every pair of elements, and 32 for every component of a block: at most a quarter of the budget. Of these 4 for
-    /// every component of a block stay held beside the budget as long as the labels do: what else is computed meanwhile
-    /// does not count them.
+    /// Labels read the array twice. Blocks are chunks, or several; where they meet, the task that joins them holds 16 bytes
+    /// for each element on a side: flat chunks need more than those that are about as long along each axis.
     ///
     /// # Errors
-    /// If the structure does not fit or is not symmetric, tables would need more than their part of the budget, or as
-    /// [`Session::compute`].
+    /// If the structure does not fit or is not symmetric, or 2^32 elements lie where blocks meet.
     ///
     /// ```
+    /// use blockwise_core::Array;
     /// use blockwise_core::array::Structure;
-    /// use blockwise_core::{Array, Session};
     /// let x = Array::from_fn(&[4, 6], |at| at[1] % 3 != 2 && at[0] != 1)?.rechunk([2, 4])?;
-    /// let found = Session::with_budget(64 << 20).label(&x, &Structure::connected(2, 1))?;
-    /// assert_eq!((found.count, found.labels.compute::<i32>()?[[3, 4]]), (4, 4));
+    /// let found = x.label(&Structure::connected(2, 1))?;
+    /// assert_eq!((found.count.compute::<i64>()?[[]], found.labels.compute::<i32>()?[[3, 4]]), (4, 4));
     /// # Ok::<(), blockwise_core::Error>(())
     /// ```
-    pub fn label(&self, array: &Array, structure: &Structure) -> Result<Labels> {
-        self.label_in(array, structure, &joined(array.grid(), size_of::<u32>() as u64)?)
+    pub fn label(&self, structure: &Structure) -> Result<Labels> {
+        self.labelled(structure, blocks_of(self)?)
     }
 
-    /// As [`Session::label`], in blocks that are the array's chunks, however small.
+    /// As [`Array::label`], in blocks that are the array's chunks, however small.
     ///
     /// # Errors
-    /// As [`Session::label`].
-    pub fn label_blocks(&self, array: &Array, structure: &Structure) -> Result<Labels> {
-        self.label_in(array, structure, array.grid())
+    /// As [`Array::label`].
+    pub fn label_blocks(&self, structure: &Structure) -> Result<Labels> {
+        self.labelled(structure, self.grid().clone())
     }
 
-    fn label_in(&self, array: &Array, structure: &Structure, tasks: &ChunkGrid) -> Result<Labels> {
-        let connection = Arc::new(structure.connection(array.rank())?);
-        let shape = array.shape();
+    fn labelled(&self, structure: &Structure, tasks: ChunkGrid) -> Result<Labels> {
+        let connection = structure.connection(self.rank())?;
+        let shape = self.shape();
         let total = element_count(&shape).ok_or(Error::TooLarge { what: "array", shape: shape.clone() })?;
         let dtype = if total < (1 << 31) - 2 { DType::I32 } else { DType::I64 };
-        if array.is_empty() {
-            let labels = Array::full(&shape, blockwise_kernels::Scalar::zero(dtype))?;
-            return Ok(Labels { labels: labels.renamed(array.names().to_vec()), count: 0 });
+        if self.is_empty() {
+            let labels = Self::full(&shape, Scalar::zero(dtype))?.renamed(self.names().to_vec());
+            return Ok(Labels { labels, count: Self::full(&[], Scalar::zero(DType::I64))? });
         }
-        let limit_bytes = self.resources().budget_bytes / 4;
-        let meeting = Arc::new(Meeting::new(tasks.clone(), limit_bytes)?);
-        let by_blocks = numbered(array, tasks, &connection, None)?;
-        let reading = Resources {
-            budget_bytes: self.resources().budget_bytes.saturating_sub(limit_bytes),
-            ..self.resources().clone()
-        };
-        self.with_resources(reading).store(&[(by_blocks, Arc::clone(&meeting) as Arc<dyn Sink>)])?;
-        let (tables, count) = meeting.joined(&connection)?;
-        let labels = numbered(array, tasks, &connection, Some((Arc::new(tables), dtype)))?;
-        Ok(Labels { labels, count })
+        let components = Components::new(self, connection, Records::new(tasks, true)?, None);
+        let [joined, count] = components.joined("label: join", |seams, cells, count| {
+            *count = seams.number(cells)? as i64;
+            Ok(())
+        })?;
+        let labels = components.applied("label", &joined, dtype, |own, numbers, told, out| {
+            let finals = final_numbers(own, numbers, told);
+            let number = |n: &u32| i64::from(finals[*n as usize]);
+            if let Some(out) = out.elements_mut::<i32>() {
+                out.iter_mut().zip(numbers).for_each(|(out, n)| *out = number(n) as i32);
+            } else if let Some(out) = out.elements_mut::<i64>() {
+                out.iter_mut().zip(numbers).for_each(|(out, n)| *out = number(n));
+            }
+        })?;
+        let first = vec![Index::At(0); count.rank()];
+        Ok(Labels { labels, count: count.index(&first)? })
     }
 }
 
-/// The numbers of components, block by block.
-fn numbered(
-    array: &Array,
-    tasks: &ChunkGrid,
-    connection: &Arc<Connection>,
-    tables: Option<(Arc<Tables>, DType)>,
-) -> Result<Array> {
-    let elements = element_count(&tasks.largest_chunk()).unwrap_or(u64::MAX);
-    let mut scratch = Connection::scratch_bytes(elements);
-    if tables.is_some() {
-        scratch = scratch.saturating_add(elements.saturating_mul(size_of::<u32>() as u64));
+/// The blocks that an array is labelled in.
+fn blocks_of(array: &Array) -> Result<ChunkGrid> {
+    let total = element_count(&array.shape()).unwrap_or(u64::MAX);
+    compact(array.grid(), (total / BLOCKS).clamp(*BLOCK_ELEMENTS.start(), *BLOCK_ELEMENTS.end()))
+}
+
+/// The components of the blocks of an array.
+#[derive(Clone)]
+struct Components {
+    array: Array,
+    connection: Arc<Connection>,
+    records: Arc<Records>,
+    /// Whether components that reach the array's sides across each axis are marked; `None`: none are.
+    open: Option<Arc<[bool]>>,
+}
+
+impl Components {
+    fn new(array: &Array, connection: Connection, records: Records, open: Option<Vec<bool>>) -> Self {
+        let (connection, records) = (Arc::new(connection), Arc::new(records));
+        Self { array: array.clone(), connection, records, open: open.map(Into::into) }
     }
-    let dtype = tables.as_ref().map_or(DType::U32, |(_, dtype)| *dtype);
-    let (connection, grid) = (Arc::clone(connection), tasks.clone());
-    let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
-        let ([block], [out]) = (blocks(inputs)?, chunks(outputs)?);
-        let shape = block.shape()?;
-        let Some((tables, _)) = &tables else {
-            let numbers = out.elements_mut::<u32>().unwrap_or_default();
-            connection.label(block.bytes, block.dtype, &shape, numbers)?;
-            return Ok(());
-        };
-        let mut numbers = vec![0; shape.iter().product()];
-        connection.label(block.bytes, block.dtype, &shape, &mut numbers)?;
-        let own = tables.of(grid.linear(info.index));
-        let number =
-            |n: &u32| n.checked_sub(1).and_then(|n| own.get(n as usize)).map_or(0, |n| i64::from(*n));
-        if let Some(out) = out.elements_mut::<i32>() {
-            out.iter_mut().zip(&numbers).for_each(|(out, n)| *out = number(n) as i32);
-        } else if let Some(out) = out.elements_mut::<i64>() {
-            out.iter_mut().zip(&numbers).for_each(|(out, n)| *out = number(n));
+
+    /// Bytes that the numbers of a block take, and what makes them.
+    fn scratch_bytes(&self) -> u64 {
+        let block = self.records.tasks.largest_chunk();
+        // And a mark for each component.
+        let item_bytes = ITEM_BYTES + u64::from(self.open.is_some());
+        let numbers_bytes =
+            element_count(&block).unwrap_or(u64::MAX).saturating_add(1).saturating_mul(item_bytes);
+        self.connection.scratch_bytes(&block).saturating_add(numbers_bytes)
+    }
+
+    fn numbers(&self, block: &Block<'_>, own: &Own) -> Result<Vec<u32>> {
+        let mut numbers = vec![0; own.extent.iter().product()];
+        self.connection.label(block.bytes, block.dtype, &own.extent, &mut numbers)?;
+        if let Some(open) = &self.open {
+            self.records.mark_outside(own, open, &mut numbers);
         }
-        Ok(())
-    };
-    let outputs = vec![(dtype, tasks.clone())];
-    let index_axes = (0..array.rank()).map(Some).collect();
-    let function = BlockClosure::new("label", scratch, run);
-    let [result] =
-        one(Array::from_blocks(Arc::new(function), vec![array.into()], tasks.clone(), index_axes, outputs)?)?;
-    Ok(result.renamed(array.names().to_vec()))
+        Ok(numbers)
+    }
+
+    /// The records of all blocks, along an axis for each of the array's and one for numbers.
+    fn records(&self) -> Result<Array> {
+        let records = &self.records;
+        let counts = records.tasks.counts();
+        let mut axes = counts.iter().map(|count| AxisGrid::regular(*count, 1)).collect::<Result<Vec<_>>>()?;
+        axes.push(AxisGrid::regular(records.len as u64, records.len as u64)?);
+        let own = self.clone();
+        let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
+            let ([block], [out]) = (blocks(inputs)?, chunks(outputs)?);
+            let place = own.records.own(info.index, 0)?;
+            let numbers = own.numbers(block, &place)?;
+            own.records.tell(&place, &numbers, out.elements_mut::<u32>().unwrap_or_default());
+            Ok(())
+        };
+        let function = Arc::new(BlockClosure::new("label: blocks", self.scratch_bytes(), run));
+        let index_axes = (0..counts.len()).map(Some).chain(std::iter::once(None)).collect();
+        let outputs = vec![(DType::U32, ChunkGrid::from_axes(axes)?)];
+        let tasks = records.tasks.clone();
+        let [records] =
+            one(Array::from_blocks(function, vec![(&self.array).into()], tasks, index_axes, outputs)?)?;
+        Ok(records)
+    }
+
+    /// What `join` makes of the records of all blocks, along the last of its axes, and one number besides.
+    fn joined(
+        &self,
+        name: &str,
+        join: impl Fn(&mut Seams<'_>, &mut [u32], &mut i64) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<[Array; 2]> {
+        let told = self.records()?;
+        let mut shape = vec![1; told.rank()];
+        let single = ChunkGrid::single(&shape)?;
+        if let Some(last) = shape.last_mut() {
+            *last = self.records.total();
+        }
+        let scratch = scratch_bytes(&self.records, &self.connection);
+        let own = self.clone();
+        let run = move |_: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
+            let ([told], [cells, number]) = (blocks(inputs)?, chunks(outputs)?);
+            let told = told.elements::<u32>().unwrap_or_default();
+            let cells = cells.elements_mut::<u32>().unwrap_or_default();
+            let mut seams = Seams::joined(&own.records, &own.connection, told, cells)?;
+            match number.elements_mut::<i64>() {
+                Some([number]) => {
+                    *number = 0;
+                    join(&mut seams, cells, number)
+                }
+                _ => Err(Error::Internal { message: "no place for a number".to_owned() }),
+            }
+        };
+        let function = Arc::new(BlockClosure::new(name, scratch, run));
+        let (tasks, index_axes) = (ChunkGrid::single(&told.shape())?, vec![None; told.rank()]);
+        let outputs = vec![(DType::U32, ChunkGrid::single(&shape)?), (DType::I64, single)];
+        let made = Array::from_blocks(function, vec![(&told).into()], tasks, index_axes, outputs)?;
+        made.try_into().map_err(|_| Error::Internal { message: "two results are wanted".to_owned() })
+    }
+
+    /// The array of what `apply` makes of the numbers of a block and of what was joined: its place, the numbers of its elements,
+    /// what is told in the place of its record.
+    fn applied(
+        &self,
+        name: &str,
+        joined: &Array,
+        dtype: DType,
+        apply: impl Fn(&Own, &[u32], &[u32], &mut Chunk) + Send + Sync + 'static,
+    ) -> Result<Array> {
+        // All tasks see all that was joined, along an axis of its own.
+        let mut axes = self.records.tasks.axes().to_vec();
+        axes.push(AxisGrid::regular(self.records.total(), self.records.total().max(1))?);
+        let rank = self.array.rank();
+        let own = self.clone();
+        let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
+            let ([block, joined], [out]) = (blocks(inputs)?, chunks(outputs)?);
+            let index = info.index.get(..rank).unwrap_or_default();
+            let place = own.records.own(index, 0)?;
+            let numbers = own.numbers(block, &place)?;
+            let first = own.records.tasks.linear(index) as usize * own.records.len;
+            let joined = joined.elements::<u32>().unwrap_or_default();
+            let told = joined.get(first..first + own.records.len).unwrap_or_default();
+            apply(&place, &numbers, told, out);
+            Ok(())
+        };
+        // And a final number for each component, of which there are no more than elements.
+        let block = self.records.tasks.largest_chunk();
+        let finals_bytes =
+            element_count(&block).unwrap_or(u64::MAX).saturating_add(1).saturating_mul(ITEM_BYTES);
+        let scratch = self.scratch_bytes().saturating_add(finals_bytes);
+        let function = Arc::new(BlockClosure::new(name, scratch, run));
+        let inputs = vec![(&self.array.expand_dims(-1)?).into(), joined.into()];
+        let outputs = vec![(dtype, self.records.tasks.clone())];
+        let index_axes = (0..rank).map(Some).collect();
+        let [result] =
+            one(Array::from_blocks(function, inputs, ChunkGrid::from_axes(axes)?, index_axes, outputs)?)?;
+        Ok(result.renamed(self.array.names().to_vec()))
+    }
 }

@@ -1,7 +1,7 @@
 //! Reductions of everything to one small result, by states of a fixed size: one for each block, combined group by group.
 //!
 //! Invariants: groups follow from the grid alone, and states combine in the order of blocks, so that results do not depend on
-//! threads or budget; no task holds more than a group's states. Called by histograms, uniques and covariances.
+//! threads or budget; no task holds more than a group's states. Called by histograms, thresholds, uniques and covariances.
 
 use super::order::one;
 use super::tasks::{BLOCK_BYTES, joined};

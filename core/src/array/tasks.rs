@@ -2,7 +2,7 @@
 //!
 //! A task's block aims at 16 MiB, less where that would leave few tasks; rows along the last axis stay long, and cuts keep
 //! to the array's own where they can. Invariant: boxes depend on the array alone. Called by sorts, quantiles, scans,
-//! Fourier transforms and histograms.
+//! Fourier transforms, distances, labels and histograms.
 
 use super::Array;
 use crate::error::Result;
@@ -85,6 +85,24 @@ pub(super) fn joined(grid: &ChunkGrid, item_bytes: u64) -> Result<ChunkGrid> {
     ChunkGrid::from_axes(cuts)
 }
 
+/// The chunks of `grid`, joined along the shortest sides first as far as `room` elements allow, so that few lie where boxes meet;
+/// never cut.
+pub(super) fn compact(grid: &ChunkGrid, room: u64) -> Result<ChunkGrid> {
+    let mut cuts = grid.axes().to_vec();
+    loop {
+        let elements = cuts.iter().fold(1_u64, |product, cut| product.saturating_mul(cut.longest()));
+        let longer = |(axis, cut): (usize, &AxisGrid)| {
+            let twice = cut.coarsened(2);
+            let fits = (elements / cut.longest().max(1)).saturating_mul(twice.longest()) <= room;
+            (cut.count() > 1 && fits).then_some((cut.longest(), axis, twice))
+        };
+        match cuts.iter().enumerate().filter_map(longer).min_by_key(|(length, axis, _)| (*length, *axis)) {
+            Some((_, axis, twice)) => cuts[axis] = twice,
+            None => return ChunkGrid::from_axes(cuts),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,7 +117,9 @@ mod tests {
         assert!(chunk.iter().product::<u64>() * 4 <= BLOCK_BYTES, "{chunk:?}");
         let tasks = long_along(&x, 1).unwrap();
         assert_eq!(tasks.largest_chunk(), [40, 361, 720]);
+        assert_eq!(compact(x.grid(), 1 << 22).unwrap().largest_chunk(), [40, 361, 720]);
         let x = x.rechunk([1, 30, 30]).unwrap();
+        assert_eq!(compact(x.grid(), 1 << 22).unwrap().largest_chunk(), [128, 240, 120]);
         assert_eq!(long_along(&x, 0).unwrap().largest_chunk(), [2920, 30, 30]);
         let long = Array::zeros(&[1 << 30, 2], DType::F64).unwrap().rechunk([1 << 20, 2]).unwrap();
         assert_eq!(whole_along(&long, &[0]).unwrap().largest_chunk(), [1 << 30, 1]);

@@ -14,6 +14,7 @@ mod dask;
 mod failures;
 mod filters;
 mod groups;
+mod images;
 mod invariance;
 mod joins;
 mod memory;

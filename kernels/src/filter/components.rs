@@ -6,6 +6,7 @@
 
 use super::space::load;
 use crate::{DType, KernelError};
+use std::ops::Range;
 
 /// Which neighbours hang together: a centred box of 3 elements along each axis, symmetric about its middle.
 ///
@@ -26,12 +27,11 @@ pub struct Connection {
     steps: Vec<Vec<i64>>,
 }
 
-/// Elements of a row that hang together, and their number.
+/// Elements of a row that hang together, from `start` to before `end`; its place among all runs is its number.
 #[derive(Clone, Copy)]
 struct Run {
-    start: i64,
-    end: i64,
-    number: u32,
+    start: u32,
+    end: u32,
 }
 
 impl Connection {
@@ -64,12 +64,22 @@ impl Connection {
         &self.steps
     }
 
-    /// Upper bound on the bytes that [`Connection::label`] takes for a block of `elements`.
+    /// Upper bound on the bytes that [`Connection::label`] takes for a block of `shape`.
     #[must_use]
-    pub const fn scratch_bytes(elements: u64) -> u64 {
-        // Every other element may be a run, with a parent; rows may be as many as elements.
-        let run_bytes = (size_of::<Run>() + size_of::<u32>()) as u64;
-        elements.saturating_mul(run_bytes / 2 + size_of::<usize>() as u64).saturating_add(4096)
+    pub fn scratch_bytes(&self, shape: &[u64]) -> u64 {
+        let length = shape.last().copied().unwrap_or(1);
+        let rows = shape.iter().rev().skip(1).fold(1_u64, |rows, length| rows.saturating_mul(*length));
+        // Every element may be a run, with a parent; where neighbours of a row hang together, every other one.
+        let row_runs = if self.is_joined_along_rows() { length.div_ceil(2) } else { length };
+        let row_bytes = row_runs.saturating_mul((size_of::<Run>() + size_of::<u32>()) as u64);
+        let starts_bytes = size_of::<usize>() as u64;
+        let row = length.saturating_mul(size_of::<f64>() as u64);
+        rows.saturating_mul(row_bytes.saturating_add(starts_bytes)).saturating_add(row).saturating_add(4096)
+    }
+
+    /// Whether neighbours of a row hang together.
+    fn is_joined_along_rows(&self) -> bool {
+        self.rank > 0 && self.steps.iter().any(|step| is_along_row(step))
     }
 
     /// Numbers of the elements of a block of `shape`, 0 where they are zero; how many components there are.
@@ -98,7 +108,7 @@ impl Connection {
         let length = shape.last().copied().unwrap_or(1);
         let leading = shape.get(..shape.len().saturating_sub(1)).unwrap_or_default();
         let row_steps = self.row_steps(leading);
-        let is_joined = self.rank > 0 && self.steps.iter().any(|step| is_along_row(step));
+        let is_joined = self.is_joined_along_rows();
         let (mut runs, mut starts): (Vec<Run>, Vec<usize>) = (Vec::new(), vec![0]);
         let mut parents: Vec<u32> = Vec::new();
         let mut row = vec![0.0; length];
@@ -108,7 +118,6 @@ impl Connection {
             let first = runs.len();
             find_runs(&row, is_joined, &mut runs, &mut parents);
             starts.push(runs.len());
-            let (before, own) = runs.split_at(first);
             for (step, back, shift) in &row_steps {
                 let is_there = place
                     .iter()
@@ -117,7 +126,7 @@ impl Connection {
                     .all(|((at, step), length)| (0..*length as i64).contains(&(at + step)));
                 let Some(other) = number.checked_sub(*back).filter(|_| is_there) else { continue };
                 let (Some(from), Some(to)) = (starts.get(other), starts.get(other + 1)) else { continue };
-                join_rows(before.get(*from..*to).unwrap_or_default(), own, *shift, &mut parents);
+                join_rows(&runs, *from..*to, first..runs.len(), *shift, &mut parents);
             }
             for (at, length) in place.iter_mut().zip(leading).rev() {
                 *at += 1;
@@ -139,9 +148,10 @@ impl Connection {
         }
         numbers.fill(0);
         for (bounds, numbers) in starts.windows(2).zip(numbers.chunks_exact_mut(length)) {
-            for run in runs.get(bounds[0]..bounds[1]).unwrap_or_default() {
-                if let Some(part) = numbers.get_mut(run.start as usize..run.end as usize) {
-                    part.fill(parents[run.number as usize]);
+            for at in bounds[0]..bounds[1] {
+                let Run { start, end } = runs[at];
+                if let Some(part) = numbers.get_mut(start as usize..end as usize) {
+                    part.fill(parents[at]);
                 }
             }
         }
@@ -172,31 +182,32 @@ fn find_runs(row: &[f64], is_joined: bool, runs: &mut Vec<Run>, parents: &mut Ve
         let start = at + start;
         let rest = row.get(start..).unwrap_or_default();
         let length = if is_joined { rest.iter().position(|x| *x == 0.0).unwrap_or(rest.len()) } else { 1 };
-        let number = parents.len() as u32;
-        parents.push(number);
-        runs.push(Run { start: start as i64, end: (start + length) as i64, number });
+        parents.push(runs.len() as u32);
+        runs.push(Run { start: start as u32, end: (start + length) as u32 });
         at = start + length;
     }
 }
 
-/// Joins runs of a row with those of a row before that they touch: `own` at `n` with `other` at `n + shift`.
-fn join_rows(other: &[Run], own: &[Run], shift: i64, parents: &mut [u32]) {
-    let (mut others, mut owns) = (other.iter().peekable(), own.iter().peekable());
-    while let (Some(a), Some(b)) = (others.peek(), owns.peek()) {
-        let (start, end) = (b.start + shift, b.end + shift);
-        if a.start < end && start < a.end {
-            join(parents, a.number, b.number);
+/// Joins the runs `own` of a row with the runs `others` of a row before that they touch: `own` at `n` with `others` at
+/// `n + shift`.
+fn join_rows(runs: &[Run], others: Range<usize>, own: Range<usize>, shift: i64, parents: &mut [u32]) {
+    let (mut at, mut to) = (others.start, own.start);
+    while at < others.end && to < own.end {
+        let (a, b) = (runs[at], runs[to]);
+        let (start, end) = (i64::from(b.start) + shift, i64::from(b.end) + shift);
+        if i64::from(a.start) < end && start < i64::from(a.end) {
+            join(parents, at as u32, to as u32);
         }
-        if a.end <= end {
-            others.next();
+        if i64::from(a.end) <= end {
+            at += 1;
         } else {
-            owns.next();
+            to += 1;
         }
     }
 }
 
 /// Makes two components one; the earlier leader leads.
-pub fn join(parents: &mut [u32], a: u32, b: u32) {
+fn join(parents: &mut [u32], a: u32, b: u32) {
     let (a, b) = (leader(parents, a), leader(parents, b));
     let (first, last) = (a.min(b), a.max(b));
     if let Some(parent) = parents.get_mut(last as usize) {

@@ -1,6 +1,7 @@
 //! Panels: some lines gathered side by side, so that whoever works on lines sees each as one slice.
 //!
-//! Invariant: the panels of [`panels`] cover every line once, in order. Called by [`crate::order`] and [`crate::fourier`].
+//! Invariant: the panels of [`panels`] cover every line once, in order. Called by [`crate::order`], [`crate::distance`] and
+//! [`crate::fourier`].
 
 use crate::strided::{Layout, copy};
 use crate::{Buffer, KernelError, Lines};

@@ -6,9 +6,8 @@
 use super::entry::{Entry, entry};
 use crate::expression::arguments::Arguments;
 use crate::expression::error::{Outcome, Trouble};
-use crate::expression::labelled::Labelled;
 use crate::expression::value::Value;
-use blockwise_core::array::{Axes, Axis, Filter, Measures, Remainder, Structure};
+use blockwise_core::array::{Axes, Axis, Filter, Remainder, Structure};
 use blockwise_core::{Array, Result};
 use blockwise_kernels::DType;
 use blockwise_kernels::downsample::Downsampling;
@@ -17,13 +16,12 @@ use ndarray::ArrayD;
 
 const SMOOTHING: &str = "filters: smoothing and ranks";
 const SLOPES: &str = "filters: slopes and weights";
-const MORPHOLOGY: &str = "filters: morphology";
+pub(super) const MORPHOLOGY: &str = "filters: morphology";
 
 /// Elements that a footprint, structure or table of weights may have.
 const MOST_POINTS: u64 = 1 << 20;
 
 const WINDOWS: &str = "windows and boxes";
-const LABELS: &str = "labels";
 
 /// The rows.
 pub(super) const TABLE: &[Entry] = &[
@@ -332,49 +330,7 @@ pub(super) const TABLE: &[Entry] = &[
             Ok(x.moved(made, &axes).into())
         },
     ),
-    entry(
-        LABELS,
-        "sum_labels(input, labels, count)",
-        "the sums of the elements of labels 1 to count, an element a label",
-        |a| measured(a, Measures::sums),
-    ),
-    entry(LABELS, "mean_labels(input, labels, count)", "the means of the elements of labels", |a| {
-        measured(a, Measures::means)
-    }),
-    entry(LABELS, "min_labels(input, labels, count)", "the smallest elements of labels", |a| {
-        measured(a, Measures::minima)
-    }),
-    entry(LABELS, "max_labels(input, labels, count)", "the largest elements of labels", |a| {
-        measured(a, Measures::maxima)
-    }),
-    entry(LABELS, "count_labels(labels, count)", "how many elements have labels 1 to count", |a| {
-        measured(a, Measures::counts)
-    }),
-    entry(
-        LABELS,
-        "center_of_mass(input, labels, count)",
-        "mean positions of labels, each element counting as much as it is: a row a label",
-        |a| measured(a, Measures::centers_of_mass),
-    ),
-    entry(LABELS, "centroids(labels, count)", "mean positions of labels: a row a label", |a| {
-        measured(a, Measures::centroids)
-    }),
-    entry(
-        LABELS,
-        "find_objects(labels, count)",
-        "first positions of labels and one past the last: for every label a row an axis",
-        |a| measured(a, Measures::extents),
-    ),
 ];
-
-/// A measure of labels, by name.
-fn measured(arguments: &Arguments, of: fn(&Measures) -> Result<Array>) -> Outcome<Value> {
-    let labels = arguments.array("labels")?;
-    let values = arguments.read("input", Value::to_array)?.unwrap_or_else(|| labels.clone());
-    let count = arguments.need("count", Value::to_int)?;
-    let count = u64::try_from(count).map_err(|_| Trouble::here("count is a number from 0 up"))?;
-    Ok(Labelled::from(of(&values.array.measure(&labels.array, count)?)?).into())
-}
 
 /// The lengths of the parameter `lengths`, each with the axis that `axis` names beside it; with `axes` if it names none.
 fn along(arguments: &Arguments, lengths: &str, axes: Axes, x: &Array) -> Outcome<Vec<(usize, u64)>> {
@@ -404,7 +360,7 @@ fn rolling(arguments: &Arguments, of: Rolling) -> Outcome<Value> {
 }
 
 /// What `filter` makes of the array, whose windows lie along the axes that the parameter `axes` names.
-fn filtered(
+pub(super) fn filtered(
     arguments: &Arguments,
     axes: &'static str,
     filter: impl Fn(&Filter) -> Outcome<Array>,
@@ -488,7 +444,7 @@ fn window(arguments: &Arguments, filter: &Filter) -> Outcome<ArrayD<bool>> {
     }
 }
 
-fn footprint(arguments: &Arguments, name: &str) -> Outcome<Option<ArrayD<bool>>> {
+pub(super) fn footprint(arguments: &Arguments, name: &str) -> Outcome<Option<ArrayD<bool>>> {
     Ok(arguments.read(name, table)?.map(|table| table.mapv(|inside| inside != 0.0)))
 }
 
@@ -503,7 +459,7 @@ fn table(value: &Value) -> Outcome<ArrayD<f64>> {
     Ok(array.astype(DType::F64).compute::<f64>()?)
 }
 
-fn reals(value: &Value) -> Outcome<Vec<f64>> {
+pub(super) fn reals(value: &Value) -> Outcome<Vec<f64>> {
     match value {
         Value::List(items) => items.iter().map(Value::to_real).collect(),
         Value::Array(_) => Ok(table(value)?.into_iter().collect()),
@@ -515,7 +471,7 @@ fn sizes(arguments: &Arguments, name: &str) -> Outcome<Option<Vec<usize>>> {
     arguments.read(name, to_sizes)
 }
 
-fn to_sizes(value: &Value) -> Outcome<Vec<usize>> {
+pub(super) fn to_sizes(value: &Value) -> Outcome<Vec<usize>> {
     let size = |n: &i64| {
         usize::try_from(*n).map_err(|_| Trouble::here(format!("a number from 0 up is wanted here, not {n}")))
     };

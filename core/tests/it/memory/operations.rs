@@ -2,7 +2,9 @@
 
 use super::MIB;
 use super::inputs::Inputs;
-use blockwise_core::array::{Axes, Gufunc, Index, MapBlocks, Nested, PadMode, Reduce, Remainder, Structure};
+use blockwise_core::array::{
+    Axes, Gufunc, Index, LocalThreshold, MapBlocks, Nested, PadMode, Reduce, Remainder, Structure,
+};
 use blockwise_core::kernels::downsample::Downsampling;
 use blockwise_core::kernels::filter::{Coarsening, Edge, Rolling};
 use blockwise_core::kernels::function::{Function, TABLE};
@@ -139,9 +141,32 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ])
     }),
     large("label", |i| {
-        // Twice the budget, and few components, in every block some: what joins blocks takes a quarter of the budget.
-        let points = Array::call("greater", [(&i.x.slice(0, ..16)?).into(), 107.2.into()])?;
-        Ok(vec![i.session.label(&points, &Structure::connected(3, 3))?.labels])
+        // Twice the budget: the task that joins blocks holds all that lies where they meet.
+        let points = Array::call("greater", [(&i.x.slice(0, ..16)?).into(), 100.0.into()])?;
+        let found = points.label(&Structure::connected(3, 3))?;
+        let cut = points.slice(0, ..8)?.label_blocks(&Structure::connected(3, 1))?;
+        Ok(vec![found.labels, found.count, cut.labels])
+    }),
+    large("fill holes", |i| {
+        let points = Array::call("less", [(&i.x.slice(0, ..16)?).into(), 50.0.into()])?;
+        Ok(vec![points.binary_fill_holes(&Structure::connected(3, 1))?])
+    }),
+    large("distances", |i| {
+        let points = Array::call("less", [(&i.x).into(), 107.2.into()])?;
+        Ok(vec![
+            points.distance_transform_edt(&[1.0, 0.5, 0.5])?,
+            points.transpose(..)?.distance_transform_edt(&[1.0])?,
+        ])
+    }),
+    large("thresholds", |i| {
+        let clean = Array::call("nan_to_num", [(&i.x).into()])?;
+        let local = |method| i.fine.filter().threshold_local(&[3, 9, 9], method, 1.0);
+        Ok(vec![
+            clean.threshold_otsu(256)?,
+            clean.astype(DType::I16).threshold_otsu(256)?,
+            local(LocalThreshold::Gaussian)?,
+            local(LocalThreshold::Median)?,
+        ])
     }),
     of("measures of labels", |i| {
         let measures = i.x.measure(&i.x.astype(DType::I32), 100)?;
