@@ -66,6 +66,8 @@ pub struct Form {
     access: Vec<Access>,
     variant: Variant,
     aligned: bool,
+    /// Whether indices are divided by multiplication, in 32 bits.
+    narrow: bool,
 }
 
 impl Form {
@@ -110,9 +112,17 @@ impl Form {
             variant: Variant::Strided,
             axes,
             aligned,
+            narrow: elements < NARROW_ELEMENTS,
         };
         form.choose(operands.len());
         Ok(form)
+    }
+
+    /// The same form with indices of 64 bits, as large shapes have: for tests.
+    #[must_use]
+    pub const fn with_wide_indices(mut self) -> Self {
+        self.narrow = false;
+        self
     }
 
     /// Elements of the shape.
@@ -203,11 +213,10 @@ impl Form {
         if operands == 0 || axes.is_empty() {
             return None;
         }
-        let narrow = self.elements < NARROW_ELEMENTS;
-        let kind = if narrow { "Narrow" } else { "Wide" };
+        let kind = if self.narrow { "Narrow" } else { "Wide" };
         let mut bytes = Vec::new();
         for axis in axes {
-            if narrow {
+            if self.narrow {
                 bytes.extend(divisor(axis.len).into_iter().flat_map(u32::to_ne_bytes));
             } else {
                 bytes.extend((axis.len as u64).to_ne_bytes());
@@ -286,5 +295,17 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         assert!(matches!(Form::new(&[2, 3], &[operand(&[1])], true), Err(Error::Count { .. })));
         assert!(matches!(Form::new(&[usize::MAX, 3], &[], true), Err(Error::Overflow { .. })));
+    }
+
+    #[test]
+    fn large_shapes_have_wide_indices() {
+        let kind = |len: usize| {
+            let form = Form::new(&[len, 1 << 11], &[operand(&[1, 7])], true).unwrap();
+            form.layout(false).unwrap().0.0
+        };
+        assert_eq!(
+            (kind(1 << 19).as_str(), kind(1 << 20).as_str()),
+            ("const Narrow<2, 1>", "const Wide<2, 1>")
+        );
     }
 }

@@ -34,6 +34,8 @@ fn only(wanted: impl Fn(&Case) -> bool) -> (Vec<Generated>, Vec<Case>) {
     suite.cases.retain(|case| !case.steps.is_empty() && wanted(case));
     suite.cases.truncate(1);
     let mut used: Vec<usize> = suite.cases[0].steps.iter().map(|step| step.kernel).collect();
+    used.sort_unstable();
+    used.dedup();
     for step in &mut suite.cases[0].steps {
         step.kernel = used.iter().position(|kernel| *kernel == step.kernel).unwrap();
     }

@@ -144,7 +144,10 @@ impl Suite {
         fewer_blocks: bool,
         tolerance: f64,
     ) {
-        let form = Form::new(&given.shape, &given.operands, given.aligned).unwrap();
+        let mut form = Form::new(&given.shape, &given.operands, given.aligned).unwrap();
+        if fewer_blocks {
+            form = form.with_wide_indices();
+        }
         let (kernel, mut launch) = elementwise::generate(program, &form).unwrap();
         if fewer_blocks {
             launch.blocks = (launch.blocks.0.div_ceil(3), launch.blocks.1.div_ceil(2));
@@ -330,31 +333,46 @@ impl Suite {
                     .for_each(|x| x.copy_from_slice(&nan));
             }
         }
-        let form = Form::new(shape, &given.operands, given.aligned).unwrap();
+        let mut form = Form::new(shape, &given.operands, given.aligned).unwrap();
+        if random.below(3) == 0 {
+            form = form.with_wide_indices();
+        }
         let cells = Cells::new(shape, axes).unwrap();
         let reducing = reduction::generate(&program, &form, &cells, &reductions).unwrap();
         let geometry = Geometry::new(shape, axes).unwrap();
         let bytes: Vec<usize> =
             reductions.iter().map(|reduction| reduction.state_bytes(geometry.cells()).unwrap()).collect();
         let mut memory = given.memory(&program);
-        let first = memory.len();
         let parts = usize::try_from(reducing.parts).unwrap();
         let state = |len: usize, wanted: bool| Memory { content: None, len, shift: 0, wanted };
-        memory.extend(bytes.iter().map(|len| state(len * parts, parts == 1)));
         let sizes = vec![dtype.size(); 2];
-        let place = |output: bool, index: usize| if output { first + index } else { index };
-        let mut steps = vec![self.step(reducing.reduce, &sizes, place, true)];
-        if let Some(merge) = reducing.merge {
-            memory.extend(bytes.iter().map(|len| state(*len, true)));
-            let count = reductions.len();
-            let place = |output: bool, index: usize| first + index + if output { count } else { 0 };
-            steps.push(self.step(merge, &[], place, true));
+        let mut steps = Vec::new();
+        // Once with the blocks that were asked for, and once with fewer: the same bits.
+        for blocks in [u32::MAX, 2] {
+            let limited = |(kernel, mut launch): (Kernel, Launch)| {
+                launch.blocks.0 = launch.blocks.0.min(blocks);
+                (kernel, launch)
+            };
+            let first = memory.len();
+            memory.extend(bytes.iter().map(|len| state(len * parts, parts == 1)));
+            let place = |output: bool, index: usize| if output { first + index } else { index };
+            steps.push(self.step(limited(reducing.reduce.clone()), &sizes, place, true));
+            if let Some(merge) = reducing.merge.clone() {
+                memory.extend(bytes.iter().map(|len| state(*len, true)));
+                let count = reductions.len();
+                let place = |output: bool, index: usize| first + index + if output { count } else { 0 };
+                steps.push(self.step(limited(merge), &[], place, true));
+            }
         }
         let states = cpu_states(&program, &given, &geometry, &reductions);
         let name = format!(
             "{group:?} of {dtype}, skip {skip}, shape {shape:?} over {axes:?}, {lie:?}, {parts} parts"
         );
         let check = move |results: &[Vec<u8>]| {
+            let (whole, fewer) = results.split_at(reductions.len());
+            if whole != fewer {
+                return Err("other bits with fewer blocks".to_owned());
+            }
             for ((reduction, expected), result) in reductions.iter().zip(&states).zip(results) {
                 statistics_agree(reduction, expected, result)?;
             }
