@@ -57,7 +57,7 @@ bench: ## blockwise beside its peers, one same-run table into benches/RESULTS.md
 
 doc: ## API documentation, warnings are errors
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
-	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --features cuda --no-deps
 
 fmt: ## format the Rust code
 	$(CARGO) fmt --all

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`device`] | finds devices, and says why there is none; never panics |
 //! | [`jit`] | prints a [`Program`](blockwise_kernels::program::Program), alone or before reductions, as CUDA C |
-//! | [`compile`] | compiles that text with NVRTC to the machine code of an architecture (feature `cuda`) |
+//! | `compile` | compiles that text with NVRTC to the machine code of an architecture (feature `cuda`) |
 //! | [`cache`] | keeps compiled kernels on disk, found by content |
 //!
 //! Nothing here runs on a device yet: no memory of one is allocated and no kernel is launched. Kernels are run on the CPU

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 const AMPERE: Architecture = Architecture { major: 8, minor: 0 };
 const HOPPER: Architecture = Architecture { major: 9, minor: 0 };
 /// Kernels that are compiled at once: the headers are read once for them.
-const KERNELS_A_SOURCE: usize = 40;
+const KERNELS_A_SOURCE: usize = 12;
 
 /// NVRTC, or a loud line; `make test` brings it along, so there its absence is a failure.
 fn compiler() -> Option<Compiler> {

@@ -70,7 +70,7 @@ pub(crate) fn build(
     );
     sources.push(folder.join("table.cpp"));
     std::fs::write(sources.last().unwrap(), table).unwrap();
-    let flags = ["-std=c++17", "-O1", "-w", "-fno-strict-aliasing", "-ffp-contract=off"];
+    let flags = ["-std=c++17", "-O0", "-w", "-fno-strict-aliasing", "-ffp-contract=off"];
     let sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
     let objects: Vec<PathBuf> = (0..sources.len()).map(|number| folder.join(format!("{number}.o"))).collect();
     let queue = std::sync::Mutex::new(sources.iter().zip(&objects));
