@@ -1,13 +1,14 @@
 //! LU decompositions with row exchanges, and what is solved with them.
 //!
-//! Row exchanges look at whole columns and move whole rows, so the matrix is one block. Workspace: the matrix twice (three
-//! times where it must be brought together from chunks), and for solves the matrix once and a block of right-hand sides
-//! (16 MiB at most, twice). A matrix that does not fit is refused with the budget that works; positive definite ones of any
-//! size are solved by [`solve_with`].
+//! Workspace: a matrix of at most [`WHOLE`](crate::leaf::WHOLE) rows and columns is one block, twice (three times where it must
+//! be brought together from chunks), and for solves once with a block of right-hand sides (16 MiB at most, twice). A larger
+//! one is made in [`panels`], whose workspace is theirs.
+
+mod panels;
 
 use crate::contract::one;
 use crate::dense::{Cpu, Field};
-use crate::leaf::{self, LeafFunction, adjoint, elements, elements_mut};
+use crate::leaf::{self, LeafFunction, WHOLE, adjoint, elements, elements_mut};
 use crate::triangular::{as_given, prepared, tasks};
 use crate::{cholesky, solve_triangular};
 use blockwise_core::block::{Block, blocks, chunks};
@@ -59,12 +60,18 @@ pub fn lu(a: &Array) -> Result<Lu> {
         let (l, u) = (Array::zeros(&[m, 0], dtype)?, Array::zeros(&[0, n], dtype)?);
         return Ok(Lu { p: Array::eye(m, m, 0, dtype)?, l, u });
     }
-    let (both, rows) = factors(&a.astype(dtype).with_some_names(vec![None; 2])?)?;
-    let l = leaf::part(&both, 0..m, 0..k)?.tril(-1)?.try_add(Array::eye(m, k, 0, dtype)?)?;
-    let u = leaf::part(&both, 0..k, 0..n)?.triu(0)?;
+    let a = a.astype(dtype).with_some_names(vec![None; 2])?;
+    let (l, u, rows) = if m.max(n) <= WHOLE {
+        let (both, rows) = factors(&a)?;
+        let l = leaf::part(&both, 0..m, 0..k)?.tril(-1)?.try_add(Array::eye(m, k, 0, dtype)?)?;
+        (l.astype(dtype), leaf::part(&both, 0..k, 0..n)?.triu(0)?, rows)
+    } else {
+        let made = panels::in_panels(&a, panels::PANEL, false)?;
+        (made.lower, made.upper, made.rows)
+    };
     let from = Array::arange_i64(0, i64::try_from(m).unwrap_or(i64::MAX), 1)?.expand_dims(1)?;
     let p = Array::call("equal", [from.into(), rows.transpose(..)?.into()])?.astype(dtype);
-    Ok(Lu { p, l: l.astype(dtype), u })
+    Ok(Lu { p, l, u })
 }
 
 /// `x` with `a x = b`: NumPy's `linalg.solve`. `b` is a vector or a matrix of columns.
@@ -95,6 +102,7 @@ pub fn solve_with(a: &Array, b: &Array, assume: Assume) -> Result<Array> {
         return as_given(b, is_vector);
     }
     let x = match assume {
+        Assume::General if n > WHOLE => panels::solved(&a, &b, panels::PANEL)?,
         Assume::General => {
             let (both, rows) = factors(&a)?;
             let (tasks, grid) = tasks(n, &b)?;
@@ -123,7 +131,7 @@ pub fn inv(a: &Array) -> Result<Array> {
     solve(a, &Array::eye(n, n, 0, leaf::solved_dtype(a.dtype()))?)
 }
 
-/// `l` and `u` in one matrix, and which rows of `a` its rows are, as a column.
+/// `l` and `u` in one matrix of one block, and which rows of `a` its rows are, as a column.
 fn factors(a: &Array) -> Result<(Array, Array)> {
     let shape = a.shape();
     let tasks = ChunkGrid::single(&shape)?;
@@ -175,7 +183,7 @@ impl LeafFunction for Solve {
     const NAME: &'static str = "solve";
 
     fn scratch_bytes<T: Field>(self) -> u64 {
-        Dense::<T>::scratch_bytes(&Cpu, Leaf::Trsm, leaf::WHOLE, leaf::WHOLE)
+        Dense::<T>::scratch_bytes(&Cpu, Leaf::Trsm, WHOLE, WHOLE)
     }
 
     fn run<T: Field>(self, inputs: &[Block<'_>], outputs: &mut [Chunk]) -> Result<()> {
