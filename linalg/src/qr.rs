@@ -117,14 +117,24 @@ fn adjoint_times<T: Wide>(q: &Array, a: &Array) -> Result<Array> {
         let (mut left, mut right) = (Vec::new(), Vec::new());
         q.copy(0..q.rows(), &mut left);
         a.copy(0..a.rows(), &mut right);
-        let mut product = vec![T::zero(); n * a.columns()];
+        let width = a.columns();
+        let left = Matrix::new(&left, n, n)?;
+        let mut product = vec![T::zero(); n * width];
+        let out_of = |product: &mut Vec<T>, right: &[T], how: Accumulate, sign: T| {
+            let (out, right) = (MatrixMut::new(product, n, width)?, Matrix::new(right, n, width)?);
+            Cpu.gemm(out, how, sign, (left, Op::Adjoint), (right, Op::Plain))
+        };
+        out_of(&mut product, &right, Accumulate::Replace, T::one())?;
+        // Once more for what `q` leaves of `a`: it is orthogonal but for a few rounding errors.
+        let parts = (Matrix::new(&product, n, width)?, Op::Plain);
         Cpu.gemm(
-            MatrixMut::new(&mut product, n, a.columns())?,
-            Accumulate::Replace,
-            T::one(),
-            (Matrix::new(&left, n, n)?, Op::Adjoint),
-            (Matrix::new(&right, n, a.columns())?, Op::Plain),
+            MatrixMut::new(&mut right, n, width)?,
+            Accumulate::Add,
+            -T::one(),
+            (left, Op::Plain),
+            parts,
         )?;
+        out_of(&mut product, &right, Accumulate::Add, T::one())?;
         fill(out, &product)
     };
     let square = AxisGrid::regular(side, side.max(1))?;

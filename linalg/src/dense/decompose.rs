@@ -15,12 +15,15 @@ use faer::linalg::lu::partial_pivoting::factor as partial_lu;
 use faer::linalg::qr::no_pivoting::factor as qr_factor;
 use faer::linalg::svd::{self as faer_svd, ComputeSvdVectors};
 use faer::{Conj, Mat, Par};
+use num_traits::{Float, Zero};
+
+type Real<T> = <T as Inexact>::Real;
 
 pub(super) fn potrf<T: Field>(mut a: MatrixMut<'_, T>) -> Result<()> {
     let n = a.rows();
     expect_size("Cholesky", (n, a.columns()), (n, n))?;
     let mut buffer = stack(llt::cholesky_in_place_scratch::<T>(n, Par::Seq, Default::default()))?;
-    let nothing: <T as Inexact>::Real = num_traits::Zero::zero();
+    let nothing: <T as Inexact>::Real = Zero::zero();
     let done = llt::cholesky_in_place(
         faer_mut(a.reborrow()),
         LltRegularization { dynamic_regularization_delta: nothing, dynamic_regularization_epsilon: nothing },
@@ -34,7 +37,7 @@ pub(super) fn potrf<T: Field>(mut a: MatrixMut<'_, T>) -> Result<()> {
     for row in 0..n {
         let elements = a.row_mut(row);
         // A NaN below the diagonal does not stop every variant of the factorisation.
-        if elements.get(row).is_none_or(|pivot| !num_traits::Float::is_finite(pivot.real())) {
+        if elements.get(row).is_none_or(|pivot| !Float::is_finite(pivot.real())) {
             return Err(Error::NotPositiveDefinite { column: row as u64 });
         }
         elements.get_mut(row + 1..).unwrap_or(&mut []).fill(T::zero());
@@ -70,6 +73,11 @@ pub(super) fn qr<T: Field>(
         MemStack::new(&mut buffer),
         Default::default(),
     );
+    let squares = (0..m).map(|row| norm(a.row(row))).fold(Real::<T>::zero(), |sum, x| sum + x * x);
+    if (0..k).any(|at| factors[(at, at)].is_zero()) && squares.is_normal() {
+        // faer takes what is left of a column, a few rounding errors of the whole, for nothing.
+        return reflected(a, q, r);
+    }
     for row in 0..k {
         for (column, to) in r.row_mut(row).iter_mut().enumerate() {
             *to = if column < row { T::zero() } else { factors[(row, column)] };
@@ -134,7 +142,7 @@ pub(super) fn svd<T: Field>(
         MemStack::new(&mut buffer),
         Default::default(),
     );
-    let converged = done.is_ok() && values.iter().all(|value| num_traits::Float::is_finite(value.real()));
+    let converged = done.is_ok() && values.iter().all(|value| Float::is_finite(value.real()));
     if !converged {
         let operation = "the singular value decomposition";
         return Err(Error::NoConvergence { operation, rows: m as u64, columns: n as u64 });
@@ -178,7 +186,7 @@ pub(super) fn eigh<T: Field>(
         MemStack::new(&mut buffer),
         Default::default(),
     );
-    if done.is_err() || !found.iter().all(|value| num_traits::Float::is_finite(value.real())) {
+    if done.is_err() || !found.iter().all(|value| Float::is_finite(value.real())) {
         let operation = "the eigendecomposition";
         return Err(Error::NoConvergence { operation, rows: n as u64, columns: n as u64 });
     }
@@ -193,6 +201,63 @@ pub(super) fn eigh<T: Field>(
         }
     }
     Ok(())
+}
+
+/// As [`qr`], reflection by reflection, none of which is left out because it is of a short vector. Source: G. Golub and C. Van
+/// Loan, Matrix Computations, 5.1 and 5.2.
+fn reflected<T: Field>(a: Matrix<'_, T>, q: Option<MatrixMut<'_, T>>, mut r: MatrixMut<'_, T>) -> Result<()> {
+    let (m, n) = (a.rows(), a.columns());
+    let k = m.min(n);
+    // Columns, and reflections: vectors of norm 1, from their row on.
+    let mut columns: Vec<Vec<T>> = (0..n).map(|at| (0..m).map(|row| a.row(row)[at]).collect()).collect();
+    let mut reflections: Vec<Vec<T>> = Vec::with_capacity(k);
+    for at in 0..k {
+        let mut vector = columns[at][at..].to_vec();
+        let norm = norm(&vector);
+        if norm > Real::<T>::zero() {
+            let head = vector[0];
+            let length = head.abs_squared().sqrt();
+            let turn =
+                if length > Real::<T>::zero() { head * T::from_real(length.recip()) } else { T::one() };
+            vector[0] += turn * T::from_real(norm);
+            let norm = self::norm(&vector).recip();
+            vector.iter_mut().for_each(|x| *x *= T::from_real(norm));
+            columns[at..].iter_mut().for_each(|column| reflect(&vector, &mut column[at..]));
+        } else {
+            vector.clear();
+        }
+        // What is zero but for rounding errors.
+        columns[at][at + 1..].fill(T::zero());
+        reflections.push(vector);
+    }
+    for row in 0..k {
+        for (column, to) in columns.iter().zip(r.row_mut(row)) {
+            *to = column[row];
+        }
+    }
+    let Some(mut q) = q else { return Ok(()) };
+    for column in 0..k {
+        let mut whole = vec![T::zero(); m];
+        whole[column] = T::one();
+        for (at, vector) in reflections.iter().enumerate().rev() {
+            reflect(vector, &mut whole[at..]);
+        }
+        for (row, x) in whole.iter().enumerate() {
+            q.row_mut(row)[column] = *x;
+        }
+    }
+    Ok(())
+}
+
+fn norm<T: Field>(x: &[T]) -> Real<T> {
+    x.iter().fold(Real::<T>::zero(), |sum, x| sum + x.abs_squared()).sqrt()
+}
+
+/// `x` mirrored at the plane that `vector`, of norm 1, stands upright on.
+fn reflect<T: Field>(vector: &[T], x: &mut [T]) {
+    let dot = vector.iter().zip(x.iter()).fold(T::zero(), |sum, (v, x)| sum + v.conj() * *x);
+    let twice = dot + dot;
+    x.iter_mut().zip(vector).for_each(|(x, v)| *x -= *v * twice);
 }
 
 pub(super) fn lu<T: Field>(a: MatrixMut<'_, T>, rows: &mut [usize]) -> Result<()> {

@@ -27,6 +27,10 @@ const SAMPLE_ROWS: usize = 4;
 const SAMPLED_ROWS: usize = 32;
 /// What added noise is, relative to the columns.
 const NOISE: f64 = 2.0 * f64::EPSILON;
+/// Rows and columns of a panel whose sums are taken in pairs, and rows of a block that is added up as it comes.
+const PAIRED_ROWS: usize = 8192;
+const PAIRED_COLUMNS: usize = 256;
+const BLOCK_ROWS: usize = 16;
 /// Norms outside this range may have lost digits in their squares.
 const SAFE: Range<f64> = 1e-130..1e130;
 
@@ -84,7 +88,10 @@ impl<T: Wide> Chain<T> {
         let mut noisy = first;
         noisy.add_noise(panel);
         let step = noisy.step(panel)?;
-        noisy.finished(panel, step, accept)?.ok_or_else(|| no_convergence(panel))
+        let mut done = noisy.finished(panel, step, accept)?.ok_or_else(|| no_convergence(panel))?;
+        // So many triangles leave more than a rounding error of what is not orthogonal; one more, all but diagonal, takes it off.
+        done.step(panel)?;
+        Ok(done)
     }
 
     /// Bytes that a chain and making it take for panels of `columns`, beyond the panel.
@@ -94,7 +101,9 @@ impl<T: Wide> Chain<T> {
         let slab_bytes = slab.saturating_mul(columns).saturating_mul(size_of::<T>() as u64);
         // Triangles of two chains, the product and its copy, the whole triangle twice.
         square
-            .saturating_mul(2 * MAX_STEPS as u64 + 4)
+            .saturating_mul(2 * (MAX_STEPS as u64 + 1) + 4)
+            // Sums of blocks, of each power of two one, and one on its way.
+            .saturating_add(if columns <= PAIRED_COLUMNS as u64 { square.saturating_mul(12) } else { 0 })
             // A slab, what it is made of, its noise, and a slab of results.
             .saturating_add(slab_bytes.saturating_mul(4))
             .saturating_add(Dense::<T>::scratch_bytes(&Cpu, Leaf::Gram, slab, columns))
@@ -229,12 +238,37 @@ impl<T: Wide> Chain<T> {
     }
 
     /// The product of the panel, divided by all triangles so far, with itself: the lower half.
+    ///
+    /// In a panel of few rows rounding errors of a long sum are a large part of all there are: its sums are taken in pairs.
     fn product(&self, panel: &Panel<'_, T>, product: &mut [T]) -> Result<()> {
         let n = self.columns;
         product.fill(T::zero());
+        if panel.rows() > PAIRED_ROWS || n > PAIRED_COLUMNS {
+            return self.for_each(panel, self.steps.len(), |_, rows| {
+                Cpu.gram(MatrixMut::new(product, n, n)?, Accumulate::Add, rows)
+            });
+        }
+        // Sums of 1, 2, 4 … blocks, of each at most one.
+        let mut sums: Vec<Option<Vec<T>>> = Vec::new();
         self.for_each(panel, self.steps.len(), |_, rows| {
-            Cpu.gram(MatrixMut::new(product, n, n)?, Accumulate::Add, rows)
-        })
+            for start in (0..rows.rows()).step_by(BLOCK_ROWS) {
+                let block = rows.part(start..rows.rows().min(start + BLOCK_ROWS), 0..n)?;
+                let mut sum = vec![T::zero(); n * n];
+                Cpu.gram(MatrixMut::new(&mut sum, n, n)?, Accumulate::Replace, block)?;
+                let mut level = 0;
+                while let Some(other) = sums.get_mut(level).and_then(Option::take) {
+                    sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
+                    level += 1;
+                }
+                sums.resize(sums.len().max(level + 1), None);
+                sums[level] = Some(sum);
+            }
+            Ok(())
+        })?;
+        for sum in sums.into_iter().flatten() {
+            product.iter_mut().zip(sum).for_each(|(product, sum)| *product += sum);
+        }
+        Ok(())
     }
 
     /// Calls `each` with the rows divided by the first `steps` triangles.
