@@ -66,6 +66,30 @@ pub(crate) fn plan_arrays(
             return Err(Error::Usage { message });
         }
     }
+    let mut refused = match plan_within(targets, held_bytes, sums, resources) {
+        Err(refused @ Error::OverBudget { .. }) => refused,
+        planned => return planned,
+    };
+    // What is refused first may not need the most.
+    for _ in 0..MAX_REFUSALS {
+        let Error::OverBudget { needed_bytes: enough_bytes, .. } = refused else { break };
+        let more = Resources { budget_bytes: enough_bytes, ..resources.clone() };
+        match plan_within(targets, held_bytes, sums, &more) {
+            Err(Error::OverBudget { operation, detail, needed_bytes, .. }) if needed_bytes > enough_bytes => {
+                let budget_bytes = resources.budget_bytes;
+                refused = Error::OverBudget { operation, detail, needed_bytes, budget_bytes };
+            }
+            _ => break,
+        }
+    }
+    Err(refused)
+}
+
+/// Larger and larger budgets that are tried, at most, to find out what a plan that is refused needs.
+const MAX_REFUSALS: usize = 16;
+
+/// As [`plan_arrays`]; a refusal names what one of the stages needs.
+fn plan_within(targets: &[Target], held_bytes: u64, sums: Sums, resources: &Resources) -> Result<Plan> {
     let outputs = Outputs::of(targets, held_bytes, sums, resources)?;
     let fixed_bytes = held_bytes.saturating_add(outputs.memory_bytes());
     let mut lowering =
