@@ -3,9 +3,11 @@
 //! Invariants: an option means the same wherever it stands; texts are parsed by the library, so that its messages
 //! are the program's. Called by `main` and by every command.
 
+use blockwise::codec_text::parse_codec;
+use blockwise::convert::{ArrayOptions, Destination};
 use blockwise::core::plan::{CopyOptions, PassThrough, Resources};
 use blockwise::device::Device;
-use blockwise::io::{MissingChunks, OpenOptions};
+use blockwise::io::{Format, MissingChunks, OpenOptions};
 use blockwise::kernels::DType;
 use blockwise::{Error, Location, Result, Selection, machine, size};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -191,6 +193,41 @@ impl RunArgs {
     }
 }
 
+/// Whether a run stores its results, and over what.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// Print the plan (passes, bytes, temporary disk, peak memory) and stop
+    #[arg(long, help_heading = "Run")]
+    pub(crate) dry_run: bool,
+    /// Replace an existing output, once the new one is whole
+    #[arg(long, help_heading = "Run")]
+    pub(crate) overwrite: bool,
+    /// Finish what an interrupted run of the same command left
+    #[arg(long, help_heading = "Run")]
+    pub(crate) resume: bool,
+}
+
+impl StoreArgs {
+    /// The output at `path`.
+    pub(crate) fn destination(&self, path: impl Into<PathBuf>, format: Format) -> Destination {
+        Destination { path: path.into(), format, overwrite: self.overwrite, resume: self.resume }
+    }
+}
+
+/// The library's options of stored arrays, of what their layout was said to be.
+pub(crate) fn array_options(
+    chunks: Option<&str>,
+    shards: Option<&str>,
+    codec: Option<&str>,
+) -> Result<ArrayOptions> {
+    Ok(ArrayOptions {
+        chunks: chunks.map(str::parse).transpose()?,
+        shards: shards.map(str::parse).transpose()?,
+        codec: codec.map(parse_codec).transpose()?,
+        ..ArrayOptions::default()
+    })
+}
+
 /// What is written, and over what.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct WriteArgs {
@@ -210,15 +247,8 @@ pub(crate) struct WriteArgs {
     /// Not the arrays and groups that match this glob (repeatable)
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     pub(crate) exclude: Vec<String>,
-    /// Print the plan (passes, bytes, temporary disk, peak memory) and stop
-    #[arg(long, help_heading = "Run")]
-    pub(crate) dry_run: bool,
-    /// Replace an existing output, once the new one is whole
-    #[arg(long, help_heading = "Run")]
-    pub(crate) overwrite: bool,
-    /// Finish what an interrupted run of the same command left
-    #[arg(long, help_heading = "Run")]
-    pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     /// Pass chunks that need no change on without decoding them to check them
     #[arg(long, help_heading = "Run")]
     pub(crate) no_check: bool,

@@ -2,10 +2,9 @@
 //!
 //! Called by [`super::run`]; [`carry_out`] also by `rechunk`, whose options it shares.
 
-use crate::args::{OutputArgs, ReadArgs, RunArgs, WriteArgs, location, parse_dtype};
+use crate::args::{OutputArgs, ReadArgs, RunArgs, WriteArgs, array_options, location, parse_dtype};
 use crate::{interrupt, json, progress, text};
-use blockwise::codec_text::parse_codec;
-use blockwise::convert::{ArrayOptions, ConvertOptions, Destination, Transfer, TransferReport, convert};
+use blockwise::convert::{ConvertOptions, Destination, Transfer, TransferReport, convert};
 use blockwise::core::error::human_bytes;
 use blockwise::core::plan::Resources;
 use blockwise::target::{check_apart, format_of};
@@ -67,13 +66,9 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
 pub(super) fn options(write: &WriteArgs) -> Result<ConvertOptions> {
     Ok(ConvertOptions {
         selection: write.selection()?,
-        arrays: ArrayOptions {
-            shards: write.shards.as_deref().map(str::parse).transpose()?,
-            codec: write.codec.as_deref().map(parse_codec).transpose()?,
-            ..ArrayOptions::default()
-        },
+        arrays: array_options(None, write.shards.as_deref(), write.codec.as_deref())?,
         copy: write.copy_options(),
-        plan_only: write.dry_run,
+        plan_only: write.store.dry_run,
         ..ConvertOptions::default()
     })
 }
@@ -82,7 +77,7 @@ pub(super) fn options(write: &WriteArgs) -> Result<ConvertOptions> {
 pub(super) fn destination(source: &Location, path: &Path, write: &WriteArgs) -> Result<Destination> {
     check_apart(source.path(), path)?;
     let format = format_of(path, write.zarr_format)?;
-    Ok(Destination { path: path.to_path_buf(), format, overwrite: write.overwrite, resume: write.resume })
+    Ok(write.store.destination(path, format))
 }
 
 /// Plans with `prepare`, then prints the plan or runs it.

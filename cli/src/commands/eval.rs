@@ -2,10 +2,8 @@
 //!
 //! Called by [`super::run`]; [`carry_out`] also by `reduce`, which is `eval` of one function.
 
-use crate::args::{OutputArgs, ReadArgs, RunArgs, parse_dtype};
+use crate::args::{OutputArgs, ReadArgs, RunArgs, StoreArgs, array_options, parse_dtype};
 use crate::{interrupt, json, progress, text, values};
-use blockwise::codec_text::parse_codec;
-use blockwise::convert::{ArrayOptions, Destination};
 use blockwise::core::error::human_bytes;
 use blockwise::core::exec;
 use blockwise::core::plan::{PlanSummary, Resources};
@@ -73,15 +71,8 @@ pub(crate) struct ResultArgs {
     /// Make sums and means exact, the same whatever the chunks; a little slower
     #[arg(long, help_heading = "Run")]
     reproducible: bool,
-    /// Print the plan (passes, bytes, temporary disk, peak memory) and stop
-    #[arg(long, help_heading = "Run")]
-    dry_run: bool,
-    /// Replace an existing output, once the new one is whole
-    #[arg(long, help_heading = "Run")]
-    overwrite: bool,
-    /// Finish what an interrupted run of the same command left
-    #[arg(long, help_heading = "Run")]
-    resume: bool,
+    #[command(flatten)]
+    store: StoreArgs,
 }
 
 impl ResultArgs {
@@ -89,14 +80,9 @@ impl ResultArgs {
         Ok(EvalOptions {
             open: read.options(dtype.map(parse_dtype).transpose()?)?,
             raw: self.raw,
-            arrays: ArrayOptions {
-                chunks: self.chunks.as_deref().map(str::parse).transpose()?,
-                shards: self.shards.as_deref().map(str::parse).transpose()?,
-                codec: self.codec.as_deref().map(parse_codec).transpose()?,
-                ..ArrayOptions::default()
-            },
+            arrays: array_options(self.chunks.as_deref(), self.shards.as_deref(), self.codec.as_deref())?,
             reproducible: self.reproducible,
-            plan_only: self.dry_run,
+            plan_only: self.store.dry_run,
         })
     }
 
@@ -105,8 +91,8 @@ impl ResultArgs {
             && (self.chunks.is_some()
                 || self.shards.is_some()
                 || self.codec.is_some()
-                || self.overwrite
-                || self.resume)
+                || self.store.overwrite
+                || self.store.resume)
         {
             let what = "chunks, codec, --overwrite and --resume are for results in files; name one with -o"
                 .to_owned();
@@ -115,8 +101,7 @@ impl ResultArgs {
         let request = |text: &String| {
             let (name, path) = OutputRequest::split(text);
             let format = format_of(path.as_ref(), self.zarr_format.filter(|_| path.ends_with(".zarr")))?;
-            let destination =
-                Destination { path: path.into(), format, overwrite: self.overwrite, resume: self.resume };
+            let destination = self.store.destination(path, format);
             Ok(OutputRequest { name: name.map(str::to_owned), destination })
         };
         self.output.iter().map(request).collect()

@@ -3,10 +3,8 @@
 //! Called by [`super::run`].
 
 use super::eval::{print_plan, stored_as_json, stored_summary};
-use crate::args::{OutputArgs, ReadArgs, RunArgs, location, parse_dtype};
+use crate::args::{OutputArgs, ReadArgs, RunArgs, StoreArgs, array_options, location, parse_dtype};
 use crate::{interrupt, progress, text};
-use blockwise::codec_text::parse_codec;
-use blockwise::convert::{ArrayOptions, Destination};
 use blockwise::evaluate::EvalOptions;
 use blockwise::io::Format;
 use blockwise::pyramid::{ImageAxis, PyramidJob, PyramidOptions};
@@ -72,15 +70,8 @@ pub(crate) struct Arguments {
     /// Take elements as they are stored: no CF unpacking, no missing values
     #[arg(long, help_heading = "Input")]
     raw: bool,
-    /// Print the plan (passes, bytes, temporary disk, peak memory) and stop
-    #[arg(long, help_heading = "Run")]
-    dry_run: bool,
-    /// Replace an existing output, once the new one is whole
-    #[arg(long, help_heading = "Run")]
-    overwrite: bool,
-    /// Finish what an interrupted run of the same command left
-    #[arg(long, help_heading = "Run")]
-    resume: bool,
+    #[command(flatten)]
+    store: StoreArgs,
     /// Element type of a raw input, with --shape
     #[arg(long, value_name = "DTYPE", help_heading = "Input", requires = "shape")]
     dtype: Option<String>,
@@ -103,13 +94,8 @@ impl Arguments {
             scale: self.scale.as_deref().map(str::parse).transpose()?,
             units: self.unit.as_deref().map(str::parse).transpose()?,
             name: self.name.clone(),
-            arrays: ArrayOptions {
-                chunks: self.chunks.as_deref().map(str::parse).transpose()?,
-                shards: self.shards.as_deref().map(str::parse).transpose()?,
-                codec: self.codec.as_deref().map(parse_codec).transpose()?,
-                ..ArrayOptions::default()
-            },
-            overwrite: self.overwrite,
+            arrays: array_options(self.chunks.as_deref(), self.shards.as_deref(), self.codec.as_deref())?,
+            overwrite: self.store.overwrite,
         })
     }
 }
@@ -128,20 +114,15 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     let open = EvalOptions {
         open: arguments.read.options(arguments.dtype.as_deref().map(parse_dtype).transpose()?)?,
         raw: arguments.raw,
-        plan_only: arguments.dry_run,
+        plan_only: arguments.store.dry_run,
         ..EvalOptions::default()
     };
-    let destination = Destination {
-        path: arguments.target.clone(),
-        format: Format::Zarr3,
-        overwrite: arguments.overwrite,
-        resume: arguments.resume,
-    };
+    let destination = arguments.store.destination(&arguments.target, Format::Zarr3);
     let cancellation = interrupt::cancellation();
     let resources = arguments.run.resources()?;
     let job = PyramidJob::open(&source, &arguments.options()?, &open)?;
     let storing = job.store(&destination, &resources)?;
-    if arguments.dry_run {
+    if arguments.store.dry_run {
         print_plan(storing.plan(), output);
         return Ok(());
     }

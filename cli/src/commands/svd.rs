@@ -3,10 +3,8 @@
 //! Called by [`super::run`].
 
 use super::eval::{print_plan, stored_as_json, stored_summary};
-use crate::args::{OutputArgs, ReadArgs, RunArgs, location, parse_dtype};
+use crate::args::{OutputArgs, ReadArgs, RunArgs, StoreArgs, array_options, location, parse_dtype};
 use crate::{interrupt, progress, text};
-use blockwise::codec_text::parse_codec;
-use blockwise::convert::{ArrayOptions, Destination};
 use blockwise::core::Session;
 use blockwise::evaluate::{EvalOptions, OutputRequest};
 use blockwise::linalg::Compression;
@@ -72,7 +70,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 10)]
     oversample: u64,
     /// Find the least rank, from K up, that leaves at most this part of the array (norm of Frobenius)
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", conflicts_with = "dry_run")]
     tol: Option<f64>,
     /// Seed of the random basis
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -83,15 +81,8 @@ pub(crate) struct Arguments {
     /// none, zstd[:LEVEL], gzip[:LEVEL], blosc[:CNAME[:LEVEL[:SHUFFLE]]], deflate[:LEVEL]; +shuffle, +crc32c, +fletcher32
     #[arg(long, value_name = "CODEC", help_heading = "Layout")]
     codec: Option<String>,
-    /// Print the plan (passes, bytes, temporary disk, peak memory) and stop
-    #[arg(long, help_heading = "Run", conflicts_with = "tol")]
-    dry_run: bool,
-    /// Replace an existing output, once the new one is whole
-    #[arg(long, help_heading = "Run")]
-    overwrite: bool,
-    /// Finish what an interrupted run of the same command left
-    #[arg(long, help_heading = "Run")]
-    resume: bool,
+    #[command(flatten)]
+    store: StoreArgs,
     /// Element type of a raw input, with --shape
     #[arg(long, value_name = "DTYPE", help_heading = "Input", requires = "shape")]
     dtype: Option<String>,
@@ -119,11 +110,8 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     let open = EvalOptions {
         open: arguments.read.options(arguments.dtype.as_deref().map(parse_dtype).transpose()?)?,
         raw: arguments.raw,
-        arrays: ArrayOptions {
-            codec: arguments.codec.as_deref().map(parse_codec).transpose()?,
-            ..ArrayOptions::default()
-        },
-        plan_only: arguments.dry_run,
+        arrays: array_options(None, None, arguments.codec.as_deref())?,
+        plan_only: arguments.store.dry_run,
         ..EvalOptions::default()
     };
     // A folder without an extension is a Zarr group.
@@ -135,14 +123,13 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
         let what = format!("{format} holds one array; give a folder, .zarr, .nc or .h5");
         return Err(Error::Usage { path: arguments.output.display().to_string(), what });
     }
-    let (overwrite, resume) = (arguments.overwrite, arguments.resume);
-    let destination = Destination { path: arguments.output.clone(), format, overwrite, resume };
+    let destination = arguments.store.destination(&arguments.output, format);
     let cancellation = interrupt::cancellation();
     let resources = arguments.run.resources()?;
     let session = Session::new(resources.clone()).with_cancellation(cancellation.clone());
     let job = SvdJob::open(&source, &options, &open, &session)?;
     let storing = job.evaluation.store(&[OutputRequest { name: None, destination }], &resources)?;
-    if arguments.dry_run {
+    if arguments.store.dry_run {
         print_plan(storing.plan(), output);
         return Ok(());
     }
