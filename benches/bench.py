@@ -8,9 +8,9 @@ usage: bench.py --arrayctl PATH [--codec-floor PATH] [--examples FOLDER] [--scal
                 [--peers ENGINE,...] [--data FOLDER] [--out FILE.md]
 
 Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram, matmul, svd, svdu and svdc; images, which is
-gaussian, maps, label and level; fourier, which is spectrum and planes; arrays, which is all of mean0, stdall, multi, anomaly,
-group, median0, vorticity, quadratic_means, double_difference and program. linalg, arrays and label are run by the programs of
-examples/ in FOLDER. Without --peers, every peer runs; with it, only those named.
+gaussian, gaussian_encoded, maps, label and level; fourier, which is spectrum and planes; arrays, which is all of mean0,
+stdall, multi, anomaly, group, median0, vorticity, quadratic_means, double_difference and program. linalg, arrays and label
+are run by the programs of examples/ in FOLDER. Without --peers, every peer runs; with it, only those named.
 
 CACHE names the folder for data and outputs (default: .cache). BLOCKWISE_BENCH_ZARRS_TOOLS=1 installs zarrs_tools there if
 zarrs_reencode is not on the path (15 minutes on two cores).
@@ -547,7 +547,8 @@ def halved(a, start, stop, _):
     part = a[tuple(slice(2 * at, 2 * end) for at, end in zip(start, stop))].astype("f8")
     padded = np.pad(part, [(0, size % 2) for size in part.shape], constant_values=np.nan)
     boxes = padded.reshape([n for size in padded.shape for n in (size // 2, 2)])
-    return np.nanmean(boxes, axis=(1, 3, 5))
+    means = np.nanmean(boxes, axis=(1, 3, 5))
+    return np.rint(means) if a.dtype.kind in "iu" else means
 
 
 def check_labels(source, destination):
@@ -573,23 +574,28 @@ def image_workloads(args, data, work_dir):
     """Filters of neighbourhoods, labels and levels of pyramids, written with the same codec."""
     from array_peer import LABELLED_ABOVE
 
-    def ours(expression, source):
-        command = [args.arrayctl, "eval", expression, "-i", f"x={source}", "--codec", BLOSC, "--memory", "2GiB", "-q"]
+    def ours(expression, source, codec=BLOSC):
+        command = [args.arrayctl, "eval", expression, "-i", f"x={source}", "--codec", codec, "--memory", "2GiB", "-q"]
         return Engine("blockwise 2GiB", lambda out: [*command, "-o", out])
 
-    def peer(engine, name, source):
+    def peer(engine, name, source, codec=BLOSC):
         program = [sys.executable, HERE / "peers" / "array_peer.py", engine, name, source]
-        return Engine(engine, lambda out: [*program, out, work_dir], reports_secs=True)
+        return Engine(engine, lambda out: [*program, out, work_dir, codec], reports_secs=True)
 
-    for name, file in [("gaussian", "volume"), ("maps", "climate")]:
+    # Without a codec for the result most of the time is the filter's; with one most is the codec's, for all engines.
+    for name, file, codec in [
+        ("gaussian", "volume", "none"),
+        ("gaussian_encoded", "volume", BLOSC),
+        ("maps", "climate", BLOSC),
+    ]:
         source = data / f"{file}.zarr"
         expression = "gaussian_filter(x, 2, output='float32')"
         yield Workload(
             name,
-            f"Gaussian filter of deviation 2 along three axes of {file}.zarr, to f32, {BLOSC}",
+            f"Gaussian filter of deviation 2 along three axes of {file}.zarr, to f32, codec {codec}",
             source,
             ".zarr",
-            [ours(expression, source), peer("dask", "gaussian", source)],
+            [ours(expression, source, codec), peer("dask", "gaussian", source, codec)],
             group="images",
             same=functools.partial(check_windows, smoothed, 20),
         )
@@ -602,10 +608,10 @@ def image_workloads(args, data, work_dir):
         ]
         title = f"Labels of what is above {LABELLED_ABOVE} in cells.zarr, {BLOSC}; the sum is how many there are"
         yield Workload("label", title, source, ".zarr", engines, group="images", same=check_labels)
-    source = data / "climate.zarr"
+    source = data / "volume.zarr"
     yield Workload(
         "level",
-        f"Means of boxes of 2 x 2 x 2, a level of a pyramid, {BLOSC}",
+        f"Means of boxes of 2 x 2 x 2 of volume.zarr, to u16, a level of a pyramid, {BLOSC}",
         source,
         ".zarr",
         [

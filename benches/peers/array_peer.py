@@ -1,12 +1,12 @@
 """One array workload by one Python peer; prints one JSON line {"secs": ..., "check": ...}, imports not counted.
 
-usage: array_peer.py ENGINE WORKLOAD [SOURCE [DESTINATION WORK_DIR]]
+usage: array_peer.py ENGINE WORKLOAD [SOURCE [DESTINATION WORK_DIR [CODEC]]]
 
-WORKLOAD: mean0, stdall, multi, anomaly, group, median0, gaussian, label, level, spectrum, planes on the Zarr array SOURCE; vorticity, quadratic_means,
-double_difference on random numbers, the twins of examples/; gram, svd, svdu (which stores U) and svdc (50 singular values,
-one power iteration) of the matrix SOURCE, and matmul, of random ones; program, ten operations on 1 GB in memory on one
-thread. `check` is the sum of the first result; of svdc, what is left of the matrix, relative to it, found after the clock
-stopped.
+WORKLOAD: mean0, stdall, multi, anomaly, group, median0, gaussian, label, level, spectrum, planes on the Zarr array SOURCE;
+vorticity, quadratic_means, double_difference on random numbers, the twins of examples/; gram, svd, svdu (which stores U) and
+svdc (50 singular values, one power iteration) of the matrix SOURCE, and matmul, of random ones; program, ten operations on
+1 GB in memory on one thread. CODEC, that of results, is one of `peer.CODECS`. `check` is the sum of the first result; of
+svdc, what is left of the matrix, relative to it, found after the clock stopped.
 """
 
 import json
@@ -14,14 +14,13 @@ import sys
 import time
 
 import numpy as np
-from peer import CODECS, THREADS, create
+from peer import CODECS, THREADS, create, for_items
 
-CODEC = CODECS["blosc:zstd:3:shuffle"]
 LABELLED_ABOVE = 3000
 RANK = 50
 
 
-def dask_engine(workload, source, destination, work_dir):
+def dask_engine(workload, source, destination, work_dir, codec):
     import dask
     import dask.array as da
 
@@ -32,7 +31,7 @@ def dask_engine(workload, source, destination, work_dir):
 
     def anomaly():
         x = da.from_zarr(source)
-        da.store(x - x.mean(0), create(destination, x.shape, x.chunksize, CODEC), lock=False)
+        da.store(x - x.mean(0), create(destination, x.shape, x.chunksize, codec), lock=False)
 
     def group():
         import os
@@ -51,7 +50,7 @@ def dask_engine(workload, source, destination, work_dir):
         ]
         arrays = [array.data.rechunk(chunks) for array, chunks, _ in made]
         paths = [os.path.join(destination, name) for _, _, name in made]
-        sinks = [create(path, array.shape, array.chunksize, CODEC) for path, array in zip(paths, arrays, strict=True)]
+        sinks = [create(path, array.shape, array.chunksize, codec) for path, array in zip(paths, arrays, strict=True)]
         da.store(arrays, sinks, lock=False)
 
     def multi():
@@ -65,25 +64,26 @@ def dask_engine(workload, source, destination, work_dir):
         x = da.from_zarr(source).astype("f4")
         # SciPy's default reaches 4 deviations; its `reflect` is dask's.
         smooth = x.map_overlap(scipy.ndimage.gaussian_filter, depth=8, boundary="reflect", sigma=2, dtype=x.dtype)
-        da.store(smooth.rechunk(x.chunksize), create(destination, x.shape, x.chunksize, CODEC), lock=False)
+        da.store(smooth.rechunk(x.chunksize), create(destination, x.shape, x.chunksize, codec), lock=False)
 
     def label():
         x = da.from_zarr(source)
         labels, count = dask_image.ndmeasure.label(x > LABELLED_ABOVE)
         chunks = x.chunksize
         labels = labels.astype("i4").rechunk(chunks)
-        store = create(destination, x.shape, chunks, CODEC, "i4")
+        store = create(destination, x.shape, chunks, codec, "i4")
         return dask.compute(da.store(labels, store, lock=False, compute=False), count)[1]
 
     def level():
         x = da.from_zarr(source)
         half = da.coarsen(np.mean, da.pad(x, [(0, n % 2) for n in x.shape], mode="edge"), dict.fromkeys(range(3), 2))
         chunks = tuple(-(-n // 2) for n in x.chunksize)
-        da.store(half.astype("f4").rechunk(chunks), create(destination, half.shape, chunks, CODEC), lock=False)
+        sink = create(destination, half.shape, chunks, codec, x.dtype)
+        da.store(half.round().astype(x.dtype).rechunk(chunks), sink, lock=False)
 
     def stored(result):
         chunks = tuple(max(lengths) for lengths in result.chunks)
-        da.store(result, create(destination, result.shape, chunks, CODEC), lock=False)
+        da.store(result, create(destination, result.shape, chunks, codec), lock=False)
 
     def spectrum():
         # dask wants lines whole; it chooses the other cuts.
@@ -156,7 +156,7 @@ def dask_engine(workload, source, destination, work_dir):
     }[workload]
 
 
-def cubed_engine(workload, source, destination, work_dir):
+def cubed_engine(workload, source, destination, work_dir, codec):
     import cubed
     import cubed.array_api as xp
 
@@ -168,7 +168,7 @@ def cubed_engine(workload, source, destination, work_dir):
 
     def anomaly():
         x = stored()
-        cubed.store(x - xp.mean(x, axis=0), create(destination, x.shape, x.chunksize, CODEC))
+        cubed.store(x - xp.mean(x, axis=0), create(destination, x.shape, x.chunksize, codec))
 
     def multi():
         x = stored()
@@ -182,7 +182,7 @@ def cubed_engine(workload, source, destination, work_dir):
     }[workload]
 
 
-def tensorstore_engine(workload, source, destination, work_dir):
+def tensorstore_engine(workload, source, destination, work_dir, codec):
     import tensorstore
 
     limits = {"data_copy_concurrency": {"limit": THREADS}, "cache_pool": {"total_bytes_limit": 0}}
@@ -193,15 +193,15 @@ def tensorstore_engine(workload, source, destination, work_dir):
         half = tensorstore.downsample(x, [2, 2, 2], "mean")
         chunk = [-(-n // 2) for n in x.chunk_layout.read_chunk.shape]
         grid = {"name": "regular", "configuration": {"chunk_shape": chunk}}
-        codecs = [{"name": "bytes", "configuration": {"endian": "little"}}, CODEC]
-        metadata = {"shape": list(half.shape), "data_type": "float32", "chunk_grid": grid, "codecs": codecs}
+        codecs = [{"name": "bytes", "configuration": {"endian": "little"}}, for_items(codec, x.dtype.numpy_dtype)]
+        metadata = {"shape": list(half.shape), "data_type": x.dtype.name, "chunk_grid": grid, "codecs": codecs}
         target = {"driver": "zarr3", "kvstore": {"driver": "file", "path": destination}, "metadata": metadata}
         tensorstore.open({**target, "context": limits}, create=True).result().write(half).result()
 
     return {"mean0": lambda: x.read().result().mean(0), "level": level}[workload]
 
 
-def numpy_engine(workload, source, destination, work_dir):
+def numpy_engine(workload, source, destination, work_dir, codec):
     import zarr
 
     def svdc():
@@ -269,7 +269,8 @@ def main():
             "numpy": numpy_engine,
             "scikit-learn": numpy_engine,
         }
-        run = engines[engine](workload, *(paths + [None] * 3)[:3])
+        codec = CODECS[paths[3] if len(paths) > 3 else "blosc:zstd:3:shuffle"]
+        run = engines[engine](workload, *(paths + [None] * 3)[:3], codec)
         start = time.perf_counter()
         result = run()
         secs = time.perf_counter() - start

@@ -11,6 +11,8 @@ import os
 import sys
 import time
 
+import numpy as np
+
 # arrayctl's name: Zarr v3 metadata of the codec behind the bytes codec
 CODECS = {
     "blosc:zstd:3:shuffle": {
@@ -18,8 +20,16 @@ CODECS = {
         "configuration": {"cname": "zstd", "clevel": 3, "shuffle": "shuffle", "typesize": 4, "blocksize": 0},
     },
     "zstd:1": {"name": "zstd", "configuration": {"level": 1, "checksum": False}},
+    "none": None,
 }
 THREADS = os.cpu_count()
+
+
+def for_items(codec, dtype):
+    """The codec as it is for numbers of `dtype`: Blosc shuffles their bytes."""
+    if codec and codec["name"] == "blosc":
+        codec = {**codec, "configuration": {**codec["configuration"], "typesize": dtype.itemsize}}
+    return codec
 
 
 def create(destination, shape, chunks, codec, dtype="f4"):
@@ -27,6 +37,7 @@ def create(destination, shape, chunks, codec, dtype="f4"):
     import zarr
 
     kinds = {"blosc": zarr.codecs.BloscCodec, "zstd": zarr.codecs.ZstdCodec}
+    codec = for_items(codec, np.dtype(dtype))
     made = codec and kinds[codec["name"]](**codec["configuration"])
     return zarr.create_array(destination, shape=shape, chunks=chunks, dtype=dtype, compressors=made)
 
