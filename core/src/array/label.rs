@@ -30,10 +30,8 @@ use std::sync::Arc;
 
 /// Bytes of what blocks are labelled with, an element.
 const ITEM_BYTES: u64 = size_of::<u32>() as u64;
-/// Elements that a block may have: the larger, the fewer lie where blocks meet, but the more a task takes.
-const BLOCK_ELEMENTS: std::ops::RangeInclusive<u64> = 1 << 14..=1 << 22;
-/// Blocks that there should be at least, so that all threads have some.
-const BLOCKS: u64 = 32;
+/// Elements below which larger blocks are always worth their while.
+const SMALL_BLOCK: u64 = 1 << 14;
 
 /// The components of an array.
 #[derive(Clone, Debug)]
@@ -48,8 +46,9 @@ impl Array {
     /// Numbers what is other than zero and hangs together, in the order of first elements: SciPy's `label`. `structure` says
     /// which neighbours hang together; it has 3 elements along each axis, as [`Structure::connected`] makes them.
     ///
-    /// Labels read the array twice. Blocks are chunks, or several; where they meet, the task that joins them holds 16 bytes
-    /// for each element on a side: flat chunks need more than those that are about as long along each axis.
+    /// Labels read the array twice. Blocks are chunks, or several; where they meet, the task that joins them holds about 15 bytes
+    /// for each element on a side: with chunks about as long along each axis a quarter of a byte for each of 2^28 elements, and more
+    /// with flat ones.
     ///
     /// # Errors
     /// If the structure does not fit or is not symmetric, or 2^32 elements lie where blocks meet.
@@ -83,13 +82,12 @@ impl Array {
             let labels = Self::full(&shape, Scalar::zero(dtype))?.renamed(self.names().to_vec());
             return Ok(Labels { labels, count: Self::full(&[], Scalar::zero(DType::I64))? });
         }
-        let components = Components::new(self, connection, Records::new(tasks, true)?, None);
-        let [joined, count] = components.joined("label: join", |seams, cells, count| {
-            *count = seams.number(cells)? as i64;
-            Ok(())
-        })?;
-        let labels = components.applied("label", &joined, dtype, |own, numbers, told, out| {
-            let finals = final_numbers(own, numbers, told);
+        let records = Records::new(tasks, &connection, true)?;
+        let components = Components::new(self, connection, records, None);
+        let [joined, count] = components.joined("label: join", |seams| Ok(seams.number()? as i64))?;
+        let records = Arc::clone(&components.records);
+        let labels = components.applied("label", &joined, dtype, move |own, numbers, joined, out| {
+            let finals = final_numbers(&records, own, numbers, joined);
             let number = |n: &u32| i64::from(finals[*n as usize]);
             if let Some(out) = out.elements_mut::<i32>() {
                 out.iter_mut().zip(numbers).for_each(|(out, n)| *out = number(n) as i32);
@@ -105,7 +103,10 @@ impl Array {
 /// The blocks that an array is labelled in.
 fn blocks_of(array: &Array) -> Result<ChunkGrid> {
     let total = element_count(&array.shape()).unwrap_or(u64::MAX);
-    compact(array.grid(), (total / BLOCKS).clamp(*BLOCK_ELEMENTS.start(), *BLOCK_ELEMENTS.end()))
+    // Labelling takes about 15 bytes for each element of a cube of n, joining as many for each of the 6 N / n elements where cubes of
+    // an array of N meet: both take the same where n³ is the power of 3/4 of 6 N. Half of that, since two cubes are labelled at once.
+    let elements = total.saturating_mul(6).isqrt().isqrt().pow(3) / 2;
+    compact(array.grid(), elements.max(SMALL_BLOCK))
 }
 
 /// The components of the blocks of an array.
@@ -170,25 +171,25 @@ impl Components {
     fn joined(
         &self,
         name: &str,
-        join: impl Fn(&mut Seams<'_>, &mut [u32], &mut i64) -> Result<()> + Send + Sync + 'static,
+        join: impl Fn(&mut Seams<'_>) -> Result<i64> + Send + Sync + 'static,
     ) -> Result<[Array; 2]> {
         let told = self.records()?;
         let mut shape = vec![1; told.rank()];
         let single = ChunkGrid::single(&shape)?;
         if let Some(last) = shape.last_mut() {
-            *last = self.records.total();
+            *last = self.records.joined_total();
         }
-        let scratch = scratch_bytes(&self.records, &self.connection);
+        let scratch = scratch_bytes(&self.records);
         let own = self.clone();
         let run = move |_: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
-            let ([told], [cells, number]) = (blocks(inputs)?, chunks(outputs)?);
+            let ([told], [joined, number]) = (blocks(inputs)?, chunks(outputs)?);
             let told = told.elements::<u32>().unwrap_or_default();
-            let cells = cells.elements_mut::<u32>().unwrap_or_default();
-            let mut seams = Seams::joined(&own.records, &own.connection, told, cells)?;
+            let joined = joined.elements_mut::<u32>().unwrap_or_default();
+            let mut seams = Seams::joined(&own.records, &own.connection, told, joined)?;
             match number.elements_mut::<i64>() {
                 Some([number]) => {
-                    *number = 0;
-                    join(&mut seams, cells, number)
+                    *number = join(&mut seams)?;
+                    Ok(())
                 }
                 _ => Err(Error::Internal { message: "no place for a number".to_owned() }),
             }
@@ -201,7 +202,7 @@ impl Components {
     }
 
     /// The array of what `apply` makes of the numbers of a block and of what was joined: its place, the numbers of its elements,
-    /// what is told in the place of its record.
+    /// what is joined of it.
     fn applied(
         &self,
         name: &str,
@@ -211,7 +212,7 @@ impl Components {
     ) -> Result<Array> {
         // All tasks see all that was joined, along an axis of its own.
         let mut axes = self.records.tasks.axes().to_vec();
-        axes.push(AxisGrid::regular(self.records.total(), self.records.total().max(1))?);
+        axes.push(AxisGrid::regular(self.records.joined_total(), self.records.joined_total())?);
         let rank = self.array.rank();
         let own = self.clone();
         let run = move |info: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
@@ -219,17 +220,18 @@ impl Components {
             let index = info.index.get(..rank).unwrap_or_default();
             let place = own.records.own(index, 0)?;
             let numbers = own.numbers(block, &place)?;
-            let first = own.records.tasks.linear(index) as usize * own.records.len;
+            let (len, block) = (own.records.joined_len, own.records.tasks.linear(index) as usize);
             let joined = joined.elements::<u32>().unwrap_or_default();
-            let told = joined.get(first..first + own.records.len).unwrap_or_default();
-            apply(&place, &numbers, told, out);
+            let joined = joined.get(block * len..(block + 1) * len).unwrap_or_default();
+            apply(&place, &numbers, joined, out);
             Ok(())
         };
         // And a final number for each component, of which there are no more than elements.
         let block = self.records.tasks.largest_chunk();
         let finals_bytes =
             element_count(&block).unwrap_or(u64::MAX).saturating_add(1).saturating_mul(ITEM_BYTES);
-        let scratch = self.scratch_bytes().saturating_add(finals_bytes);
+        let sides_bytes = self.records.len as u64 * ITEM_BYTES;
+        let scratch = self.scratch_bytes().saturating_add(finals_bytes).saturating_add(sides_bytes);
         let function = Arc::new(BlockClosure::new(name, scratch, run));
         let inputs = vec![(&self.array.expand_dims(-1)?).into(), joined.into()];
         let outputs = vec![(dtype, self.records.tasks.clone())];

@@ -36,21 +36,20 @@ impl Array {
         let leads =
             |axis| connection.steps().iter().any(|step| step.get(axis).is_some_and(|step| *step != 0));
         let open: Vec<bool> = (0..self.rank()).map(leads).collect();
-        let records = Records::new(blocks_of(self)?, false)?;
+        let records = Records::new(blocks_of(self)?, &connection, false)?;
         let components = Components::new(&zeros, connection, records, Some(open));
-        let [joined, _] = components.joined("fill holes: join", |seams, cells, _| {
-            for node in 0..seams.numbers.len() {
-                if seams.numbers[node] & OUTSIDE != 0 {
+        let [joined, _] = components.joined("fill holes: join", |seams| {
+            for node in (0..seams.blocks.len()).flat_map(|block| seams.nodes_of(block)).collect::<Vec<_>>() {
+                if seams.joined[node] & OUTSIDE != 0 {
                     let leader = seams.leader(node as u32);
-                    seams.numbers[leader as usize] |= OUTSIDE;
+                    seams.joined[leader as usize] |= OUTSIDE;
                 }
             }
-            seams.replace(cells, |number| number & OUTSIDE);
-            Ok(())
+            seams.follow_leaders();
+            Ok(0)
         })?;
         components.applied("fill holes", &joined, DType::Bool, |own, numbers, told, out| {
-            let count = numbers.iter().fold(0, |most, number| most.max(number & !OUTSIDE));
-            let told = of_sides(own, numbers, told, count);
+            let told = of_sides(own, numbers, told);
             // Bytes of bool: 1 is true.
             for (filled, number) in out.bytes_mut().iter_mut().zip(numbers) {
                 let is_outside = (number | told[(number & !OUTSIDE) as usize]) & OUTSIDE != 0;

@@ -1,63 +1,65 @@
 //! Final numbers: what joined components are called over the whole array, and what the block of a task makes of that.
 //!
-//! What is joined is told in the layout of the records: on sides the final number of the component, for every row of a block how
-//! many components of the array start before it. Those inside a block follow from the latter, so no table has an entry for each.
+//! A slot of what is joined has the final number of its component, a row how many components of the array start before it. Those
+//! inside a block follow from the latter, so no table has an entry for each.
 //! Invariant: numbers follow first elements in C order, from 1 on. Called by labels.
 
-use super::records::{OUTSIDE, Own, side};
+use super::records::{OUTSIDE, Own, Records, distinct, side};
 use super::seams::Seams;
 use crate::error::{Error, Result};
 use crate::grid::AxisGrid;
+use std::ops::Range;
 
 impl Seams<'_> {
-    /// Writes the final numbers of nodes in their place, and for each row of a block how many components start before it; how
+    /// Writes the final numbers of nodes in their slots, and for each row of a block how many components start before it; how
     /// many there are in all.
     ///
     /// # Errors
     /// If there are 2^32 components or more.
-    pub(super) fn number(&mut self, cells: &mut [u32]) -> Result<u64> {
+    pub(super) fn number(&mut self) -> Result<u64> {
         // How many start in each row, but for those that another component took in.
         for block in 0..self.blocks.len() {
-            let rows = self.blocks[block].rows.clone();
+            let (rows, first) = (self.blocks[block].rows.clone(), self.rows_of(block));
             let mut before = 0;
-            for (starts, told) in cells[rows.clone()].iter_mut().zip(&self.told[rows.clone()]) {
+            for (starts, told) in self.joined[first..].iter_mut().zip(&self.told[rows]) {
                 *starts = told - before;
                 before = *told;
             }
             for node in self.nodes_of(block) {
                 if self.leader(node as u32) != node as u32 {
-                    cells[rows.start + self.row_of(block, self.numbers[node])] -= 1;
+                    let row = self.row_of(block, self.joined[node]);
+                    self.joined[first + row] -= 1;
                 }
             }
         }
-        let count = self.add_up(cells);
+        let count = self.add_up();
         if u32::try_from(count).is_err() {
             let message = format!("{count} components; 2^32 and more cannot be numbered, so label parts");
             return Err(Error::Usage { message });
         }
         for block in 0..self.blocks.len() {
-            let rows = self.blocks[block].rows.clone();
+            let (rows, first) = (self.blocks[block].rows.clone(), self.rows_of(block));
             let (mut current, mut taken) = (usize::MAX, 0);
             for node in self.nodes_of(block) {
-                let number = self.numbers[node];
+                let number = self.joined[node];
                 let row = self.row_of(block, number);
                 if row != current {
                     (current, taken) = (row, 0);
                 }
                 if self.leader(node as u32) == node as u32 {
                     let above = row.checked_sub(1).map_or(0, |above| self.told[rows.start + above]);
-                    self.numbers[node] = cells[rows.start + row] + (number - above) - taken;
+                    self.joined[node] = self.joined[first + row] + (number - above) - taken;
                 } else {
                     taken += 1;
                 }
             }
         }
-        self.replace(cells, |number| number);
+        self.follow_leaders();
         Ok(count)
     }
 
     /// Makes the starts in each row of a block those before it in C order; the sum of all.
-    fn add_up(&self, cells: &mut [u32]) -> u64 {
+    fn add_up(&mut self) -> u64 {
         let axes = self.records.tasks.axes();
         let (along, leading) = match axes.split_last() {
             Some((last, leading)) => (last.count(), leading),
@@ -74,9 +76,9 @@ impl Seams<'_> {
                 block = block * cuts.count() + own;
                 row = row * cuts.length(own) + (at - cuts.start(own));
             }
-            let first = (block * along) as usize;
-            for own in &self.blocks[first..first + along as usize] {
-                let starts = &mut cells[own.rows.start + row as usize];
+            for block in block * along..(block + 1) * along {
+                let place = self.rows_of(block as usize) + row as usize;
+                let starts = &mut self.joined[place];
                 let here = u64::from(*starts);
                 *starts = sum as u32;
                 sum += here;
@@ -93,13 +95,12 @@ impl Seams<'_> {
     }
 }
 
-/// The final number of every component of a block, by its number there, 0 first: from the numbers of its elements and from what
-/// is told of it.
-pub(super) fn final_numbers(own: &Own, numbers: &[u32], told: &[u32]) -> Vec<u32> {
-    let count = numbers.iter().fold(0, |most, number| most.max(*number));
-    let mut finals = of_sides(own, numbers, told, count);
+/// The final number of every component of a block, by its number there, 0 first: from the numbers of its elements and what is
+/// joined of it.
+pub(super) fn final_numbers(records: &Records, own: &Own, numbers: &[u32], joined: &[u32]) -> Vec<u32> {
+    let mut finals = of_sides(own, numbers, joined);
     let length = own.extent.last().copied().unwrap_or(1).max(1);
-    let rows = told.get(own.rows.clone()).unwrap_or_default();
+    let rows = joined.get(records.slots..).unwrap_or_default();
     let mut started = 0;
     for (before, row) in rows.iter().zip(numbers.chunks_exact(length)) {
         let mut next = before + 1;
@@ -118,17 +119,19 @@ pub(super) fn final_numbers(own: &Own, numbers: &[u32], told: &[u32]) -> Vec<u32
     finals
 }
 
-/// What is told of the components that reach the sides of a block, by number; 0 for others.
-pub(super) fn of_sides(own: &Own, numbers: &[u32], told: &[u32], count: u32) -> Vec<u32> {
+/// What is joined of the components that reach the sides of a block, by number, 0 for others: from the numbers of its elements.
+pub(super) fn of_sides(own: &Own, numbers: &[u32], joined: &[u32]) -> Vec<u32> {
+    let count = numbers.iter().fold(0, |most, number| most.max(number & !OUTSIDE));
     let mut found = vec![0; count as usize + 1];
-    for (axis, [before, behind]) in own.sides.iter().enumerate() {
-        let last = own.extent.get(axis).map_or(0, |length| length.saturating_sub(1));
-        for (part, position) in [(before, 0), (behind, last)] {
-            let part = told.get(part.clone()).unwrap_or_default();
-            for (told, at) in part.iter().zip(side(&own.extent, axis, position)) {
-                found[(numbers[at] & !OUTSIDE) as usize] = *told;
-            }
-        }
+    let elements = own.sides.iter().enumerate().flat_map(|(axis, [before, behind])| {
+        let last = own.extent[axis].saturating_sub(1);
+        let told = [(before, 0), (behind, last)].into_iter().filter(|(part, _)| !part.is_empty());
+        told.flat_map(move |(_, position)| side(&own.extent, axis, position))
+    });
+    let mut own_numbers = Vec::with_capacity(own.sides.iter().flatten().map(Range::len).sum());
+    distinct(elements.map(|at| &numbers[at]), &mut own_numbers);
+    for (number, joined) in own_numbers.iter().zip(joined) {
+        found[(number & !OUTSIDE) as usize] = *joined;
     }
     found
 }

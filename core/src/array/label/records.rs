@@ -1,12 +1,14 @@
 //! Records: what the block of a task tells of the components that it holds, for all blocks to be joined.
 //!
 //! A record holds the numbers of components in the elements on both sides of the block across every axis that has seams, and, if
-//! components are to be counted, how many of them started by the end of every row. Invariant: records of all blocks have one
-//! length, that of the largest. Called by labels and by what is made of them.
+//! components are to be counted, how many of them started by the end of every row. What is joined holds for each block a slot for
+//! every component that reaches such a side, in the order of numbers, and again one for each row. Invariant: records of all blocks
+//! have one length, that of the largest, and so has what is joined. Called by labels and by what is made of them.
 
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
 use crate::region::{element_count, small};
+use blockwise_kernels::filter::Connection;
 use std::ops::Range;
 
 /// Set in numbers of components that hang together with what lies beyond the array, where that is asked.
@@ -17,10 +19,14 @@ pub(super) const OUTSIDE: u32 = 1 << 31;
 pub(super) struct Records {
     pub(super) tasks: ChunkGrid,
     /// Whether elements on the sides across each axis are told.
-    pub(super) seams: Vec<bool>,
+    seams: Vec<bool>,
     has_rows: bool,
     /// Numbers of a record.
     pub(super) len: usize,
+    /// Slots for components in what is joined, for each block.
+    pub(super) slots: usize,
+    /// Numbers of what is joined, for each block.
+    pub(super) joined_len: usize,
 }
 
 /// A block: its place, and where the parts of its record are.
@@ -39,14 +45,17 @@ impl Records {
     ///
     /// # Errors
     /// If a block has 2^31 elements or more, or all records would have 2^32 numbers.
-    pub(super) fn new(tasks: ChunkGrid, has_rows: bool) -> Result<Self> {
+    pub(super) fn new(tasks: ChunkGrid, connection: &Connection, has_rows: bool) -> Result<Self> {
         let (block, seams) = (tasks.largest_chunk(), tasks.counts().iter().map(|count| *count > 1).collect());
         if element_count(&block).is_none_or(|elements| elements >= u64::from(OUTSIDE)) {
             return Err(Error::TooLarge { what: "block to label", shape: block });
         }
-        let mut records = Self { tasks, seams, has_rows, len: 0 };
-        let (sides, rows) = records.parts(0, &small(&records.tasks.largest_chunk())?);
+        let mut records = Self { tasks, seams, has_rows, len: 0, slots: 0, joined_len: 0 };
+        let block = small(&block)?;
+        let (sides, rows) = records.parts(0, &block);
         records.len = sides.last().map_or(0, |[_, behind]| behind.end).max(rows.end).max(1);
+        records.slots = records.most_on_sides(&block, connection);
+        records.joined_len = (records.slots + rows.len()).max(1);
         match u32::try_from(records.total()) {
             Ok(_) => Ok(records),
             Err(_) => Err(Error::Usage {
@@ -62,6 +71,28 @@ impl Records {
     /// Numbers of all records.
     pub(super) fn total(&self) -> u64 {
         self.tasks.chunk_count().saturating_mul(self.len as u64)
+    }
+
+    /// Components that may reach sides of a block: where neighbours along an axis of a side hang together, every other element at
+    /// most.
+    fn most_on_sides(&self, extent: &[usize], connection: &Connection) -> usize {
+        let leads_along = |axis: usize| {
+            let is_along =
+                |step: &Vec<i64>| step.iter().enumerate().all(|(n, step)| (*step != 0) == (n == axis));
+            connection.steps().iter().any(is_along)
+        };
+        let of_side = |axis: usize| {
+            let cells: usize = cross(extent, axis).iter().product();
+            let others = (0..extent.len()).filter(|other| *other != axis && leads_along(*other));
+            let on_lines = others.map(|other| cells / extent[other].max(1) * extent[other].div_ceil(2));
+            on_lines.min().unwrap_or(cells)
+        };
+        (0..extent.len()).filter(|axis| self.seams[*axis]).map(|axis| 2 * of_side(axis)).sum()
+    }
+
+    /// Numbers of what is joined of all blocks; no more than of their records.
+    pub(super) fn joined_total(&self) -> u64 {
+        self.tasks.chunk_count().saturating_mul(self.joined_len as u64)
     }
 
     /// The block of an index, with the parts of a record that starts at `start`.
@@ -144,4 +175,12 @@ pub(super) fn side(extent: &[usize], axis: usize, position: usize) -> impl Itera
         let first = (outer * length + position) * inner;
         first..first + inner
     })
+}
+
+/// The numbers other than zero in some parts, ascending, each once.
+pub(super) fn distinct<'a>(parts: impl Iterator<Item = &'a u32>, found: &mut Vec<u32>) {
+    found.clear();
+    found.extend(parts.filter(|number| **number != 0));
+    found.sort_unstable();
+    found.dedup();
 }

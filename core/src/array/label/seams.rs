@@ -4,121 +4,91 @@
 //! sides of a seam, also across an edge or a corner. Invariant: a set of joined nodes is led by the one whose component starts
 //! first in C order of the array. Called by the one task that sees all records.
 
-use super::records::{Own, Records, cross};
+use super::records::{Own, Records, cross, distinct};
 use crate::error::{Error, Result};
 use crate::grid::AxisGrid;
 use blockwise_kernels::filter::{Connection, leader};
+use std::ops::Range;
 
-/// Bytes held for each node: its number in its block, and its parent.
-const NODE_BYTES: u64 = 8;
 /// Bytes held for each block at most: its place and parts.
 const BLOCK_BYTES: u64 = 1024;
 
-/// The joined components of all blocks.
+/// The joined components of all blocks. A node is the place of its slot among those of all blocks.
 pub(super) struct Seams<'a> {
     pub(super) records: &'a Records,
     pub(super) blocks: Vec<Own>,
     pub(super) told: &'a [u32],
-    /// The numbers of nodes in their blocks, block by block, ascending.
-    pub(super) numbers: Vec<u32>,
+    /// What becomes of the slots: first the numbers of nodes in their blocks, ascending.
+    pub(super) joined: &'a mut [u32],
     parents: Vec<u32>,
-    /// The first node of every block.
-    firsts: Vec<usize>,
+    /// Nodes of every block.
+    counts: Vec<usize>,
 }
 
 /// Bytes that joining takes beside the records and what becomes of them.
-pub(super) fn scratch_bytes(records: &Records, connection: &Connection) -> u64 {
-    // The numbers of one block's sides are sorted.
+pub(super) fn scratch_bytes(records: &Records) -> u64 {
+    // A parent for each slot; and the numbers of one block's sides are sorted.
+    let parents_bytes = 4 * records.joined_total();
     let own_bytes = 4 * records.len as u64;
-    let nodes_bytes = most_nodes(records, connection).saturating_mul(NODE_BYTES);
-    let block_bytes = nodes_bytes.saturating_add(BLOCK_BYTES);
-    records.tasks.chunk_count().saturating_mul(block_bytes).saturating_add(own_bytes)
+    let blocks_bytes = records.tasks.chunk_count().saturating_mul(BLOCK_BYTES);
+    parents_bytes.saturating_add(own_bytes).saturating_add(blocks_bytes)
 }
 
-/// Nodes that a block may have: where neighbours along an axis of a side hang together, every other element at most.
-fn most_nodes(records: &Records, connection: &Connection) -> u64 {
-    let extent = records.tasks.largest_chunk();
-    let leads_along = |axis: usize| {
-        let is_along = |step: &Vec<i64>| step.iter().enumerate().all(|(n, step)| (*step != 0) == (n == axis));
-        connection.steps().iter().any(is_along)
-    };
-    let of_side = |(axis, _): (usize, &bool)| {
-        let others = || extent.iter().enumerate().filter(move |(other, _)| *other != axis);
-        let cells = others().fold(1_u64, |cells, (_, length)| cells.saturating_mul(*length));
-        let lines = others().filter(|(other, _)| leads_along(*other));
-        lines.map(|(_, length)| cells / length * length.div_ceil(2)).min().unwrap_or(cells)
-    };
-    records.seams.iter().enumerate().filter(|(_, told)| **told).map(|side| 2 * of_side(side)).sum()
+/// The last node that was looked up.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    block: usize,
+    number: u32,
+    node: u32,
 }
 
 impl<'a> Seams<'a> {
-    /// Joins what the records `told` tell; in `cells`, as long as these, stands the node of each element on a side then, from 1
-    /// on.
+    /// Joins what the records `told` tell.
     pub(super) fn joined(
         records: &'a Records,
         connection: &Connection,
         told: &'a [u32],
-        cells: &mut [u32],
+        joined: &'a mut [u32],
     ) -> Result<Self> {
         let wrong = || Error::Internal { message: "records of another length".to_owned() };
-        if told.len() as u64 != records.total() || told.len() != cells.len() {
+        if told.len() as u64 != records.total() || joined.len() as u64 != records.joined_total() {
             return Err(wrong());
         }
-        let (numbers, firsts) = (Vec::new(), Vec::new());
-        let mut seams = Self { records, blocks: records.all()?, told, numbers, parents: Vec::new(), firsts };
-        seams.find_nodes(cells);
+        let (blocks, parents) = (records.all()?, (0..joined.len() as u32).collect());
+        let mut seams = Self { records, blocks, told, joined, parents, counts: Vec::new() };
+        seams.joined.fill(0);
+        let mut numbers: Vec<u32> = Vec::with_capacity(records.len);
+        for (n, own) in seams.blocks.iter().enumerate() {
+            distinct(own.sides.iter().flatten().flat_map(|part| &told[part.clone()]), &mut numbers);
+            let first = n * records.joined_len;
+            let slots =
+                seams.joined.get_mut(first..first + numbers.len().min(records.slots)).unwrap_or_default();
+            if slots.len() < numbers.len() {
+                return Err(wrong());
+            }
+            slots.copy_from_slice(&numbers);
+            seams.counts.push(numbers.len());
+        }
         for block in 0..seams.blocks.len() {
             for axis in 0..seams.records.tasks.rank() {
-                seams.join_behind(block, axis, connection, cells)?;
+                seams.join_behind(block, axis, connection)?;
             }
         }
         Ok(seams)
     }
 
-    fn find_nodes(&mut self, cells: &mut [u32]) {
-        cells.fill(0);
-        let sides = |own: &Own| own.sides.iter().flatten().cloned().collect::<Vec<_>>();
-        let is_there = |cell: &&u32| **cell != 0;
-        let mut own_numbers: Vec<u32> = Vec::with_capacity(self.records.len);
-        let find = |own: &Own, own_numbers: &mut Vec<u32>| {
-            own_numbers.clear();
-            for part in sides(own) {
-                own_numbers.extend(self.told[part].iter().filter(is_there));
-            }
-            own_numbers.sort_unstable();
-            own_numbers.dedup();
-        };
-        // Counted first, so that no more is held than there are.
-        let mut count = 0;
-        for own in &self.blocks {
-            find(own, &mut own_numbers);
-            count += own_numbers.len();
+    /// The node of the component that a block numbers so.
+    fn node(&self, block: usize, number: u32, known: &mut Known) -> u32 {
+        if (block, number) != (known.block, known.number) {
+            let nodes = self.nodes_of(block);
+            let place = self.joined[nodes.clone()].partition_point(|own| *own < number);
+            *known = Known { block, number, node: (nodes.start + place) as u32 };
         }
-        self.numbers = Vec::with_capacity(count);
-        for own in &self.blocks {
-            find(own, &mut own_numbers);
-            let first = self.numbers.len();
-            for part in sides(own) {
-                for (cell, number) in cells[part.clone()].iter_mut().zip(&self.told[part]) {
-                    if let Ok(at) = own_numbers.binary_search(number) {
-                        *cell = (first + at + 1) as u32;
-                    }
-                }
-            }
-            self.firsts.push(first);
-            self.numbers.extend_from_slice(&own_numbers);
-        }
-        self.parents = (0..self.numbers.len() as u32).collect();
+        known.node
     }
 
     /// Joins a block with what lies behind it along an axis.
-    fn join_behind(
-        &mut self,
-        block: usize,
-        axis: usize,
-        connection: &Connection,
-        cells: &[u32],
-    ) -> Result<()> {
+    fn join_behind(&mut self, block: usize, axis: usize, connection: &Connection) -> Result<()> {
         let own = &self.blocks[block];
         let cuts = &self.records.tasks.axes()[axis];
         let mut next = own.index.clone();
@@ -127,24 +97,28 @@ impl<'a> Seams<'a> {
             return Ok(());
         }
         let (behind, lengths) = (own.sides[axis][1].clone(), cross(&own.extent, axis));
-        let ahead = self.blocks[self.records.tasks.linear(&next) as usize].sides[axis][0].start;
+        let next = self.records.tasks.linear(&next) as usize;
+        let ahead = self.blocks[next].sides[axis][0].start;
+        let (mut here, mut there) = (Known::default(), Known::default());
         for step in connection.steps().iter().filter(|step| step.get(axis) == Some(&1)) {
             let mut step = step.clone();
             step.remove(axis);
             let mut place = vec![0_usize; lengths.len()];
             for at in behind.clone() {
-                if cells[at] != 0 {
+                if self.told[at] != 0 {
                     let inside =
                         place.iter().zip(&step).zip(&lengths).try_fold(0, |flat, ((at, step), length)| {
                             let to = at.checked_add_signed(*step as isize).filter(|to| to < length)?;
                             Some(flat * length + to)
                         });
                     let met = match inside {
-                        Some(flat) => Some(ahead + flat),
-                        None => self.beside(block, axis, &place, &step)?,
+                        Some(flat) => Some((next, ahead + flat)),
+                        None => self.beside(block, axis, &place, &step),
                     };
-                    if let Some(other) = met.map(|met| cells[met]).filter(|other| *other != 0) {
-                        self.join(cells[at] - 1, other - 1);
+                    if let Some((other, met)) = met.filter(|(_, met)| self.told[*met] != 0) {
+                        let a = self.node(block, self.told[at], &mut here);
+                        let b = self.node(other, self.told[met], &mut there);
+                        self.join(a, b);
                     }
                 }
                 for (at, length) in place.iter_mut().zip(&lengths).rev() {
@@ -159,9 +133,9 @@ impl<'a> Seams<'a> {
         Ok(())
     }
 
-    /// Where the element a step from `place` behind a block along an axis is told, if the step leads aside of the next block
-    /// too.
-    fn beside(&self, block: usize, axis: usize, place: &[usize], step: &[i64]) -> Result<Option<usize>> {
+    /// The block of the element a step from `place` behind a block along an axis, and where it is told, if the step leads aside
+    /// of the next block too.
+    fn beside(&self, block: usize, axis: usize, place: &[usize], step: &[i64]) -> Option<(usize, usize)> {
         let own = &self.blocks[block];
         let (mut index, mut to) = (own.index.clone(), Vec::with_capacity(place.len()));
         index[axis] += 1;
@@ -179,13 +153,14 @@ impl<'a> Seams<'a> {
                     index[other] -= 1;
                     (cuts.length(index[other]) - 1) as usize
                 }
-                None => return Ok(None),
+                None => return None,
             });
         }
-        let met = &self.blocks[self.records.tasks.linear(&index) as usize];
+        let other = self.records.tasks.linear(&index) as usize;
+        let met = &self.blocks[other];
         let lengths = cross(&met.extent, axis);
         let flat = to.iter().zip(&lengths).fold(0, |flat, (at, length)| flat * length + at);
-        Ok(Some(met.sides[axis][0].start + flat))
+        Some((other, met.sides[axis][0].start + flat))
     }
 
     /// Makes two sets of nodes one.
@@ -202,28 +177,30 @@ impl<'a> Seams<'a> {
         leader(&mut self.parents, node)
     }
 
-    /// The nodes of a block.
-    pub(super) fn nodes_of(&self, block: usize) -> std::ops::Range<usize> {
-        let end = self.firsts.get(block + 1).copied().unwrap_or(self.numbers.len());
-        self.firsts[block]..end
-    }
-
-    /// Replaces each node in `cells` by what `of` makes of the number that its leader has.
-    pub(super) fn replace(&mut self, cells: &mut [u32], of: impl Fn(u32) -> u32) {
+    /// Writes what stands in the slot of each leader in those of all nodes that it leads.
+    pub(super) fn follow_leaders(&mut self) {
         for block in 0..self.blocks.len() {
-            for part in self.blocks[block].sides.clone().into_iter().flatten() {
-                for cell in cells[part].iter_mut().filter(|cell| **cell != 0) {
-                    let leader = self.leader(*cell - 1);
-                    *cell = of(self.numbers[leader as usize]);
-                }
+            for node in self.nodes_of(block) {
+                let leader = self.leader(node as u32);
+                self.joined[node] = self.joined[leader as usize];
             }
         }
     }
 
+    /// The nodes of a block.
+    pub(super) fn nodes_of(&self, block: usize) -> Range<usize> {
+        let first = block * self.records.joined_len;
+        first..first + self.counts[block]
+    }
+
+    /// The place of the first row of a block in what is joined.
+    pub(super) fn rows_of(&self, block: usize) -> usize {
+        block * self.records.joined_len + self.records.slots
+    }
+
     /// What orders nodes by where their components start in C order of the array.
     fn start(&self, node: u32) -> (u64, u32) {
-        let block = self.firsts.partition_point(|first| *first <= node as usize) - 1;
-        let number = self.numbers[node as usize];
+        let (block, number) = (node as usize / self.records.joined_len, self.joined[node as usize]);
         (self.segment(block, self.row_of(block, number)), number)
     }
 
