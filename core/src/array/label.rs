@@ -47,8 +47,8 @@ impl Array {
     /// which neighbours hang together; it has 3 elements along each axis, as [`Structure::connected`] makes them.
     ///
     /// Labels read the array twice. Blocks are chunks, or several; where they meet, the task that joins them holds about 15 bytes
-    /// for each element on a side: with chunks about as long along each axis a quarter of a byte for each of 2^28 elements, and more
-    /// with flat ones.
+    /// for each element on a side. With chunks about as long along each axis a budget does that has a byte for each of 2^28 elements,
+    /// or a third of one for each of 2^33; flat chunks need more.
     ///
     /// # Errors
     /// If the structure does not fit or is not symmetric, or 2^32 elements lie where blocks meet.
