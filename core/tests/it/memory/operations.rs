@@ -160,7 +160,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     large("thresholds", |i| {
         let clean = Array::call("nan_to_num", [(&i.x).into()])?;
-        let local = |method| i.fine.filter().threshold_local(&[3, 9, 9], method, 1.0);
+        let local = |method| i.fine.filter().threshold_local(&[1, 5, 5], method, 1.0);
         Ok(vec![
             clean.threshold_otsu(256)?,
             clean.astype(DType::I16).threshold_otsu(256)?,
