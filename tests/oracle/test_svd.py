@@ -46,6 +46,13 @@ def test_exact_decompositions_are_as_exact_as_lapacks(tmp_path, exponent):
         assert np.all(v.sum(1) >= -1e-12), what
 
 
+def residuals(rest, singular):
+    """What is left of a matrix of these singular values, in rounding errors of its spectral and its Frobenius norm."""
+    gram = rest.T @ rest if rest.shape[0] > rest.shape[1] else rest @ rest.T
+    spectral = np.linalg.norm(gram, 2) ** 0.5 / singular[0]
+    return spectral / EPSILON, np.linalg.norm(rest) / np.linalg.norm(singular) / EPSILON
+
+
 LARGE = os.environ.get("BLOCKWISE_LARGE") == "1"
 
 
@@ -55,19 +62,26 @@ def test_a_large_matrix_is_as_exact_as_lapacks(tmp_path):
     rng = np.random.default_rng(0)
     left, _ = np.linalg.qr(rng.standard_normal((rows, columns)))
     right, _ = np.linalg.qr(rng.standard_normal((columns, columns)))
-    for exponent, chunks in [(0, (200_000, 300)), (3, (30_000, 300)), (7, (50_000, 77)), (11, (7000, 300)), (14, (20_000, 150))]:
+    cuts = {0: (200_000, 300), 3: (30_000, 300), 7: (50_000, 77), 11: (7000, 300), 14: (20_000, 150)}
+    for exponent, chunks in cuts.items():
         a = (left * 10.0 ** (-exponent * np.linspace(0, 1, columns))) @ right.T
-        lapack = np.linalg.svd(a, compute_uv=False)
+        left_s, lapack, right_s = np.linalg.svd(a, full_matrices=False)
+        # What LAPACK leaves of a matrix of this size may be more than 10 rounding errors.
+        bounds = [max(10, found) for found in residuals(left_s * lapack @ right_s - a, lapack)]
+        del left_s, right_s
         for transpose in (False, True) if exponent == 7 else (False,):
             b, cut = (a.T, chunks[::-1]) if transpose else (a, chunks)
             u, s, v, _ = decomposed(tmp_path, b, cut, "-k", columns, "--exact", "--memory", "4GiB")
             what = f"1e{exponent}, chunks {cut}"
             assert np.all(np.abs(s - lapack) <= 1e-12 * lapack + 20 * EPSILON * lapack[0]), what
             norm = np.linalg.norm
-            left_over = norm(u * s @ v - b) / norm(b) / EPSILON
+            left_over = residuals(u * s @ v - b, s)
             apart = [norm(vectors @ vectors.T - np.eye(columns)) / columns**0.5 / EPSILON for vectors in (u.T, v)]
-            print(f"{what}: residual {left_over:.2f} eps, U {apart[0]:.2f} eps, V {apart[1]:.2f} eps")
-            assert left_over <= 10 and max(apart) <= 10, what
+            figures = [f"{found:.2f} of {bound:.2f}" for found, bound in zip(left_over, bounds, strict=True)]
+            print(f"{what}: residual {' and '.join(figures)} eps, U {apart[0]:.2f}, V {apart[1]:.2f}")
+            assert all(found <= bound for found, bound in zip(left_over, bounds, strict=True)), what
+            assert max(apart) <= 10, what
+
 
 
 def test_truncated_decompositions_are_near_the_least_error(tmp_path):
