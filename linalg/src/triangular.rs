@@ -41,6 +41,7 @@ pub(crate) fn in_panels(a: &Array, b: &Array, lower: bool, panel: u64) -> Result
     }
     let panel = panel.max(n.div_ceil(MAX_PANELS));
     let step = usize::try_from(panel).unwrap_or(usize::MAX);
+    let triangle = if lower { Triangle::Lower } else { Triangle::Upper };
     let mut starts: Vec<u64> = (0..n).step_by(step).collect();
     if !lower {
         starts.reverse();
@@ -55,7 +56,7 @@ pub(crate) fn in_panels(a: &Array, b: &Array, lower: bool, panel: u64) -> Result
             let factor = part(&a, start..end, known)?;
             right = right.try_sub(matmul(&factor, &Array::concatenate(&done, 0)?)?)?;
         }
-        let solved = of_block(&part(&a, start..end, start..end)?, &right, lower)?;
+        let solved = of_block(&part(&a, start..end, start..end)?, &right, triangle)?;
         let at = if lower { done.len() } else { 0 };
         done.insert(at, solved);
     }
@@ -100,17 +101,18 @@ pub(crate) fn tasks(n: u64, b: &Array) -> Result<(ChunkGrid, ChunkGrid)> {
     Ok((tasks, ChunkGrid::from_axes(vec![whole, columns])?))
 }
 
-fn of_block(a: &Array, b: &Array, lower: bool) -> Result<Array> {
+/// `x` with `a x = b`, for the `triangle` of a matrix that is one block.
+pub(crate) fn of_block(a: &Array, b: &Array, triangle: Triangle) -> Result<Array> {
     let (tasks, grid) = tasks(leaf::side("a solve", a)?, b)?;
     let inputs = vec![(&a.expand_dims(1)?).into(), (&b.expand_dims(2)?).into()];
-    let solve = leaf::function(b.dtype(), Solve { lower })?;
+    let solve = leaf::function(b.dtype(), Solve { triangle })?;
     one(Array::from_blocks(solve, inputs, tasks, vec![Some(0), Some(1)], vec![(b.dtype(), grid)])?)
 }
 
 /// The solution for a block of columns.
 #[derive(Clone, Copy)]
 struct Solve {
-    lower: bool,
+    triangle: Triangle,
 }
 
 impl LeafFunction for Solve {
@@ -126,8 +128,7 @@ impl LeafFunction for Solve {
         let out = elements_mut::<T>(out)?;
         out.copy_from_slice(elements(b)?);
         let a = Matrix::new(elements::<T>(a)?, n, n)?;
-        let triangle = if self.lower { Triangle::Lower } else { Triangle::Upper };
-        Cpu.trsm(triangle, (a, Op::Plain), MatrixMut::new(out, n, columns)?)
+        Cpu.trsm(self.triangle, (a, Op::Plain), MatrixMut::new(out, n, columns)?)
     }
 }
 

@@ -63,11 +63,11 @@ def test_a_large_matrix_is_as_exact_as_lapacks(tmp_path):
     left, _ = np.linalg.qr(rng.standard_normal((rows, columns)))
     right, _ = np.linalg.qr(rng.standard_normal((columns, columns)))
     cuts = {0: (200_000, 300), 3: (30_000, 300), 7: (50_000, 77), 11: (7000, 300), 14: (20_000, 150)}
+    failed = []
     for exponent, chunks in cuts.items():
         a = (left * 10.0 ** (-exponent * np.linspace(0, 1, columns))) @ right.T
         left_s, lapack, right_s = np.linalg.svd(a, full_matrices=False)
-        # What LAPACK leaves of a matrix of this size may be more than 10 rounding errors.
-        bounds = [max(10, found) for found in residuals(left_s * lapack @ right_s - a, lapack)]
+        lapacks = residuals(left_s * lapack @ right_s - a, lapack)
         del left_s, right_s
         for transpose in (False, True) if exponent == 7 else (False,):
             b, cut = (a.T, chunks[::-1]) if transpose else (a, chunks)
@@ -77,11 +77,10 @@ def test_a_large_matrix_is_as_exact_as_lapacks(tmp_path):
             norm = np.linalg.norm
             left_over = residuals(u * s @ v - b, s)
             apart = [norm(vectors @ vectors.T - np.eye(columns)) / columns**0.5 / EPSILON for vectors in (u.T, v)]
-            figures = [f"{found:.2f} of {bound:.2f}" for found, bound in zip(left_over, bounds, strict=True)]
+            figures = [f"{found:.2f} (LAPACK's {other:.2f})" for found, other in zip(left_over, lapacks, strict=True)]
             print(f"{what}: residual {' and '.join(figures)} eps, U {apart[0]:.2f}, V {apart[1]:.2f}")
-            assert all(found <= bound for found, bound in zip(left_over, bounds, strict=True)), what
-            assert max(apart) <= 10, what
-
+            failed += [what] if left_over[1] > 10 or max(apart) > 10 else []
+    assert not failed, failed
 
 
 def test_truncated_decompositions_are_near_the_least_error(tmp_path):

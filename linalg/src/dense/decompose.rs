@@ -73,10 +73,14 @@ pub(super) fn qr<T: Field>(
         MemStack::new(&mut buffer),
         Default::default(),
     );
-    let squares = (0..m).map(|row| norm(a.row(row))).fold(Real::<T>::zero(), |sum, x| sum + x * x);
-    if (0..k).any(|at| factors[(at, at)].is_zero()) && squares.is_normal() {
+    if (0..k).any(|at| factors[(at, at)].is_zero()) {
         // faer takes what is left of a column, a few rounding errors of the whole, for nothing.
-        return reflected(a, q, r);
+        let squares = (0..m).map(|row| norm(a.row(row))).fold(Real::<T>::zero(), |sum, x| sum + x * x);
+        if squares.is_normal() {
+            // Reflections hold as much again as these.
+            drop((factors, coefficients, buffer));
+            return reflected(a, q, r);
+        }
     }
     for row in 0..k {
         for (column, to) in r.row_mut(row).iter_mut().enumerate() {

@@ -11,10 +11,10 @@
 
 use crate::dense::{Cpu, Field};
 use crate::leaf::{self, LeafFunction, elements, elements_mut, part};
-use crate::triangular::tasks;
+use crate::triangular::of_block;
 use crate::{contract::one, matmul};
 use blockwise_core::block::{Block, blocks, chunks};
-use blockwise_core::dense::{Dense, Leaf, Matrix, MatrixMut, Op, Triangle};
+use blockwise_core::dense::{Dense, Leaf, MatrixMut, Triangle};
 use blockwise_core::{Array, AxisGrid, Chunk, ChunkGrid, DType, Error, Result};
 use std::ops::Range;
 
@@ -82,7 +82,7 @@ pub(super) fn in_panels(a: &Array, panel: u64, is_solved: bool) -> Result<Factor
             if let Some(known) = &known {
                 rest = rest.try_sub(matmul(&taken(known, &pivots)?, &above(end..n)?)?)?;
             }
-            Some(divided(&diagonal, &rest)?)
+            Some(of_block(&diagonal, &rest, Triangle::UnitLower)?)
         } else {
             None
         };
@@ -144,14 +144,6 @@ fn taken(a: &Array, rows: &Array) -> Result<Array> {
     let inputs = vec![(&a.expand_dims(0)?).into(), (&rows.expand_dims(2)?).into()];
     let outputs = vec![(a.dtype(), ChunkGrid::from_axes(vec![all, cuts])?)];
     one(Array::from_blocks(leaf::function(a.dtype(), Take)?, inputs, tasks, vec![Some(0), Some(2)], outputs)?)
-}
-
-/// `x` with `l x = b`, `l` the unit lower triangle of `both`.
-fn divided(both: &Array, b: &Array) -> Result<Array> {
-    let (tasks, grid) = tasks(leaf::side("a solve", both)?, b)?;
-    let inputs = vec![(&both.expand_dims(1)?).into(), (&b.expand_dims(2)?).into()];
-    let divide = leaf::function(b.dtype(), Divide)?;
-    one(Array::from_blocks(divide, inputs, tasks, vec![Some(0), Some(1)], vec![(b.dtype(), grid)])?)
 }
 
 /// The position of an element's row among `count`.
@@ -234,27 +226,6 @@ impl LeafFunction for Take {
             to.copy_from_slice(&a[row * width..(row + 1) * width]);
         }
         Ok(())
-    }
-}
-
-/// The rows of `u` right of a panel, for a block of columns.
-#[derive(Clone, Copy)]
-struct Divide;
-
-impl LeafFunction for Divide {
-    const NAME: &'static str = "triangular solve";
-
-    fn scratch_bytes<T: Field>(self) -> u64 {
-        Dense::<T>::scratch_bytes(&Cpu, Leaf::Trsm, leaf::WHOLE, leaf::WHOLE)
-    }
-
-    fn run<T: Field>(self, inputs: &[Block<'_>], outputs: &mut [Chunk]) -> Result<()> {
-        let ([both, b], [out]) = (blocks(inputs)?, chunks(outputs)?);
-        let (n, columns) = (b.shape()?[0], b.shape()?[1]);
-        let (b, out) = (elements::<T>(b)?, elements_mut::<T>(out)?);
-        out.copy_from_slice(b);
-        let both = Matrix::new(elements::<T>(both)?, n, n)?;
-        Cpu.trsm(Triangle::UnitLower, (both, Op::Plain), MatrixMut::new(out, n, columns)?)
     }
 }
 
