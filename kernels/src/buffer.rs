@@ -2,8 +2,8 @@
 //!
 //! Fresh pages cost a fault each and are zeroed by the kernel; a pipeline that allocates and frees 40 MB a chunk
 //! spends a sixth of its time there. The pool keeps freed buffers and hands them out again without clearing them.
-//! Large buffers are anonymous mappings of their own, so that freeing one gives its pages back at once: a general
-//! allocator keeps freed megabytes for itself as it sees fit, and the budget would be a hope.
+//! All but small buffers are anonymous mappings of their own, so that freeing one gives its pages back at once: a general
+//! allocator keeps freed megabytes for itself as it sees fit, once for every thread, and the budget would be a hope.
 //! Invariants: live plus retained bytes stay at or below the pool's limit whenever live bytes alone do; a buffer's
 //! memory is always initialised. Called by core's executor and by every source and codec.
 
@@ -11,6 +11,7 @@ use bytemuck::{Pod, Zeroable};
 use memmap2::MmapMut;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Alignment of every buffer, in bytes: a cache line, and the widest vector register.
@@ -31,6 +32,16 @@ pub struct Buffer {
 /// Buffers from this size on are mappings of their own.
 const MAPPED_FROM_BYTES: usize = 256 << 10;
 
+/// So are those from this size on, while there are not too many: pieces of chunks that wait on disk are as small, and a budget may be
+/// full of them.
+const MAPPED_WHILE_FEW_FROM_BYTES: usize = 32 << 10;
+
+/// How many of the smaller mappings there may be: a process has 65,530 of all kinds on Linux, unless told otherwise.
+const FEW_MAPPINGS: usize = 16 << 10;
+
+/// The smaller mappings of the process.
+static SMALL_MAPPINGS: AtomicUsize = AtomicUsize::new(0);
+
 /// Mappings from this size on ask for large pages (2 MiB); smaller ones would waste too much of the last.
 #[cfg(target_os = "linux")]
 const HUGE_FROM_BYTES: usize = 2 << 20;
@@ -44,9 +55,12 @@ enum Memory {
 impl Memory {
     /// Zeroed memory. Where the system refuses a mapping, the heap is asked, whose failure ends the process.
     fn fresh(class_bytes: usize) -> Self {
-        if class_bytes >= MAPPED_FROM_BYTES
+        if Self::may_be_mapped(class_bytes)
             && let Ok(mapping) = MmapMut::map_anon(class_bytes)
         {
+            if class_bytes < MAPPED_FROM_BYTES {
+                SMALL_MAPPINGS.fetch_add(1, Ordering::Relaxed);
+            }
             // Large pages: a five-hundredth of the faults and address look-ups. A wish, so a refusal is no fault.
             #[cfg(target_os = "linux")]
             if class_bytes >= HUGE_FROM_BYTES {
@@ -55,6 +69,12 @@ impl Memory {
             return Self::Mapped(mapping);
         }
         Self::Heap(bytemuck::zeroed_vec(class_bytes / ALIGNMENT_BYTES))
+    }
+
+    fn may_be_mapped(class_bytes: usize) -> bool {
+        class_bytes >= MAPPED_FROM_BYTES
+            || class_bytes >= MAPPED_WHILE_FEW_FROM_BYTES
+                && SMALL_MAPPINGS.load(Ordering::Relaxed) < FEW_MAPPINGS
     }
 
     fn bytes(&self) -> &[u8] {
@@ -68,6 +88,14 @@ impl Memory {
         match self {
             Self::Heap(lines) => bytemuck::cast_slice_mut(lines),
             Self::Mapped(mapping) => mapping,
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if matches!(self, Self::Mapped(mapping) if mapping.len() < MAPPED_FROM_BYTES) {
+            SMALL_MAPPINGS.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
