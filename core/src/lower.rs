@@ -1,7 +1,8 @@
 //! From arrays to a plan: what is evaluated together, in which stages, and what lies between them.
 //!
-//! The graph is cut at barriers: reductions and functions of whole blocks, whose results are temporary arrays. All
-//! between barriers becomes programs, views folded into what they read. Outputs of one level whose tasks have the same
+//! The graph is cut at barriers: reductions and functions of whole blocks, whose results are temporary arrays; not at functions
+//! whose blocks one stage alone uses as they come: its tasks make them. All between barriers becomes programs, views
+//! folded into what they read. Outputs of one level whose tasks have the same
 //! boxes share a stage, so that a source chunk is read once whatever the number of results. A stage that does not
 //! fit the budget is taken apart: outputs one by one; the tasks of a function whose inputs stand still in parts, which
 //! read those again; a written array first on its own grid and then cut as its sink wants; an input first cut as the
@@ -13,6 +14,7 @@
 mod banded;
 mod expression;
 mod holding;
+mod making;
 mod outputs;
 mod parts;
 mod stage;
@@ -25,9 +27,11 @@ use crate::plan::{CopyOptions, Plan, Resources, Stage, plan_copy_stages};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::temporary::{Place, Temporary};
+use making::CallKey;
 pub(crate) use outputs::is_stored;
 use outputs::{Job, Outputs};
 use stage::{Drafted, StageDraft};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// An array and where its elements go.
@@ -90,14 +94,25 @@ const MAX_REFUSALS: usize = 16;
 
 /// As [`plan_arrays`]; a refusal names what one of the stages needs.
 fn plan_within(targets: &[Target], held_bytes: u64, sums: Sums, resources: &Resources) -> Result<Plan> {
-    let outputs = Outputs::of(targets, held_bytes, sums, resources)?;
-    let fixed_bytes = held_bytes.saturating_add(outputs.memory_bytes());
-    let mut lowering =
-        Lowering { resources, outputs: &outputs, fixed_bytes, stages: Vec::new(), smallest: 0 };
-    for group in outputs.groups() {
-        lowering.add_group(&group)?;
-    }
-    let Lowering { mut stages, smallest, .. } = lowering;
+    let mut apart = HashSet::new();
+    let (mut stages, smallest) = loop {
+        let outputs = Outputs::of(targets, held_bytes, sums, resources, &apart)?;
+        let fixed_bytes = held_bytes.saturating_add(outputs.memory_bytes());
+        let mut lowering = Lowering {
+            resources,
+            outputs: &outputs,
+            fixed_bytes,
+            stages: Vec::new(),
+            smallest: 0,
+            apart: Vec::new(),
+        };
+        let added = outputs.groups().iter().try_for_each(|group| lowering.add_group(group));
+        if lowering.apart.is_empty() {
+            added?;
+            break (lowering.stages, lowering.smallest);
+        }
+        apart.extend(lowering.apart);
+    };
     discard_after_last_use(&mut stages);
     let sinks = targets.iter().map(|target| Arc::clone(&target.sink)).collect();
     let label = match targets {
@@ -114,6 +129,8 @@ struct Lowering<'a> {
     fixed_bytes: u64,
     stages: Vec<Stage>,
     smallest: u64,
+    /// Functions that must have stages of their own.
+    apart: Vec<CallKey>,
 }
 
 impl Lowering<'_> {
@@ -123,6 +140,11 @@ impl Lowering<'_> {
         jobs.iter().try_for_each(|job| draft.add(job))?;
         let drafted = draft.finish(self.fixed_bytes, self.resources)?;
         let drafted = self.in_bands(&draft, drafted)?;
+        if !drafted.made.is_empty() && drafted.stage.peak_bytes > self.resources.budget_bytes {
+            // Fewer threads, or another reading, would cost more than a temporary array.
+            self.apart.extend(drafted.made);
+            return Ok(());
+        }
         if self.add_in_parts(&draft, &drafted)? {
             return Ok(());
         }

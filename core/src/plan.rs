@@ -21,7 +21,8 @@ use crate::sink::Sink;
 use crate::source::Source;
 use crate::temporary::Temporary;
 pub(crate) use compute::{
-    Applied, AppliedInput, Compute, Fold, Grouped, Operand, Output, Reduced, Reductions, place,
+    Applied, AppliedInput, Compute, Fold, FunctionCall, Grouped, Maker, Operand, Output, Reduced, Reductions,
+    place,
 };
 pub(crate) use copy::plan_copy_stages;
 pub use copy::{CopyOptions, PassThrough, plan_copy};

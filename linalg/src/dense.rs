@@ -5,6 +5,7 @@
 //! Called by the algorithms of this crate.
 
 mod decompose;
+pub(crate) mod paired;
 mod products;
 
 use blockwise_core::dense::{Accumulate, Dense, Inexact, Leaf, Matrix, MatrixMut, Op, Triangle};

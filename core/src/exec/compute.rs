@@ -1,7 +1,7 @@
 //! A task of a computing stage: gather what it sees, evaluate programs over it, write, reduce or hand on.
 //!
-//! Invariants: operands that lie in one chunk are read where they lie; everything else that a task holds was counted
-//! by the planner. Called by the worker loop of [`crate::exec`] through [`super::task::Work`].
+//! Invariants: operands that lie in one chunk are read where they lie, and those that a function makes are made once; everything
+//! else that a task holds was counted by the planner. Called by the worker loop of [`crate::exec`] through [`super::task::Work`].
 
 use super::fold::Tree;
 use super::grouped::GroupRun;
@@ -13,7 +13,7 @@ use crate::chunk::Chunk;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
-use crate::plan::{Applied, AppliedInput, Compute, Output, place, seen};
+use crate::plan::{Applied, AppliedInput, Compute, FunctionCall, Operand, Output, place, seen};
 use crate::region::{Region, small};
 use crate::sink::Sink;
 use blockwise_kernels::DType;
@@ -44,7 +44,7 @@ enum Trees {
 enum Gathered<'t> {
     /// In an input chunk.
     There(&'t Chunk, Layout),
-    /// Brought together.
+    /// Brought together, or made.
     Own(Chunk),
 }
 
@@ -57,7 +57,7 @@ impl Gathered<'_> {
     }
 }
 
-/// The operands of one task; each is gathered when it is first asked for.
+/// The operands of one task.
 struct Operands<'t> {
     gathered: Vec<(Gathered<'t>, Region)>,
 }
@@ -86,7 +86,7 @@ impl<'a> ComputeRun<'a> {
         scratch: &mut Scratch,
         cx: &TaskContext<'_>,
     ) -> Result<u64> {
-        let operands = self.gather(task, view, cx)?;
+        let operands = self.gather(task, view, scratch, cx)?;
         let mut stored_bytes = 0;
         for (output, trees) in self.compute.outputs.iter().zip(&self.trees) {
             cx.check_cancelled()?;
@@ -167,22 +167,83 @@ impl<'a> ComputeRun<'a> {
         })
     }
 
-    fn gather<'t>(&self, task: &'t Task, view: &StageView<'_>, cx: &TaskContext<'_>) -> Result<Operands<'t>> {
+    fn gather<'t>(
+        &self,
+        task: &'t Task,
+        view: &StageView<'_>,
+        scratch: &mut Scratch,
+        cx: &TaskContext<'_>,
+    ) -> Result<Operands<'t>> {
         let shape = self.tasks.shape();
-        let mut gathered = Vec::with_capacity(self.compute.operands.len());
+        let mut operands = Operands { gathered: Vec::with_capacity(self.compute.operands.len()) };
+        // What makers gave and is no operand yet.
+        let mut made: Vec<Option<Vec<Option<Chunk>>>> = self.compute.makers.iter().map(|_| None).collect();
         for operand in &self.compute.operands {
-            let seen = view.seen(&operand.leaves, &task.region, &shape)?;
-            let found = match operand.leaves.as_slice() {
-                [leaf] if operand.direct => view.place(*leaf, task, &seen)?,
-                _ => None,
+            let found = match operand {
+                Operand::Read { leaves, dtype, direct } => {
+                    let seen = view.seen(leaves, &task.region, &shape)?;
+                    let there = match leaves.as_slice() {
+                        [leaf] if *direct => view.place(*leaf, task, &seen)?,
+                        _ => None,
+                    };
+                    let found = match there {
+                        Some((chunk, layout)) => Gathered::There(chunk, layout),
+                        None => Gathered::Own(view.gather(leaves, task, &seen, *dtype, cx)?),
+                    };
+                    (found, seen)
+                }
+                Operand::Made { maker, output } => {
+                    let (Some(maker), Some(results)) =
+                        (self.compute.makers.get(*maker), made.get_mut(*maker))
+                    else {
+                        return Err(no_maker());
+                    };
+                    if results.is_none() {
+                        let chunk = |dtype: &DType| Chunk::uninit(*dtype, task.region.shape(), cx.pool());
+                        let mut chunks = maker.dtypes.iter().map(chunk).collect::<Result<Vec<_>>>()?;
+                        self.call(&maker.call, task, &operands, &mut chunks, scratch, cx)?;
+                        *results = Some(chunks.into_iter().map(Some).collect());
+                    }
+                    let result = results.as_mut().and_then(|results| results.get_mut(*output)?.take());
+                    (Gathered::Own(result.ok_or_else(no_maker)?), task.region.clone())
+                }
             };
-            let found = match found {
-                Some((chunk, layout)) => Gathered::There(chunk, layout),
-                None => Gathered::Own(view.gather(&operand.leaves, task, &seen, operand.dtype, cx)?),
-            };
-            gathered.push((found, seen));
+            operands.gathered.push(found);
         }
-        Ok(Operands { gathered })
+        Ok(operands)
+    }
+
+    /// Calls a function with the blocks that `task` has for it.
+    fn call(
+        &self,
+        call: &FunctionCall,
+        task: &Task,
+        operands: &Operands<'_>,
+        outputs: &mut [Chunk],
+        scratch: &mut Scratch,
+        cx: &TaskContext<'_>,
+    ) -> Result<()> {
+        let mut own: Vec<Option<Chunk>> = Vec::with_capacity(call.inputs.len());
+        let shape = self.tasks.shape();
+        let ranges: Vec<Range<u64>> = task.region.ranges().collect();
+        let seen_region = |input: &AppliedInput| Region::from_ranges(&seen(&input.reach, &ranges, &shape));
+        let regions = call.inputs.iter().map(seen_region).collect::<Result<Vec<_>>>()?;
+        for (AppliedInput { program, operands: wanted, .. }, region) in call.inputs.iter().zip(&regions) {
+            own.push(match as_it_is(program, wanted, operands) {
+                Some(_) => None,
+                None => Some(evaluated(program, &operands.inputs(wanted), region, scratch, cx)?),
+            });
+        }
+        let mut blocks = Vec::with_capacity(own.len());
+        for ((input, own), region) in call.inputs.iter().zip(&own).zip(&regions) {
+            let own = own.as_ref().map(|chunk| (chunk.bytes(), chunk.dtype()));
+            let found = own.or_else(|| as_it_is(&input.program, &input.operands, operands));
+            let (bytes, dtype) =
+                found.ok_or_else(|| Error::Internal { message: "a block is gone".to_owned() })?;
+            blocks.push(Block { bytes, dtype, region });
+        }
+        let info = BlockInfo { index: &task.index, region: &task.region, shape: &shape };
+        call.function.run(&info, &blocks, outputs, cx)
     }
 
     fn apply(
@@ -194,25 +255,6 @@ impl<'a> ComputeRun<'a> {
         scratch: &mut Scratch,
         cx: &TaskContext<'_>,
     ) -> Result<u64> {
-        let mut own: Vec<Option<Chunk>> = Vec::with_capacity(applied.inputs.len());
-        let shape = self.tasks.shape();
-        let ranges: Vec<Range<u64>> = task.region.ranges().collect();
-        let seen_region = |input: &AppliedInput| Region::from_ranges(&seen(&input.reach, &ranges, &shape));
-        let regions = applied.inputs.iter().map(seen_region).collect::<Result<Vec<_>>>()?;
-        for (AppliedInput { program, operands: wanted, .. }, region) in applied.inputs.iter().zip(&regions) {
-            own.push(match as_it_is(program, wanted, operands) {
-                Some(_) => None,
-                None => Some(evaluated(program, &operands.inputs(wanted), region, scratch, cx)?),
-            });
-        }
-        let mut blocks = Vec::with_capacity(own.len());
-        for ((input, own), region) in applied.inputs.iter().zip(&own).zip(&regions) {
-            let own = own.as_ref().map(|chunk| (chunk.bytes(), chunk.dtype()));
-            let found = own.or_else(|| as_it_is(&input.program, &input.operands, operands));
-            let (bytes, dtype) =
-                found.ok_or_else(|| Error::Internal { message: "a block is gone".to_owned() })?;
-            blocks.push(Block { bytes, dtype, region });
-        }
         let index: Vec<u64> = applied
             .index_axes
             .iter()
@@ -223,8 +265,7 @@ impl<'a> ComputeRun<'a> {
             .iter()
             .map(|sink| Chunk::uninit(sink.dtype(), sink.grid().region(&index)?.shape(), cx.pool()))
             .collect::<Result<Vec<_>>>()?;
-        let info = BlockInfo { index: &task.index, region: &task.region, shape: &shape };
-        applied.function.run(&info, &blocks, &mut outputs, cx)?;
+        self.call(&applied.call, task, operands, &mut outputs, scratch, cx)?;
         if let (Some((axes, fold)), Some(first)) = (&applied.folded, applied.sinks.first()) {
             let (number, count) = place(axes, &task.index, &self.tasks.counts());
             let combine = |into: &mut Vec<Chunk>, next: &Vec<Chunk>| fold.combine(into, next);
@@ -234,6 +275,10 @@ impl<'a> ComputeRun<'a> {
         }
         write_all(&applied.sinks, &index, &outputs, cx)
     }
+}
+
+fn no_maker() -> Error {
+    Error::Internal { message: "an operand that no function makes".to_owned() }
 }
 
 /// The operand's bytes and dtype, if it is all the program gives and lies in one run.

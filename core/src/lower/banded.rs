@@ -39,7 +39,7 @@ impl Lowering<'_> {
 /// Lets a stage that does nothing but reduce one array, as it is, take its chunks band by band.
 pub(super) fn reduce_in_bands(stage: &mut Stage) {
     let StageWork::Compute(compute) = &stage.work else { return };
-    if let ([Output::Reduced(_)], [Operand { direct: true, .. }]) =
+    if let ([Output::Reduced(_)], [Operand::Read { direct: true, .. }]) =
         (compute.outputs.as_slice(), compute.operands.as_slice())
         && let ([only], [leaf]) = (stage.inputs.as_mut_slice(), stage.leaves.as_slice())
         && leaf.view.is_identity()

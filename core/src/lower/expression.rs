@@ -1,14 +1,15 @@
-//! Arrays between barriers as programs: operands are what is read, through which view.
+//! Arrays between barriers as programs: operands are what is read, through which view, and what functions make of that.
 //!
-//! Invariant: the value of an array is built for the positions of the task array: every view on the way is folded into
-//! the operands below. Called by [`super::stage`].
+//! Invariants: the value of an array is built for the positions of the task array: every view on the way is folded into
+//! the operands below; what a function is given stands before what it makes. Called by [`super::stage`].
 
+use super::making::{CallKey, call_key};
 use super::outputs::{BarrierKey, Outputs, barrier_key, is_stored, stored_key};
 use crate::adapt::{Reshaped, SpreadRows};
-use crate::array::{Array, Call, Kind, Operand};
+use crate::array::{Array, BlockCall, BlockInput, Call, Kind, Operand};
 use crate::error::{Error, Result};
 use crate::memory::Filled;
-use crate::plan::{Reach, Window};
+use crate::plan::{AppliedInput, FunctionCall, Maker, Reach, Window};
 use crate::source::Source;
 use crate::temporary::Temporary;
 use crate::view::{AxisView, View};
@@ -40,7 +41,10 @@ impl Piece {
 /// What a program reads: pieces that fill the task array together, and how far beyond the task's box.
 #[derive(Clone)]
 pub(super) struct Read {
+    /// None of what is made by a function.
     pub(super) pieces: Vec<Piece>,
+    /// The function of the stage that makes it, by its position, and which of its results it is.
+    pub(super) made: Option<(usize, usize)>,
     pub(super) dtype: DType,
     pub(super) reach: Vec<Reach>,
     /// The array that is read, as it is seen: to make it anew, cut otherwise.
@@ -65,15 +69,17 @@ impl Read {
 
     fn is(&self, other: &Self) -> bool {
         self.reach == other.reach
+            && self.made == other.made
             && self.pieces.len() == other.pieces.len()
             && self.pieces.iter().zip(&other.pieces).all(|(a, b)| a.is(b))
     }
 }
 
-/// The reads of a stage; each stands once.
+/// The reads of a stage and the functions that make some of them; each stands once.
 #[derive(Default)]
 pub(super) struct Reads {
     pub(super) all: Vec<Read>,
+    pub(super) makers: Vec<(CallKey, Maker)>,
 }
 
 impl Reads {
@@ -122,6 +128,32 @@ impl<'a> Expression<'a> {
         Ok((self.builder.finish(values)?, self.operands))
     }
 
+    /// What a function gets of `input`, in tasks of an array of `shape`: a length of 1 stands still where the tasks go on.
+    pub(super) fn block(
+        outputs: &Outputs,
+        reads: &mut Reads,
+        input: &BlockInput,
+        shape: &[u64],
+    ) -> Result<AppliedInput> {
+        let own = input.array.shape();
+        let mut reach: Vec<Reach> =
+            input.reach.iter().map(|(before, after)| Reach::Around(*before, *after)).collect();
+        let mut array = input.array.clone();
+        if own != shape {
+            reach.resize(shape.len(), Reach::Around(0, 0));
+            for ((reach, own), extent) in reach.iter_mut().zip(&own).zip(shape) {
+                if own != extent {
+                    *reach = Reach::Still;
+                }
+            }
+            array = array.broadcast_to(shape)?;
+        }
+        let mut expression = Expression::new(outputs, reads, &reach);
+        let value = expression.add(&array, array.dtype())?;
+        let (program, operands) = expression.finish(&[value])?;
+        Ok(AppliedInput { program, operands, reach })
+    }
+
     /// The value of `array` seen through `view`; `outer` is that array as the task array shows it.
     fn value(&mut self, array: &Array, view: &View, outer: &Array) -> Result<Value> {
         let key = (std::ptr::from_ref(array.node()).cast::<()>(), view.axes().to_vec());
@@ -140,6 +172,9 @@ impl<'a> Expression<'a> {
                 self.builder.cast(from, array.dtype())?
             }
             Kind::Call(call) => self.call(call, view, outer)?,
+            Kind::Block { call, output } if self.outputs.makes(call) => {
+                self.made(call, *output, view, array, outer)?
+            }
             Kind::Reduce(_) | Kind::Block { .. } => self.read(view, array, outer)?,
         };
         self.known.insert(key, value);
@@ -237,7 +272,43 @@ impl<'a> Expression<'a> {
         for (axis, _) in self.reach.iter().enumerate().filter(|(_, reach)| **reach == Reach::Still) {
             seen = seen.slice(axis, 0..1)?;
         }
-        let read = Read { pieces, dtype, reach: self.reach.to_vec(), seen };
+        self.input(Read { pieces, made: None, dtype, reach: self.reach.to_vec(), seen })
+    }
+
+    /// The value of a result that each task makes for itself.
+    fn made(
+        &mut self,
+        call: &Arc<BlockCall>,
+        output: usize,
+        view: &View,
+        array: &Array,
+        outer: &Array,
+    ) -> Result<Value> {
+        let shape = outer.shape();
+        if !view.is_identity() || array.shape() != shape || !self.reach.iter().all(is_own) {
+            return Err(Error::Internal { message: format!("{array:?} is more than what a task makes") });
+        }
+        let key = call_key(call);
+        let known = self.reads.makers.iter().position(|(known, _)| *known == key);
+        let maker = if let Some(known) = known {
+            known
+        } else {
+            let mut inputs = Vec::with_capacity(call.inputs.len());
+            for input in &call.inputs {
+                inputs.push(Self::block(self.outputs, self.reads, input, &shape)?);
+            }
+            let call_of = FunctionCall { function: Arc::clone(&call.function), inputs };
+            let dtypes = call.outputs.iter().map(|(dtype, _)| *dtype).collect();
+            self.reads.makers.push((key, Maker { call: call_of, dtypes }));
+            self.reads.makers.len() - 1
+        };
+        let (dtype, made) = (array.dtype(), Some((maker, output)));
+        self.input(Read { pieces: Vec::new(), made, dtype, reach: self.reach.to_vec(), seen: array.clone() })
+    }
+
+    /// The value of a read.
+    fn input(&mut self, read: Read) -> Result<Value> {
+        let dtype = read.dtype;
         let position = self.reads.position(read);
         if let Some(at) = self.operands.iter().position(|known| *known == position)
             && let Some(value) = self.inputs.get(at)
@@ -249,6 +320,11 @@ impl<'a> Expression<'a> {
         self.inputs.push(value);
         Ok(value)
     }
+}
+
+/// Whether tasks see their own box alone.
+const fn is_own(reach: &Reach) -> bool {
+    matches!(reach, Reach::Around(0, 0))
 }
 
 fn absent(array: &Array) -> Error {

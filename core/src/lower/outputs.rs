@@ -3,6 +3,7 @@
 //! Invariant: a job's level is above those of all barriers it reads, so that running levels in order is right. Called
 //! by [`super::plan_arrays`].
 
+use super::making::{CallKey, Uses, call_key};
 use super::{Sums, Target};
 use crate::array::{Array, BlockCall, Kind, Operand, Reduced};
 use crate::error::Result;
@@ -11,7 +12,7 @@ use crate::plan::Resources;
 use crate::region::byte_count;
 use crate::sink::Sink;
 use crate::temporary::{Place, Temporary};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Something that the tasks of a stage produce.
@@ -60,7 +61,14 @@ pub(super) struct Outputs {
     /// With their levels, lowest first.
     jobs: Vec<(usize, Job)>,
     temporaries: HashMap<BarrierKey, Arc<Temporary>>,
+    /// Functions without a job: the tasks that use what they give make it.
+    made: HashSet<CallKey>,
     pub(super) sums: Sums,
+}
+
+/// Whether a target is a barrier whose chunks are the sink's: it goes there without a stop.
+fn is_direct(Target { array, sink }: &Target) -> bool {
+    barrier_key(array).is_some() && sink.grid() == array.grid() && sink.commit_grid() == sink.grid()
 }
 
 /// The key of an array that is stored though it is no barrier of its own.
@@ -93,21 +101,55 @@ pub(super) fn barrier_key(array: &Array) -> Option<BarrierKey> {
 }
 
 impl Outputs {
-    pub(super) fn of(targets: &[Target], held_bytes: u64, sums: Sums, resources: &Resources) -> Result<Self> {
-        let mut walk = Walk::default();
+    /// What `targets` need. Functions of whole blocks whose results one stage alone uses, box by box, are left to its tasks, but for
+    /// those `apart`.
+    pub(super) fn of(
+        targets: &[Target],
+        held_bytes: u64,
+        sums: Sums,
+        resources: &Resources,
+        apart: &HashSet<CallKey>,
+    ) -> Result<Self> {
+        let made_by = |made: HashSet<CallKey>| Self::making(targets, held_bytes, sums, resources, made);
+        let outputs = made_by(HashSet::new());
+        let mut uses = Uses::of(&outputs.jobs);
+        let shown = targets.iter().filter_map(|target| match &target.array.node().kind {
+            Kind::Block { call, .. } if is_direct(target) => Some(call_key(call)),
+            _ => None,
+        });
+        shown.for_each(|call| uses.keep(call));
+        let mut made = uses.candidates(apart);
+        if made.is_empty() {
+            return Ok(outputs);
+        }
+        loop {
+            let outputs = made_by(made.clone());
+            let divided = uses.divided(&outputs.groups(), &made);
+            if divided.is_empty() {
+                return Ok(outputs);
+            }
+            made.retain(|call| !divided.contains(call));
+        }
+    }
+
+    /// As [`Outputs::of`], with just these functions left to the tasks that use them.
+    fn making(
+        targets: &[Target],
+        held_bytes: u64,
+        sums: Sums,
+        resources: &Resources,
+        made: HashSet<CallKey>,
+    ) -> Self {
+        let mut walk = Walk { made, ..Walk::default() };
         let mut writes: Vec<(usize, Job)> = Vec::new();
         let mut direct: HashMap<BarrierKey, Vec<Arc<dyn Sink>>> = HashMap::new();
-        for Target { array, sink } in targets {
+        for target in targets {
+            let Target { array, sink } = target;
             let level = walk.level(array);
             match barrier_key(array) {
-                // A barrier whose chunks are the sink's goes there without a stop.
-                Some(key) if sink.grid() == array.grid() && sink.commit_grid() == sink.grid() => {
-                    direct.entry(key).or_default().push(Arc::clone(sink));
-                }
-                key => {
-                    if let Some(key) = key {
-                        walk.read.insert(key, array.clone());
-                    }
+                Some(key) if is_direct(target) => direct.entry(key).or_default().push(Arc::clone(sink)),
+                _ => {
+                    walk.read(array);
                     let (array, sink) = (array.clone(), Arc::clone(sink));
                     writes.push((level, Job::Write { array, sink, opens: Vec::new() }));
                 }
@@ -146,7 +188,12 @@ impl Outputs {
             jobs.push((level, barrier_job(&array, &temporaries, &mut direct, resources)));
         }
         jobs.sort_by_key(|(level, _)| *level);
-        Ok(Self { jobs, temporaries, sums })
+        Self { jobs, temporaries, made: walk.made, sums }
+    }
+
+    /// Whether the tasks that use what a function gives make it themselves.
+    pub(super) fn makes(&self, call: &Arc<BlockCall>) -> bool {
+        self.made.contains(&call_key(call))
     }
 
     /// Bytes of memory that all temporary arrays between levels take together.
@@ -230,6 +277,8 @@ struct Walk {
     stored: Vec<(usize, Array)>,
     /// Barriers and stored parts that something reads.
     read: HashMap<BarrierKey, Array>,
+    /// Functions that are no barriers.
+    made: HashSet<CallKey>,
 }
 
 impl Walk {
@@ -266,10 +315,14 @@ impl Walk {
                 if let Some(level) = self.levels.get(&known) {
                     *level
                 } else {
-                    let level = call.inputs.iter().map(|input| self.input(&input.array)).max().unwrap_or(0);
-                    self.barriers.push((level, array.clone()));
-                    self.levels.insert(known, level + 1);
-                    level + 1
+                    let mut level =
+                        call.inputs.iter().map(|input| self.input(&input.array)).max().unwrap_or(0);
+                    if !self.made.contains(&known) {
+                        self.barriers.push((level, array.clone()));
+                        level += 1;
+                    }
+                    self.levels.insert(known, level);
+                    level
                 }
             }
         };
@@ -293,9 +346,16 @@ impl Walk {
 
     /// The level of something that is read.
     fn input(&mut self, array: &Array) -> usize {
-        if let Some(key) = barrier_key(array) {
+        self.read(array);
+        self.level(array)
+    }
+
+    /// Notes that an array is read, if it is a barrier.
+    fn read(&mut self, array: &Array) {
+        let is_made =
+            matches!(&array.node().kind, Kind::Block { call, .. } if self.made.contains(&call_key(call)));
+        if let Some(key) = barrier_key(array).filter(|_| !is_made) {
             self.read.insert(key, array.clone());
         }
-        self.level(array)
     }
 }

@@ -6,15 +6,16 @@
 use super::Sums;
 use super::expression::{Expression, Piece, Read, Reads};
 use super::holding::{Visits, holdings, holdings_of, seen_axis};
+use super::making::CallKey;
 use super::outputs::{Job, Outputs};
-use super::tally::{Waiting, early_bytes, is_in_order, output_bytes, reached_bytes, waiting};
-use crate::array::{Array, BlockInput, Groups, Kind};
+use super::tally::{Waiting, early_bytes, is_in_order, maker_bytes, output_bytes, reached_bytes, waiting};
+use crate::array::{Array, Groups, Kind};
 use crate::error::{Error, Result, human_bytes};
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::plan::recut_for;
 use crate::plan::sweep::Sweep;
 use crate::plan::{
-    Applied, AppliedInput, Compute, Fold, Grouped, Leaf, Operand, Output, Reach, Reduced, Reductions,
+    Applied, Compute, Fold, FunctionCall, Grouped, Leaf, Maker, Operand, Output, Reach, Reduced, Reductions,
     Resources, Stage, StageInput, StageWork,
 };
 use crate::region::{byte_count, small};
@@ -22,7 +23,6 @@ use crate::sink::Sink;
 use crate::source::Source;
 use crate::temporary::Temporary;
 use crate::view::{AxisView, View};
-use blockwise_kernels::program::Program;
 use blockwise_kernels::reduce::{Geometry, Reduction, Statistic, Walk};
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ pub(super) struct Drafted {
     pub(super) needed_bytes: u64,
     /// Of inputs, at a time.
     pub(super) held_bytes: u64,
+    /// The functions whose results its tasks make for themselves.
+    pub(super) made: Vec<CallKey>,
 }
 
 impl Drafted {
@@ -199,7 +201,7 @@ impl<'a> StageDraft<'a> {
         let Some((tasks, commit)) = self.grids.clone() else {
             return Err(Error::Internal { message: "a stage without outputs".to_owned() });
         };
-        let (reads, outputs) = self.programs(&tasks)?;
+        let (Reads { all: reads, makers }, outputs) = self.programs(&tasks)?;
         let inputs = share_inputs(&reads);
         let (mut leaves, mut operands) = (Vec::new(), Vec::new());
         let mut gathered_bytes = 0_u64;
@@ -219,8 +221,12 @@ impl<'a> StageDraft<'a> {
                 gathered_bytes =
                     gathered_bytes.saturating_add(reached_bytes(&tasks, &read.reach, read.dtype.size()));
             }
-            operands.push(Operand { leaves: (first..leaves.len()).collect(), dtype: read.dtype, direct });
+            operands.push(match read.made {
+                Some((maker, output)) => Operand::Made { maker, output },
+                None => Operand::Read { leaves: (first..leaves.len()).collect(), dtype: read.dtype, direct },
+            });
         }
+        let (made, makers): (Vec<CallKey>, Vec<Maker>) = makers.into_iter().unzip();
         let visits = match parts {
             Some(parts) => Visits { tasks: &tasks, boxes: parts, apart: true },
             None => Visits { tasks: &tasks, boxes: &commit, apart: false },
@@ -241,9 +247,11 @@ impl<'a> StageDraft<'a> {
         let rank = tasks.rank();
         let (sweep, _) = Sweep::least(rank, in_order, |axes| held(axes).saturating_add(states(axes)));
         let (held_bytes, state_bytes) = (held(sweep.axes()), states(sweep.axes()));
+        let making = makers.iter().enumerate().map(|(n, maker)| maker_bytes(n, maker, &operands, &tasks));
         let task_bytes = outputs
             .iter()
             .map(|output| output_bytes(output, &operands, &tasks))
+            .chain(making)
             .max()
             .unwrap_or(0)
             .saturating_add(gathered_bytes);
@@ -267,7 +275,7 @@ impl<'a> StageDraft<'a> {
                 .saturating_add(largest_input.saturating_mul(threads - 1))
         };
         let stage = Stage {
-            name: self.name(),
+            name: self.name(&makers),
             inputs,
             leaves,
             tasks,
@@ -277,13 +285,13 @@ impl<'a> StageDraft<'a> {
             task_bytes,
             fixed_bytes,
             peak_bytes: needed(resources.threads.max(1) as u64),
-            work: StageWork::Compute(Compute { operands, outputs }),
+            work: StageWork::Compute(Compute { operands, makers, outputs }),
             resumes: self.writes_alone(),
             in_turn,
             opens: self.opens.clone(),
             discards: Vec::new(),
         };
-        Ok(Drafted { stage, needed_bytes: needed(1), held_bytes })
+        Ok(Drafted { stage, needed_bytes: needed(1), held_bytes, made })
     }
 
     /// Whether the stage does nothing but write one array to a sink of the plan.
@@ -291,7 +299,7 @@ impl<'a> StageDraft<'a> {
         matches!(self.jobs.as_slice(), [Member::Write { .. }]) && self.opens.is_empty()
     }
 
-    fn name(&self) -> String {
+    fn name(&self, makers: &[Maker]) -> String {
         let of = |member: &Member| match member {
             Member::Write { sink, .. } => format!("write {}", sink.label()),
             Member::Reduce { axes, folds } => format!("{} over axes {axes:?}", reducers(folds)),
@@ -300,12 +308,13 @@ impl<'a> StageDraft<'a> {
             }
             Member::Block { call, .. } => call.function.name().to_owned(),
         };
-        self.jobs.iter().map(of).collect::<Vec<_>>().join("; ")
+        let making = makers.iter().map(|maker| maker.call.function.name().to_owned());
+        making.chain(self.jobs.iter().map(of)).collect::<Vec<_>>().join("; ")
     }
 
     /// The programs of all outputs and what they read.
-    fn programs(&self, tasks: &ChunkGrid) -> Result<(Vec<Read>, Vec<Output>)> {
-        let mut reads = Reads::default();
+    fn programs(&self, tasks: &ChunkGrid) -> Result<(Reads, Vec<Output>)> {
+        let (mut reads, shape) = (Reads::default(), tasks.shape());
         let mut outputs = Vec::with_capacity(self.jobs.len());
         for together in self.walked_together(tasks)? {
             outputs.push(self.reductions(&mut reads, &together)?);
@@ -313,7 +322,9 @@ impl<'a> StageDraft<'a> {
         for job in &self.jobs {
             outputs.push(match job {
                 Member::Write { array, sink } => {
-                    let (program, operands) = self.program(&mut reads, array, &[])?;
+                    let mut expression = Expression::new(self.outputs, &mut reads, &[]);
+                    let value = expression.add(array, array.dtype())?;
+                    let (program, operands) = expression.finish(&[value])?;
                     Output::Written { program, operands, sinks: vec![Arc::clone(sink)] }
                 }
                 Member::Reduce { .. } => continue,
@@ -322,11 +333,10 @@ impl<'a> StageDraft<'a> {
                     let inputs = call
                         .inputs
                         .iter()
-                        .map(|input| self.block(&mut reads, input, tasks))
+                        .map(|input| Expression::block(self.outputs, &mut reads, input, &shape))
                         .collect::<Result<Vec<_>>>()?;
                     Output::Applied(Applied {
-                        function: Arc::clone(&call.function),
-                        inputs,
+                        call: FunctionCall { function: Arc::clone(&call.function), inputs },
                         index_axes: call.index_axes.clone(),
                         sinks: sinks.clone(),
                         folded: call.folded.clone(),
@@ -334,23 +344,21 @@ impl<'a> StageDraft<'a> {
                 }
             });
         }
-        let mut reads = reads.all;
         for Replaced { read, source, temporary } in &self.replaced {
-            if let Some(read) = reads.get_mut(*read) {
+            if let Some(read) = reads.all.get_mut(*read) {
                 let view = still_view(&read.reach, tasks.rank());
                 let (source, temporary) = (Arc::clone(source), temporary.clone());
                 read.pieces = vec![Piece { source, view, window: None, temporary }];
             }
         }
         // What serves any box serves those of the tasks.
-        for read in &mut reads {
+        for read in &mut reads.all {
             if let [piece] = read.pieces.as_mut_slice()
                 && piece.window.is_none()
                 && piece.view.is_identity()
                 && read.reach.is_empty()
                 && piece.source.grid() != tasks
-                && piece.source.grid().shape() == tasks.shape()
-                && piece.source.grid().shape() == tasks.shape()
+                && piece.source.grid().shape() == shape
                 && let Some(cut) = recut_for(&piece.source, tasks)
             {
                 piece.source = cut;
@@ -406,35 +414,10 @@ impl<'a> StageDraft<'a> {
         Ok(Output::Grouped(Grouped { program, operands, axis, groups: Arc::clone(groups), folds }))
     }
 
-    /// A block for a function: a length of 1 stands still where the tasks go on.
-    fn block(&self, reads: &mut Reads, input: &BlockInput, tasks: &ChunkGrid) -> Result<AppliedInput> {
-        let (own, shape) = (input.array.shape(), tasks.shape());
-        let mut reach: Vec<Reach> =
-            input.reach.iter().map(|(before, after)| Reach::Around(*before, *after)).collect();
-        if own == shape {
-            let (program, operands) = self.program(reads, &input.array, &reach)?;
-            return Ok(AppliedInput { program, operands, reach });
-        }
-        reach.resize(shape.len(), Reach::Around(0, 0));
-        for ((reach, own), extent) in reach.iter_mut().zip(&own).zip(&shape) {
-            if own != extent {
-                *reach = Reach::Still;
-            }
-        }
-        let (program, operands) = self.program(reads, &input.array.broadcast_to(&shape)?, &reach)?;
-        Ok(AppliedInput { program, operands, reach })
-    }
-
-    fn program(&self, reads: &mut Reads, array: &Array, reach: &[Reach]) -> Result<(Program, Vec<usize>)> {
-        let mut expression = Expression::new(self.outputs, reads, reach);
-        let value = expression.add(array, array.dtype())?;
-        expression.finish(&[value])
-    }
-
     /// What is read more than once when the tasks are carried out in parts. `None` if the stage is no single function of whole blocks with such reads.
     pub(super) fn repeated(&self, drafted: &Drafted) -> Result<Option<Vec<Repeated>>> {
         let [Member::Block { .. }] = self.jobs.as_slice() else { return Ok(None) };
-        let (reads, _) = self.programs(&drafted.stage.tasks)?;
+        let (Reads { all: reads, .. }, _) = self.programs(&drafted.stage.tasks)?;
         let repeated = |read: &Read| {
             let axes = read.reach.iter().enumerate();
             let still = axes.filter(|(_, reach)| **reach == Reach::Still).map(|(axis, _)| axis).collect();
@@ -457,11 +440,11 @@ impl<'a> StageDraft<'a> {
     /// want them.
     pub(super) fn widest_input(&self, drafted: &Drafted) -> Result<Option<(Read, usize)>> {
         let (tasks, commit) = (&drafted.stage.tasks, &drafted.stage.commit);
-        let (reads, _) = self.programs(tasks)?;
+        let (Reads { all: reads, .. }, _) = self.programs(tasks)?;
         let mut widest: Option<(u64, usize)> = None;
         for (position, read) in reads.iter().enumerate() {
             let replaced = self.replaced.iter().any(|known| known.read == position);
-            if replaced || *read.seen.grid() == seen_tasks(&read.reach, tasks)? {
+            if replaced || read.made.is_some() || *read.seen.grid() == seen_tasks(&read.reach, tasks)? {
                 continue;
             }
             let axes = drafted.stage.sweep.axes();

@@ -4,7 +4,7 @@
 
 use crate::exec::fold::waiting_states;
 use crate::grid::{AxisGrid, ChunkGrid};
-use crate::plan::{AppliedInput, Fold, Grouped, Operand, Output, Reach, Reduced};
+use crate::plan::{AppliedInput, Fold, FunctionCall, Grouped, Maker, Operand, Output, Reach, Reduced};
 use crate::region::byte_count;
 use crate::sink::Sink;
 use std::sync::Arc;
@@ -60,22 +60,40 @@ pub(super) fn output_bytes(output: &Output, operands: &[Operand], tasks: &ChunkG
                 .saturating_add(grouped.program.scratch_bytes() as u64)
         }
         Output::Applied(applied) => {
-            let elements = byte_count(&tasks.largest_chunk(), 1).unwrap_or(u64::MAX);
-            // What was brought together, as it is, is the block.
-            let is_made = |input: &&AppliedInput| match input.operands.as_slice() {
-                [only] => !input.program.is_identity() || operands.get(*only).is_none_or(|read| read.direct),
-                _ => true,
-            };
-            let made = applied.inputs.iter().filter(is_made);
-            let blocks = made.map(|AppliedInput { program, reach, .. }| {
-                let item_bytes = program.output_dtypes().map(|dtype| dtype.size()).max().unwrap_or(0);
-                reached_bytes(tasks, reach, item_bytes).saturating_add(program.scratch_bytes() as u64)
-            });
-            blocks
-                .fold(applied.function.scratch_bytes(elements), u64::saturating_add)
-                .saturating_add(written(&applied.sinks))
+            call_bytes(&applied.call, operands, tasks).saturating_add(written(&applied.sinks))
         }
     }
+}
+
+/// Bytes that carrying out a function takes in a task, beyond its operands and results.
+fn call_bytes(call: &FunctionCall, operands: &[Operand], tasks: &ChunkGrid) -> u64 {
+    let elements = byte_count(&tasks.largest_chunk(), 1).unwrap_or(u64::MAX);
+    // What was brought together, as it is, is the block.
+    let is_evaluated = |input: &&AppliedInput| match input.operands.as_slice() {
+        [only] => {
+            !input.program.is_identity()
+                || matches!(operands.get(*only), None | Some(Operand::Read { direct: true, .. }))
+        }
+        _ => true,
+    };
+    let evaluated = call.inputs.iter().filter(is_evaluated);
+    let blocks = evaluated.map(|AppliedInput { program, reach, .. }| {
+        let item_bytes = program.output_dtypes().map(|dtype| dtype.size()).max().unwrap_or(0);
+        reached_bytes(tasks, reach, item_bytes).saturating_add(program.scratch_bytes() as u64)
+    });
+    blocks.fold(call.function.scratch_bytes(elements), u64::saturating_add)
+}
+
+/// Bytes that `maker`, number `n` of the stage, takes in a task, beyond all operands.
+pub(super) fn maker_bytes(n: usize, maker: &Maker, operands: &[Operand], tasks: &ChunkGrid) -> u64 {
+    let is_operand = |at: usize| {
+        let mut made = operands.iter();
+        made.any(|operand| matches!(operand, Operand::Made { maker, output } if (*maker, *output) == (n, at)))
+    };
+    // Results that are no operands are made all the same, and dropped.
+    let unused = maker.dtypes.iter().enumerate().filter(|(at, _)| !is_operand(*at));
+    let bytes = unused.map(|(_, dtype)| reached_bytes(tasks, &[], dtype.size()));
+    bytes.fold(call_bytes(&maker.call, operands, tasks), u64::saturating_add)
 }
 
 /// Bytes of what a task has made that may wait for its turn; `None` if nothing does.

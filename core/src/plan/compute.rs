@@ -1,8 +1,8 @@
 //! [`Compute`]: what the tasks of a stage evaluate: programs over operands, written, reduced or handed to functions.
 //!
-//! Invariants: a program's inputs are the operands named beside it, in order; the boxes of a written output are the
-//! tasks' own; those of a reduced output are the tasks' without the reduced axes. Made by [`crate::lower`], carried
-//! out by [`crate::exec`].
+//! Invariants: a program's inputs are the operands named beside it, in order; those of a call that makes an operand stand before
+//! it; the boxes of a written output and of a made operand are the tasks' own; those of a reduced output are the tasks'
+//! without the reduced axes. Made by [`crate::lower`], carried out by [`crate::exec`].
 
 use super::leaf::Reach;
 use crate::array::Groups;
@@ -16,16 +16,34 @@ use std::sync::Arc;
 /// What the tasks of a stage evaluate.
 pub(crate) struct Compute {
     pub(crate) operands: Vec<Operand>,
+    /// Functions whose results are operands.
+    pub(crate) makers: Vec<Maker>,
     pub(crate) outputs: Vec<Output>,
 }
 
-/// An array as a program's input: one leaf, or several that fill it together.
-pub(crate) struct Operand {
-    /// Positions in [`super::Stage::leaves`].
-    pub(crate) leaves: Vec<usize>,
-    pub(crate) dtype: DType,
-    /// Whether every task finds it in one chunk whose rows are read forwards: then it is used where it lies.
-    pub(crate) direct: bool,
+/// An array as a program's input.
+pub(crate) enum Operand {
+    /// One leaf, or several that fill it together.
+    Read {
+        /// Positions in [`super::Stage::leaves`].
+        leaves: Vec<usize>,
+        dtype: DType,
+        /// Whether every task finds it in one chunk whose rows are read forwards: then it is used where it lies.
+        direct: bool,
+    },
+    /// What a function of whole blocks gives each task.
+    Made {
+        /// Position in [`Compute::makers`].
+        maker: usize,
+        output: usize,
+    },
+}
+
+/// A function of whole blocks whose results are used by the task that makes them, and nowhere else.
+pub(crate) struct Maker {
+    pub(crate) call: FunctionCall,
+    /// Of its results, which have the task's own box.
+    pub(crate) dtypes: Vec<DType>,
 }
 
 /// What becomes of programs' results.
@@ -83,11 +101,16 @@ pub(crate) struct AppliedInput {
     pub(crate) reach: Vec<Reach>,
 }
 
-/// A function of whole blocks.
-pub(crate) struct Applied {
+/// A function of whole blocks and what it is given.
+pub(crate) struct FunctionCall {
     pub(crate) function: Arc<dyn BlockFunction>,
     /// One block each.
     pub(crate) inputs: Vec<AppliedInput>,
+}
+
+/// A function of whole blocks whose results are written.
+pub(crate) struct Applied {
+    pub(crate) call: FunctionCall,
     /// For every axis of the sinks, the task axis whose chunk index it shares; `None`: it has one chunk.
     pub(crate) index_axes: Vec<Option<usize>>,
     pub(crate) sinks: Vec<Arc<dyn Sink>>,

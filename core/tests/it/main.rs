@@ -17,6 +17,7 @@ mod groups;
 mod images;
 mod invariance;
 mod joins;
+mod making;
 mod memory;
 mod ops;
 mod scale;

@@ -15,6 +15,7 @@
 use super::panel::Panel;
 use super::wide::Wide;
 use crate::dense::Cpu;
+use crate::dense::paired::{BLOCK_TERMS, PairedSums};
 use blockwise_core::dense::{Accumulate, Dense, Leaf, Matrix, MatrixMut, Op, Triangle};
 use blockwise_core::{DType, Error, Result};
 use blockwise_kernels::random::{Distribution, Random};
@@ -27,10 +28,9 @@ const SAMPLE_ROWS: usize = 4;
 const SAMPLED_ROWS: usize = 32;
 /// What added noise is, relative to the columns.
 const NOISE: f64 = 2.0 * f64::EPSILON;
-/// Rows and columns of a panel whose sums are taken in pairs, and rows of a block that is added up as it comes.
+/// Rows and columns of a panel whose sums are taken in pairs.
 const PAIRED_ROWS: usize = 8192;
 const PAIRED_COLUMNS: usize = 256;
-const BLOCK_ROWS: usize = 16;
 /// Norms outside this range may have lost digits in their squares.
 const SAFE: Range<f64> = 1e-130..1e130;
 
@@ -102,8 +102,11 @@ impl<T: Wide> Chain<T> {
         // Triangles of two chains, the product and its copy, the whole triangle twice.
         square
             .saturating_mul(2 * (MAX_STEPS as u64 + 1) + 4)
-            // Sums of blocks, of each power of two one, and one on its way.
-            .saturating_add(if columns <= PAIRED_COLUMNS as u64 { square.saturating_mul(12) } else { 0 })
+            .saturating_add(if columns <= PAIRED_COLUMNS as u64 {
+                square.saturating_mul(PairedSums::<T>::HELD)
+            } else {
+                0
+            })
             // A slab, what it is made of, its noise, and a slab of results.
             .saturating_add(slab_bytes.saturating_mul(4))
             .saturating_add(Dense::<T>::scratch_bytes(&Cpu, Leaf::Gram, slab, columns))
@@ -248,26 +251,17 @@ impl<T: Wide> Chain<T> {
                 Cpu.gram(MatrixMut::new(product, n, n)?, Accumulate::Add, rows)
             });
         }
-        // Sums of 1, 2, 4 … blocks, of each at most one.
-        let mut sums: Vec<Option<Vec<T>>> = Vec::new();
+        let mut sums = PairedSums::new();
         self.for_each(panel, self.steps.len(), |_, rows| {
-            for start in (0..rows.rows()).step_by(BLOCK_ROWS) {
-                let block = rows.part(start..rows.rows().min(start + BLOCK_ROWS), 0..n)?;
+            for start in (0..rows.rows()).step_by(BLOCK_TERMS) {
+                let block = rows.part(start..rows.rows().min(start + BLOCK_TERMS), 0..n)?;
                 let mut sum = vec![T::zero(); n * n];
                 Cpu.gram(MatrixMut::new(&mut sum, n, n)?, Accumulate::Replace, block)?;
-                let mut level = 0;
-                while let Some(other) = sums.get_mut(level).and_then(Option::take) {
-                    sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
-                    level += 1;
-                }
-                sums.resize(sums.len().max(level + 1), None);
-                sums[level] = Some(sum);
+                sums.add(sum);
             }
             Ok(())
         })?;
-        for sum in sums.into_iter().flatten() {
-            product.iter_mut().zip(sum).for_each(|(product, sum)| *product += sum);
-        }
+        sums.add_to(product);
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 //! orthogonal gives `B = U diag(s)`, and a residual of a few. Invariant: both sides are orthonormal, whatever the rank.
 //! Source: Z. Drmač and K. Veselić, "New fast and accurate Jacobi SVD algorithm" (2008). Called by [`super`].
 
-use crate::dense::Cpu;
+use crate::dense::{Cpu, paired};
 use crate::qr::Wide;
 use blockwise_core::Result;
 use blockwise_core::dense::{Accumulate, Dense, Matrix, MatrixMut, Op};
@@ -15,6 +15,9 @@ use blockwise_core::dense::{Accumulate, Dense, Matrix, MatrixMut, Op};
 const MOST_COLUMNS: usize = 512;
 /// Rounds over all pairs; two are the rule.
 const MOST_SWEEPS: usize = 30;
+
+/// Rotations by less are added up: their products are less than a rounding error.
+const SMALL_TURN: f64 = 1e-9;
 
 /// Cosine of the angle of two columns that are orthogonal.
 const TOLERANCE: f64 = 3.0 * f64::EPSILON;
@@ -40,13 +43,14 @@ pub(super) fn polished<T: Wide>(a: Matrix<'_, T>, given: Polished<T>) -> Result<
         return Ok(given);
     }
     let vh = orthonormalised(&given.vh, n)?;
-    // The columns of A V, as rows: (A V)ᵀ = conj(vh) Aᵀ.
-    let mut rows = vec![T::zero(); n * n];
-    let whole = Matrix::new(&vh, n, n)?;
-    let out = MatrixMut::new(&mut rows, n, n)?;
-    Cpu.gemm(out, Accumulate::Replace, T::one(), (whole, Op::Conjugate), (a, Op::Transpose))?;
-    let mut columns = Vectors { elements: rows, length: n };
+    let mut columns = Vectors { elements: times(a, &vh)?, length: n };
     let mut right = Vectors { elements: vh, length: n };
+    rotate(&mut columns, &mut right)?;
+    // A thousand rotations leave their rounding errors in both.
+    right.elements = orthonormalised(&right.elements, n)?;
+    columns.elements = times(a, &right.elements)?;
+    turn_a_little(&mut columns, &mut right)?;
+    // Columns as short as rounding errors are far from orthogonal again.
     rotate(&mut columns, &mut right)?;
 
     let mut order: Vec<(f64, usize)> = (0..n).map(|at| (columns.norm(at), at)).collect();
@@ -68,13 +72,45 @@ pub(super) fn polished<T: Wide>(a: Matrix<'_, T>, given: Polished<T>) -> Result<
     Ok(Polished { u, s, vh })
 }
 
+/// The columns of `A V`, as rows: `(A V)ᵀ = conj(vh) Aᵀ`.
+fn times<T: Wide>(a: Matrix<'_, T>, vh: &[T]) -> Result<Vec<T>> {
+    let n = a.columns();
+    paired::product((Matrix::new(vh, n, n)?, Op::Conjugate), (a, Op::Transpose))
+}
+
+/// Makes columns that are orthogonal but for rounding errors more so, and turns the rows of `vh` with them: all rotations are so
+/// small that their sum stands for their product. Pairs of about equal length, which need large ones, stay as they are.
+fn turn_a_little<T: Wide>(columns: &mut Vectors<T>, vh: &mut Vectors<T>) -> Result<()> {
+    let n = columns.length;
+    let whole = Matrix::new(&columns.elements, n, n)?;
+    // The product of columns p and q, conj(p) first, is at row p and column q.
+    let products = paired::product((whole, Op::Conjugate), (whole, Op::Transpose))?;
+    let squares: Vec<f64> = products.iter().step_by(n + 1).map(|x| x.real()).collect();
+    // What is to be added to each column of the others, as rows.
+    let mut turns = vec![T::zero(); n * n];
+    for q in 0..n {
+        for p in (0..n).filter(|p| *p != q) {
+            let turn = products[p * n + q] * T::from_real((squares[q] - squares[p]).recip());
+            if size(turn) < SMALL_TURN {
+                turns[q * n + p] = turn;
+            }
+        }
+    }
+    for (vectors, op) in [(columns, Op::Plain), (vh, Op::Conjugate)] {
+        let before = vectors.elements.clone();
+        let out = MatrixMut::new(&mut vectors.elements, n, n)?;
+        let (turns, before) = (Matrix::new(&turns, n, n)?, Matrix::new(&before, n, n)?);
+        Cpu.gemm(out, Accumulate::Add, T::one(), (turns, op), (before, Op::Plain))?;
+    }
+    Ok(())
+}
+
 /// Nearly orthonormal rows, made so: one step of Newton's iteration for the polar factor.
 fn orthonormalised<T: Wide>(rows: &[T], n: usize) -> Result<Vec<T>> {
     let half = T::from_real(0.5);
-    let mut correction = vec![T::zero(); n * n];
     let whole = Matrix::new(rows, n, n)?;
-    let out = MatrixMut::new(&mut correction, n, n)?;
-    Cpu.gemm(out, Accumulate::Replace, -half, (whole, Op::Plain), (whole, Op::Adjoint))?;
+    let mut correction = paired::product((whole, Op::Plain), (whole, Op::Adjoint))?;
+    correction.iter_mut().for_each(|x| *x *= -half);
     correction.iter_mut().step_by(n + 1).for_each(|x| *x += half);
     let mut better = rows.to_vec();
     let out = MatrixMut::new(&mut better, n, n)?;
