@@ -77,6 +77,12 @@ pub enum Error {
     },
 }
 
+impl From<blockwise_cluster::Error> for Error {
+    fn from(error: blockwise_cluster::Error) -> Self {
+        Self::Core(error.into())
+    }
+}
+
 impl Error {
     /// What sort of failure this is.
     #[must_use]

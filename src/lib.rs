@@ -10,6 +10,8 @@
 //!      |
 //!   linalg         products, decompositions          blocked algorithms over arrays; dense leaves by faer
 //!      |
+//!   cluster        Slurm, worker processes           engines that run plans on several machines
+//!      |
 //!   core           Source -> plan -> exec -> Sink    grids, budget, spill, threads
 //!      |
 //!   kernels        dtypes  buffers  strided copies   typed loops over memory
@@ -53,6 +55,7 @@
 
 pub mod cf;
 pub mod chunks;
+mod claim;
 pub mod codec_text;
 mod computed;
 pub mod convert;
@@ -60,7 +63,6 @@ pub mod device;
 mod error;
 pub mod evaluate;
 pub mod expression;
-mod fingerprint;
 pub mod group;
 mod location;
 pub mod pyramid;
@@ -78,6 +80,7 @@ mod transfer;
 pub mod verify;
 mod watch;
 
+pub use blockwise_cluster as cluster;
 pub use blockwise_core as core;
 pub use blockwise_core::machine;
 pub use blockwise_gpu as gpu;

@@ -4,7 +4,7 @@
 //! where exactly one of its arrays can be meant. Called by every command that reads.
 
 use crate::error::{Error, Result};
-use crate::fingerprint::Fingerprint;
+use blockwise_core::digest::Digest;
 use blockwise_io::store::url::url_of;
 use blockwise_io::{ArrayInfo, Attributes, Container, GroupInfo, NodePath, OpenOptions, StoredArray};
 use std::fmt;
@@ -181,7 +181,7 @@ impl Opened {
     /// A text that changes when the container does: where it is, its length and time of change, and the descriptions
     /// of its groups and arrays.
     pub(crate) fn fingerprint(&self) -> String {
-        let mut key = Fingerprint::default();
+        let mut key = Digest::default();
         key.add(&self.node);
         key.add(&self.groups);
         key.add(&self.arrays);

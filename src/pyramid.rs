@@ -16,12 +16,12 @@ use crate::computed::info_of;
 use crate::error::{Error, Result};
 use crate::evaluate::{EvalInput, EvalOptions, Storing, opened};
 use crate::expression::Labelled;
-use crate::fingerprint::Fingerprint;
 use crate::location::Location;
 use crate::spec::ArrayOptions;
 use crate::store::published;
 use crate::target::check_apart;
 use crate::transfer::Destination;
+use blockwise_core::digest::Digest;
 use blockwise_core::exec::RunReport;
 use blockwise_core::plan::Resources;
 use blockwise_core::{Array, Session};
@@ -126,7 +126,7 @@ impl PyramidJob {
         let label = container.label(&info.path);
         let stored = metadata::read(&container.groups, &info.path);
         let axes = axes::settle(&source, stored.as_ref(), options).map_err(|what| usage(&label, what))?;
-        let mut key = Fingerprint::default();
+        let mut key = Digest::default();
         key.add(&(container.fingerprint(), &info.path, open.raw));
         Ok(Self {
             label,
@@ -217,7 +217,7 @@ impl PyramidJob {
         }
         let levels = self.laid_out(resources)?;
         let group = metadata::group(&self.image_name(), &self.axes, &levels, self.options.method);
-        let mut key = Fingerprint::default();
+        let mut key = Digest::default();
         key.add(env!("CARGO_PKG_VERSION"));
         key.add(&(&self.inputs, &group.attributes));
         levels.iter().for_each(|level| key.add(&level.spec));
@@ -280,7 +280,7 @@ pub fn to_ome_zarr(
     let job = PyramidJob::of(array, options)?;
     let levels = job.laid_out(session.resources())?;
     let group = metadata::group(&job.image_name(), &job.axes, &levels, options.method);
-    published(path.as_ref(), Format::Zarr3, options.overwrite, |writer| {
+    published(session.resources(), path.as_ref(), Format::Zarr3, options.overwrite, |writer| {
         writer.create_group(&group)?;
         let sinks =
             levels.iter().map(|level| Ok(writer.create_array(&level.spec)?)).collect::<Result<_>>()?;

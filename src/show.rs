@@ -22,11 +22,12 @@ pub(crate) use labels::kind_of;
 pub use slicing::Slicing;
 pub(crate) use thumbnail::thumbnail;
 
+use crate::claim::give_back;
 use crate::error::{Error, Result};
 use crate::evaluate::{EvalInput, EvalOptions, Evaluation};
 use crate::expression::Labelled;
 use crate::location::Location;
-use crate::transfer::{give_back, refused_output};
+use crate::transfer::refused_output;
 use crate::watch::Watcher;
 use blockwise_core::memory::MemoryArray;
 use blockwise_core::plan::{Plan, PlanSummary, Resources};

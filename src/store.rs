@@ -9,17 +9,18 @@ mod update;
 pub use update::{append_to_zarr, to_zarr_region};
 
 use crate::cf;
+use crate::claim::Claim;
 use crate::computed::{declare, info_of};
 use crate::error::{Error, Result};
 use crate::evaluate::{EvalInput, EvalOptions};
 use crate::expression::Labelled;
 use crate::location::{Location, Opened};
 use crate::spec::{ArrayOptions, spec_of};
-use crate::transfer::refused_output;
 use blockwise_core::adapt::Unpack;
 use blockwise_core::exec::RunReport;
+use blockwise_core::plan::Resources;
 use blockwise_core::{Array, Session, Sink};
-use blockwise_io::publish::{Publication, PublishOptions};
+use blockwise_io::publish::PublishOptions;
 use blockwise_io::{
     ArrayInfo, ArraySpec, Attributes, ContainerWriter, ElementType, Format, GroupInfo, NodePath, OpenOptions,
 };
@@ -255,30 +256,33 @@ fn write(
     };
     checked_names(arrays).map_err(usage)?;
     let groups = if stands_alone { Vec::new() } else { groups(&specs, options).map_err(usage)? };
-    published(path, format, options.overwrite, |writer| fill(session, writer, &groups, arrays, &specs))
+    published(session.resources(), path, format, options.overwrite, |writer| {
+        fill(session, writer, &groups, arrays, &specs)
+    })
 }
 
 /// Claims an output, has it filled, and publishes it whole.
 pub(crate) fn published(
+    resources: &Resources,
     path: &Path,
     format: Format,
     overwrite: bool,
     fill: impl FnOnce(&mut dyn ContainerWriter) -> Result<RunReport>,
 ) -> Result<RunReport> {
     let publish = PublishOptions { overwrite, ..PublishOptions::default() };
-    let begun = Publication::begin(path, &publish).map_err(refused_output)?;
-    let publication = begun.ok_or_else(|| Error::Usage {
+    let begun = Claim::begin(path, format, &publish, false, resources)?;
+    let claim = begun.ok_or_else(|| Error::Usage {
         path: path.display().to_string(),
         what: "an earlier run is still being published".to_owned(),
     })?;
-    let outcome = blockwise_io::open::create(publication.partial(), format)
+    let outcome = blockwise_io::open::create(claim.publication.partial(), format)
         .map_err(Error::from)
         .and_then(|mut writer| fill(&mut *writer));
     match outcome {
-        Ok(report) => publication.commit().map(|()| report).map_err(Error::from),
+        Ok(report) => claim.commit().map(|()| report),
         Err(error) => {
             // No later run can tell that it computes the same arrays, so nothing is kept for one.
-            if let Some(partial) = publication.abandon()
+            if let Some(partial) = claim.abandon(&error)
                 && let Err(fault) = std::fs::remove_dir_all(&partial)
             {
                 tracing::warn!("{} could not be removed: {fault}; delete it", partial.display());

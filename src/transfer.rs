@@ -5,18 +5,19 @@
 //! cannot be carried out is refused before the first chunk is read, and leaves nothing behind; a run that was
 //! interrupted leaves its partial folder, which `resume` takes up. Called by [`crate::convert`].
 
+use crate::claim::Claim;
 use crate::error::{Error, Result};
-use crate::fingerprint::Fingerprint;
 use crate::location::array_label;
 use crate::location::{Location, Opened};
 use crate::spec::Adaptation;
 use crate::target::{check_apart, format_of};
 use crate::watch::Watcher;
 use blockwise_core::Cancellation;
+use blockwise_core::digest::Digest;
 use blockwise_core::exec::{RunReport, run};
 use blockwise_core::plan::{CopyOptions, Plan, PlanSummary, Resources, plan_copy};
 use blockwise_core::region::element_count;
-use blockwise_io::publish::{Publication, PublishOptions};
+use blockwise_io::publish::PublishOptions;
 use blockwise_io::{ArraySpec, ContainerWriter, ElementType, Format, GroupInfo, NodePath, TextArray};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -80,9 +81,7 @@ pub struct Transfer {
 /// What a job writes to.
 struct Work {
     writer: Box<dyn ContainerWriter>,
-    publication: Publication,
-    /// Where the job is only planned: a temporary folder in place of the destination's, removed when it drops.
-    nowhere: Option<tempfile::TempDir>,
+    claim: Claim,
 }
 
 /// What became of one array.
@@ -153,23 +152,17 @@ impl Transfer {
     ) -> Result<Self> {
         check_apart(Path::new(source.container.label()), &destination.path)?;
         let options = publish_options(source, groups, &orders, destination);
-        let (place, nowhere) = if plan_only {
-            let folder = plan_folder(resources)?;
-            let name = destination.path.file_name().unwrap_or_default();
-            (folder.path().join(name), Some(folder))
-        } else {
-            (destination.path.clone(), None)
-        };
         let mut transfer = Self {
             items: Vec::new(),
             work: None,
             destination: destination.clone(),
             resources: resources.clone(),
         };
-        let Some(publication) = Publication::begin(&place, &options).map_err(refused_output)? else {
+        let claimed = Claim::begin(&destination.path, destination.format, &options, plan_only, resources)?;
+        let Some(claim) = claimed else {
             return Ok(transfer); // an earlier run was stopped after it had published everything
         };
-        let filled = blockwise_io::open::create(publication.partial(), destination.format)
+        let filled = blockwise_io::open::create(claim.publication.partial(), destination.format)
             .map_err(Error::from)
             .and_then(|mut writer| {
                 let items = fill(&mut *writer, source, groups, orders, destination, resources, copy)?;
@@ -178,11 +171,11 @@ impl Transfer {
         match filled {
             Ok((items, writer)) => {
                 transfer.items = items;
-                transfer.work = Some(Work { writer, publication, nowhere });
+                transfer.work = Some(Work { writer, claim });
                 Ok(transfer)
             }
             Err(error) => {
-                give_back(publication);
+                claim.give_back();
                 Err(error)
             }
         }
@@ -205,11 +198,12 @@ impl Transfer {
         let (items, work) = (std::mem::take(&mut self.items), self.work.take());
         let (path, format) = (self.destination.path.clone(), self.destination.format);
         let mut arrays = Vec::with_capacity(items.len());
-        let Some(Work { mut writer, publication, nowhere }) = work else {
+        let Some(Work { mut writer, claim }) = work else {
             return Ok(TransferReport { path, format, arrays, secs: started.elapsed().as_secs_f64() });
         };
-        if nowhere.is_some() {
-            give_back(publication);
+        if claim.is_plan_only() {
+            drop(writer);
+            claim.give_back();
             let message = "a job that was only planned cannot run".to_owned();
             return Err(blockwise_core::Error::Internal { message }.into());
         }
@@ -229,9 +223,9 @@ impl Transfer {
         let finished = copied.and_then(|()| writer.finish().map_err(Error::from));
         drop(writer);
         match finished {
-            Ok(()) => publication.commit()?,
+            Ok(()) => claim.commit()?,
             Err(error) => {
-                return Err(match publication.abandon() {
+                return Err(match claim.abandon(&error) {
                     Some(partial) => Error::Unfinished { source: Box::new(error), partial },
                     None => error,
                 });
@@ -251,9 +245,9 @@ impl Drop for Transfer {
     /// A job that never ran leaves nothing behind.
     fn drop(&mut self) {
         self.items.clear();
-        if let Some(Work { writer, publication, .. }) = self.work.take() {
+        if let Some(Work { writer, claim }) = self.work.take() {
             drop(writer);
-            give_back(publication);
+            claim.give_back();
         }
     }
 }
@@ -268,18 +262,11 @@ pub(crate) fn refused_output(error: blockwise_io::Error) -> Error {
     }
 }
 
-/// Gives up a publication that nothing was written to by this run.
-pub(crate) fn give_back(publication: Publication) {
-    if let Some(partial) = publication.abandon() {
-        tracing::info!("{} is left as an earlier run left it", partial.display());
-    }
-}
-
 /// A folder for the metadata of an output that is only planned.
-pub(crate) fn plan_folder(resources: &Resources) -> Result<tempfile::TempDir> {
-    let folder = tempfile::Builder::new().prefix("blockwise-plan-").tempdir_in(&resources.spill_folder);
+pub(crate) fn plan_folder(within: &Path) -> Result<tempfile::TempDir> {
+    let folder = tempfile::Builder::new().prefix("blockwise-plan-").tempdir_in(within);
     folder.map_err(|source| Error::Os {
-        path: resources.spill_folder.display().to_string(),
+        path: within.display().to_string(),
         action: "creating a folder",
         source,
     })
@@ -293,7 +280,7 @@ fn publish_options(
     destination: &Destination,
 ) -> PublishOptions {
     let inputs = vec![source.fingerprint()];
-    let mut key = Fingerprint::default();
+    let mut key = Digest::default();
     key.add(env!("CARGO_PKG_VERSION"));
     key.add(&inputs);
     key.add(&destination.format);

@@ -9,12 +9,14 @@ use blockwise::core::plan::{CopyOptions, PassThrough, Resources};
 use blockwise::device::Device;
 use blockwise::io::{Format, MissingChunks, OpenOptions};
 use blockwise::kernels::DType;
-use blockwise::{Error, Location, Result, Selection, machine, size};
+use blockwise::{Error, Location, Result, Selection, cluster, machine, size};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+use crate::engine::EngineArgs;
+
 use crate::commands::{
-    completions, convert, demo, doctor, eval, functions, info, ls, man, pyramid, rechunk, reduce, show,
+    completions, convert, demo, doctor, eval, functions, info, ls, man, pyramid, rechunk, reduce, runs, show,
     stats, svd, verify,
 };
 
@@ -63,6 +65,7 @@ pub(crate) enum Command {
     Show(Box<show::Arguments>),
     Functions(functions::Arguments),
     Verify(Box<verify::Arguments>),
+    Runs(runs::Arguments),
     Doctor(doctor::Arguments),
     Demo(demo::Arguments),
     Completions(completions::Arguments),
@@ -172,13 +175,21 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// The budget that is asked for.
+    pub(crate) fn budget_bytes(&self) -> Result<Option<u64>> {
+        self.memory.as_deref().map(size::parse_bytes).transpose()
+    }
+
+    /// Threads of this process, or of a worker.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.map_or_else(machine::cores, std::num::NonZeroUsize::get)
+    }
+
     /// The library's resources.
     pub(crate) fn resources(&self) -> Result<Resources> {
         self.device.parse::<Device>()?.require()?;
-        let budget_bytes = match &self.memory {
-            Some(text) => size::parse_bytes(text)?,
-            None => machine::default_budget_bytes(),
-        };
+        let engine = blockwise::core::engine::installed();
+        let budget_bytes = self.budget_bytes()?.unwrap_or_else(machine::default_budget_bytes);
         let spill_folder = self.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
         if !spill_folder.is_dir() {
             let what = "no such folder; give another one to --spill-dir".to_owned();
@@ -186,9 +197,13 @@ impl RunArgs {
         }
         Ok(Resources {
             budget_bytes,
-            threads: self.threads.map_or_else(machine::cores, std::num::NonZeroUsize::get),
+            threads: match engine {
+                Some(engine) => engine.threads(),
+                None => self.threads(),
+            },
             spill_folder,
             spill_limit_bytes: self.spill_limit.as_deref().map(size::parse_bytes).transpose()?,
+            engine: engine.cloned(),
         })
     }
 }
@@ -205,9 +220,18 @@ pub(crate) struct StoreArgs {
     /// Finish what an interrupted run of the same command left
     #[arg(long, help_heading = "Run")]
     pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
 }
 
 impl StoreArgs {
+    /// Starts the engine that is asked for. Called before the resources of a run are made; the run of several processes ends when what
+    /// this gives drops.
+    pub(crate) fn start(&self, run: &RunArgs) -> Result<Option<cluster::Run>> {
+        // A plan alone is made by this process.
+        if self.dry_run { Ok(None) } else { self.engine.start(run, self.resume).map(Some) }
+    }
+
     /// The output at `path`.
     pub(crate) fn destination(&self, path: impl Into<PathBuf>, format: Format) -> Destination {
         Destination { path: path.into(), format, overwrite: self.overwrite, resume: self.resume }

@@ -14,6 +14,7 @@ pub(crate) mod man;
 pub(crate) mod pyramid;
 pub(crate) mod rechunk;
 pub(crate) mod reduce;
+pub(crate) mod runs;
 pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod svd;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Svd(arguments) => svd::run(arguments, &cli.output)?,
         Command::Functions(arguments) => functions::run(arguments, &cli.output)?,
         Command::Verify(arguments) => return verify::run(arguments, &cli.output),
+        Command::Runs(arguments) => runs::run(arguments, &cli.output)?,
         Command::Doctor(arguments) => doctor::run(arguments, &cli.output)?,
         Command::Demo(arguments) => demo::run(arguments, &cli.output)?,
         Command::Completions(arguments) => completions::run(arguments),

@@ -8,6 +8,7 @@
 
 mod args;
 mod commands;
+mod engine;
 mod exit;
 mod interrupt;
 mod json;

@@ -1,10 +1,11 @@
-//! The local engine: runs the stages of a plan on this machine's threads.
+//! The local engine: runs the stages of a plan, or batches of them, on this machine's threads.
 //!
 //! Each stage is a dataflow over chunks, kept by the queue (plain state under one lock, see `exec/queue.rs`); every
 //! thread asks the queue for its next step, carries it out unlocked, and reports back. Invariants: the first error
 //! ends the run, with its task in the message; a panic in a task is such an error; when a run returns, no thread of
 //! it works on and no temporary file is left. Called by the facade with a plan of [`crate::plan`].
 
+pub mod batches;
 mod chain;
 mod compute;
 mod done;
@@ -13,6 +14,7 @@ mod grouped;
 mod kept;
 mod queue;
 mod reduced;
+mod states;
 mod task;
 mod turns;
 mod view;
@@ -31,6 +33,7 @@ use compute::ComputeRun;
 use done::Done;
 use kept::Kept;
 use queue::{Alone, Queue, Step, Task};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -55,7 +58,7 @@ pub struct RunReport {
     pub chunks_skipped: u64,
 }
 
-/// Runs `plan` with `resources`, which must be those it was planned for, and finishes its sinks.
+/// Runs `plan` with `resources`, which must be those it was planned for, and finishes its sinks: by their engine, or here.
 ///
 /// What was lost in a temporary file, because it no longer holds what was written or cannot be read, is computed again,
 /// once: the stages start over, and skip what the result has stored.
@@ -69,23 +72,30 @@ pub fn run(
     observer: &dyn Observer,
     cancellation: &Cancellation,
 ) -> Result<RunReport> {
+    match &resources.engine {
+        Some(engine) => engine.run(plan, resources, observer, cancellation),
+        None => run_here(plan, resources, observer, cancellation),
+    }
+}
+
+/// As [`run`], on this process's threads whatever the engine.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_here(
+    plan: &Plan,
+    resources: &Resources,
+    observer: &dyn Observer,
+    cancellation: &Cancellation,
+) -> Result<RunReport> {
     let started = Instant::now();
     check_space(plan, resources)?;
-    let workers = rayon::ThreadPoolBuilder::new()
-        .num_threads(resources.threads.max(1))
-        .thread_name(|n| format!("blockwise-{n}"))
-        .build()
-        .map_err(|error| Error::Internal { message: format!("no threads: {error}") })?;
-    let pool = BufferPool::new(usize::try_from(resources.budget_bytes).unwrap_or(usize::MAX));
-    let budget_bytes = resources.budget_bytes;
-    // Half of what is left beside the budget: others use the cache, too.
-    let memory = crate::machine::Memory::detect();
-    let available_bytes = memory.available_bytes.zip(memory.usable_bytes()).map_or(0, |(a, b)| a.min(b));
-    let page_cache_bytes = available_bytes.saturating_sub(budget_bytes) / 2;
-    let machine = Machine { workers: &workers, pool: &pool, budget_bytes, page_cache_bytes };
+    let (workers, pool) = threads(resources)?;
+    plan.collected.iter().try_for_each(|collected| collected.from.open())?;
+    let machine = Machine::new(&workers, &pool, resources);
     // Only a plan for one result can know what an earlier run left undone.
     let stored = || match plan.sinks.as_slice() {
-        [sink] => Some(Done::of(&**sink)),
+        [sink] if plan.collected.is_empty() => Some(Done::of(&**sink)),
         _ => None,
     };
     let found = stored();
@@ -98,11 +108,26 @@ pub fn run(
         outcome => outcome?,
     };
     report.chunks_skipped = chunks_skipped;
+    for collected in &plan.collected {
+        collected.copy(resources, cancellation)?;
+        collected.from.discard();
+    }
     for sink in &plan.sinks {
         sink.finish()?;
     }
     report.secs = started.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// The threads and the buffers of a run.
+fn threads(resources: &Resources) -> Result<(rayon::ThreadPool, BufferPool)> {
+    let workers = rayon::ThreadPoolBuilder::new()
+        .num_threads(resources.threads.max(1))
+        .thread_name(|n| format!("blockwise-{n}"))
+        .build()
+        .map_err(|error| Error::Internal { message: format!("no threads: {error}") })?;
+    let pool = BufferPool::new(usize::try_from(resources.budget_bytes).unwrap_or(usize::MAX));
+    Ok((workers, pool))
 }
 
 /// What stages run on.
@@ -111,6 +136,17 @@ struct Machine<'a> {
     pool: &'a BufferPool,
     budget_bytes: u64,
     page_cache_bytes: u64,
+}
+
+impl<'a> Machine<'a> {
+    fn new(workers: &'a rayon::ThreadPool, pool: &'a BufferPool, resources: &Resources) -> Self {
+        let budget_bytes = resources.budget_bytes;
+        // Half of what is left beside the budget: others use the cache, too.
+        let memory = crate::machine::Memory::detect();
+        let available_bytes = memory.available_bytes.zip(memory.usable_bytes()).map_or(0, |(a, b)| a.min(b));
+        let page_cache_bytes = available_bytes.saturating_sub(budget_bytes) / 2;
+        Self { workers, pool, budget_bytes, page_cache_bytes }
+    }
 }
 
 /// Runs the stages of `plan`, one after another; `stored` is what the result has already.
@@ -126,22 +162,17 @@ fn run_stages(
     for (number, stage) in plan.stages.iter().enumerate() {
         let later = plan.stages.iter().skip(number + 1).flat_map(|stage| &stage.inputs);
         kept.want(later.map(|input| &input.source), machine.page_cache_bytes);
-        let sources: Vec<Arc<dyn Source>> =
-            stage.inputs.iter().map(|input| Arc::clone(&input.source)).collect();
-        let work = match &stage.work {
-            StageWork::Pass { source, sink, checked } => {
-                Work::Pass { source: &**source, sink: &**sink, checked: *checked }
-            }
-            StageWork::Copy(sink) => Work::Copy(&**sink),
-            StageWork::Compute(compute) => Work::Compute(ComputeRun::new(compute, &stage.tasks)),
-        };
+        let sources = stage.sources();
         let nothing = Done::nothing(&stage.commit);
         let done = stored.filter(|_| stage.resumes).unwrap_or(&nothing);
         let opened = stage.opens.iter().try_for_each(|array| array.open());
         let pool = machine.pool;
-        let run = StageRun { number, stage, sources: &sources, work, observer, cancellation, pool };
+        let boxes = stage.boxes();
+        let work = stage.begin();
+        let run = StageRun { number, stage, boxes, sources: &sources, work, observer, cancellation, pool };
         let before = std::mem::take(&mut kept);
         let outcome = opened.and_then(|()| run.run(machine.workers, done, machine.budget_bytes, before));
+        let outcome = outcome.and_then(|outcome| run.check_complete().map(|()| outcome));
         stage.discards.iter().for_each(|array| array.discard());
         let outcome = match outcome {
             Ok((outcome, left)) => {
@@ -189,9 +220,33 @@ fn check_space(plan: &Plan, resources: &Resources) -> Result<()> {
     Ok(())
 }
 
+impl Stage {
+    fn sources(&self) -> Vec<Arc<dyn Source>> {
+        self.inputs.iter().map(|input| Arc::clone(&input.source)).collect()
+    }
+
+    /// The boxes that it commits as one, by their index along each axis.
+    fn boxes(&self) -> Vec<Range<u64>> {
+        let all = || self.commit.counts().iter().map(|count| 0..*count).collect();
+        self.part.clone().unwrap_or_else(all)
+    }
+
+    fn begin(&self) -> Work<'_> {
+        match &self.work {
+            StageWork::Pass { source, sink, checked } => {
+                Work::Pass { source: &**source, sink: &**sink, checked: *checked }
+            }
+            StageWork::Copy(sink) => Work::Copy(&**sink),
+            StageWork::Compute(compute) => Work::Compute(ComputeRun::new(compute, &self.tasks)),
+        }
+    }
+}
+
 struct StageRun<'a> {
     number: usize,
     stage: &'a Stage,
+    /// Those of its commit boxes that are carried out now, by their index along each axis.
+    boxes: Vec<Range<u64>>,
     sources: &'a [Arc<dyn Source>],
     work: Work<'a>,
     observer: &'a dyn Observer,
@@ -222,6 +277,7 @@ impl StageRun<'_> {
         let item_bytes = self.stage.item_bytes();
         let queue = Queue::new(
             self.stage,
+            &self.boxes,
             self.sources,
             item_bytes,
             done,
@@ -241,14 +297,19 @@ impl StageRun<'_> {
         let queue = shared.queue.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (mut report, kept) = queue.into_outcome()?;
         report.stored_bytes = stored.into_inner();
-        if let Work::Compute(compute) = &self.work
-            && !compute.is_complete()
-        {
-            let message = format!("stage '{}' left a reduction unfinished", self.stage.name);
-            return Err(Error::Internal { message });
-        }
         self.observer.observe(&Event::StageFinished { stage: self.number });
         Ok((report, kept))
+    }
+
+    /// An error if some reduction has not come to its end.
+    fn check_complete(&self) -> Result<()> {
+        match &self.work {
+            Work::Compute(compute) if !compute.is_complete() => {
+                let message = format!("stage '{}' left a reduction unfinished", self.stage.name);
+                Err(Error::Internal { message })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn read(&self, input: usize, index: &[u64], cx: &TaskContext<'_>) -> Result<Chunk> {

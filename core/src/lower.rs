@@ -23,7 +23,7 @@ mod tally;
 use crate::array::Array;
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
-use crate::plan::{CopyOptions, Plan, Resources, Stage, plan_copy_stages};
+use crate::plan::{CopyOptions, Plan, Resources, Stage, plan_copy_stages, replaced};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::temporary::{Place, Temporary};
@@ -70,6 +70,19 @@ pub(crate) fn plan_arrays(
             return Err(Error::Usage { message });
         }
     }
+    let mut collected = Vec::new();
+    let written = |Target { array, sink }: &Target| {
+        let sink = replaced(sink, resources, &mut collected);
+        Target { array: array.clone(), sink }
+    };
+    let written: Vec<Target> = targets.iter().map(written).collect();
+    let mut plan = plan_written(&written, held_bytes, sums, resources)?;
+    plan.sinks = targets.iter().map(|target| Arc::clone(&target.sink)).collect();
+    Ok(plan.with_collected(collected))
+}
+
+/// As [`plan_arrays`], of sinks that the stages can write.
+fn plan_written(targets: &[Target], held_bytes: u64, sums: Sums, resources: &Resources) -> Result<Plan> {
     let mut refused = match plan_within(targets, held_bytes, sums, resources) {
         Err(refused @ Error::OverBudget { .. }) => refused,
         planned => return planned,

@@ -4,6 +4,7 @@
 //! that choose a budget: the command line's defaults, `doctor` and `demo`. Linux only; elsewhere memory is unknown
 //! and [`default_budget_bytes`] is a fixed 1 GiB.
 
+use crate::engine;
 use crate::plan::Resources;
 use std::fs;
 use std::path::Path;
@@ -44,16 +45,30 @@ impl Memory {
     }
 }
 
-/// The memory budget of a run that is given none: half of what the machine or cgroup offers, in bytes.
+/// The memory budget of a run that is given none: half of what the machine or cgroup offers, in bytes, or what the engine that is
+/// installed says.
 #[must_use]
 pub fn default_budget_bytes() -> u64 {
+    if let Some(engine) = engine::installed() {
+        return engine.budget_bytes();
+    }
+    usable_budget_bytes()
+}
+
+/// Half of what the machine or cgroup of this process offers, in bytes, whatever engine is installed.
+#[must_use]
+pub fn usable_budget_bytes() -> u64 {
     Memory::detect().usable_bytes().map_or(UNKNOWN_MACHINE_BYTES, |bytes| bytes / 2)
 }
 
-/// What a run may use: `budget_bytes` of memory, every core, the system's folder for temporary files.
+/// What a run may use: `budget_bytes` of memory, every core (or those of a worker of the engine that is installed), the system's folder
+/// for temporary files.
 #[must_use]
 pub fn resources(budget_bytes: u64) -> Resources {
-    Resources { budget_bytes, threads: cores(), spill_folder: std::env::temp_dir(), spill_limit_bytes: None }
+    let engine = engine::installed().cloned();
+    let threads = engine.as_ref().map_or_else(cores, |engine| engine.threads());
+    let spill_folder = std::env::temp_dir();
+    Resources { budget_bytes, threads, spill_folder, spill_limit_bytes: None, engine }
 }
 
 /// Threads that can run at once, as the scheduler and the cgroup allow.

@@ -8,7 +8,7 @@ use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
 use crate::region::{Region, byte_count};
-use crate::sink::Sink;
+use crate::sink::{Sharing, Sink};
 use crate::source::Source;
 use blockwise_kernels::strided::copy_region;
 use blockwise_kernels::{DType, Element, Scalar};
@@ -225,6 +225,10 @@ impl Sink for MemoryArray {
     fn write(&self, index: &[u64], chunk: &Chunk, _cx: &TaskContext<'_>) -> Result<u64> {
         self.copy(&self.grid.region(index)?, Direction::In(chunk.bytes()))?;
         Ok(chunk.bytes().len() as u64)
+    }
+
+    fn sharing(&self) -> Sharing {
+        Sharing::Held
     }
 
     fn finish(&self) -> Result<()> {

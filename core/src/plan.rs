@@ -8,6 +8,7 @@
 //! that it needs once; every commit box of a sink has one writer, this plan. Made by [`plan_copy`] and
 //! [`plan_arrays`](crate::lower::plan_arrays); run by [`crate::exec`].
 
+mod collected;
 mod compute;
 mod copy;
 pub(crate) mod leaf;
@@ -16,10 +17,13 @@ mod route;
 mod summary;
 pub(crate) mod sweep;
 
+use crate::digest::Digest;
+use crate::engine::Engine;
 use crate::grid::{AxisGrid, ChunkGrid};
-use crate::sink::Sink;
+use crate::sink::{Sharing, Sink};
 use crate::source::Source;
 use crate::temporary::Temporary;
+pub(crate) use collected::{Collected, replaced};
 pub(crate) use compute::{
     Applied, AppliedInput, Compute, Fold, FunctionCall, Grouped, Maker, Operand, Output, Reduced, Reductions,
     place,
@@ -48,6 +52,8 @@ pub struct Resources {
     pub spill_folder: PathBuf,
     /// Bytes that temporary files may take; `None`: what the disk has, less a twentieth.
     pub spill_limit_bytes: Option<u64>,
+    /// What runs plans instead of this process's threads.
+    pub engine: Option<Arc<dyn Engine>>,
 }
 
 /// One pass over some inputs: a task a box of `tasks`, in the order of `sweep`. Every input chunk is read once.
@@ -138,6 +144,31 @@ pub(crate) enum StageWork {
 }
 
 impl StageWork {
+    /// Takes in what the tasks compute, as far as it is data.
+    fn add_to(&self, digest: &mut Digest) {
+        let compute = match self {
+            Self::Copy(_) => return digest.add("copy"),
+            Self::Pass { checked, .. } => return digest.add(&("pass", checked)),
+            Self::Compute(compute) => compute,
+        };
+        for output in &compute.outputs {
+            match output {
+                Output::Written { program, operands, .. } => digest.add(&(program, operands)),
+                Output::Reduced(Reductions { program, operands, parts }) => {
+                    digest.add(&(program, operands));
+                    parts.iter().for_each(|part| digest.add(&part.axes));
+                }
+                Output::Grouped(grouped) => {
+                    digest.add(&(&grouped.program, &grouped.operands, grouped.axis, &grouped.groups.codes));
+                }
+                Output::Applied(applied) => {
+                    digest.add(&(&applied.index_axes, applied.folded.as_ref().map(|(axes, _)| axes)));
+                    applied.inputs.iter().for_each(|input| digest.add(&(&input.program, &input.operands)));
+                }
+            }
+        }
+    }
+
     /// The arrays that the stage writes.
     pub(crate) fn sinks(&self) -> Vec<&Arc<dyn Sink>> {
         match self {
@@ -152,6 +183,8 @@ pub struct Plan {
     pub(crate) stages: Vec<Stage>,
     /// What the plan is made to write, finished when all stages are done.
     pub(crate) sinks: Vec<Arc<dyn Sink>>,
+    /// Sinks that the stages do not write: what they get lies elsewhere first.
+    pub(crate) collected: Vec<Collected>,
     summary: PlanSummary,
 }
 
@@ -164,7 +197,37 @@ impl Plan {
         smallest_budget_bytes: u64,
     ) -> Self {
         let summary = PlanSummary::new(label, &stages, resources, smallest_budget_bytes);
-        Self { stages, sinks, summary }
+        Self { stages, sinks, collected: Vec::new(), summary }
+    }
+
+    pub(crate) fn with_collected(self, collected: Vec<Collected>) -> Self {
+        Self { collected, ..self }
+    }
+
+    /// Whether it writes something that every process of a run goes on with.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.sharing() == Sharing::Held)
+    }
+
+    /// A short text that is the same for plans of the same stages: the same inputs as far as their names, grids and dtypes tell, the same
+    /// tasks in the same order, the same memory, the same outputs.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut digest = Digest::default();
+        for stage in &self.stages {
+            digest.add(&(&stage.name, &stage.tasks, &stage.commit, &stage.sweep, &stage.part));
+            digest.add(&(stage.task_bytes, stage.fixed_bytes, &stage.leaves));
+            for StageInput { source, bands, .. } in &stage.inputs {
+                digest.add(&(source.label(), source.dtype(), source.grid()));
+                digest.add(&bands.as_ref().map(|bands| bands.grid()));
+            }
+            for sink in stage.work.sinks() {
+                digest.add(&(sink.dtype(), sink.grid(), sink.commit_grid()));
+            }
+            stage.work.add_to(&mut digest);
+        }
+        digest.to_string()
     }
 
     /// What the plan does and needs; its `Display` is the text of `--dry-run`.

@@ -8,6 +8,18 @@ use crate::error::Result;
 use crate::grid::ChunkGrid;
 use blockwise_kernels::DType;
 
+/// Who has what is written, when several processes run the same program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Nobody else: the driver's is the one that counts, and workers need none.
+    #[default]
+    Apart,
+    /// Every process its own, which it goes on with: results in memory.
+    Held,
+    /// All processes write into one, chunk by chunk.
+    Shared,
+}
+
 /// An array that is written chunk by chunk.
 ///
 /// # Contract
@@ -66,6 +78,11 @@ pub trait Sink: Send + Sync {
     fn write_encoded(&self, index: &[u64], encoded: Option<&[u8]>, cx: &TaskContext<'_>) -> Result<u64> {
         let _ = (index, encoded, cx);
         Err(crate::Error::Internal { message: format!("{} takes no encoded chunks", self.label()) })
+    }
+
+    /// Who has what is written, when several processes run the same program.
+    fn sharing(&self) -> Sharing {
+        Sharing::Apart
     }
 
     /// Completes the array after the last write.

@@ -5,7 +5,8 @@
 //! makes it smaller. What a piece does not fill of its slot stays a hole of the file: no index is needed, and fewer
 //! pages wait to be written back, which on a fast machine is what slows writers down. The file is unlinked as soon as it is open, so that nothing is left behind, whatever ends the run.
 //! Invariants: a piece reads back exactly as it was written, or is an error ([`Error::SpillDamaged`]); no memory is
-//! held per piece. Called by the executor, which makes the arrays, and the planner, which asks for their size.
+//! held per piece. Called by the executor, which makes the arrays, and the planner, which asks for their size; pieces on shared
+//! storage ([`crate::shared`]) are of the same form.
 
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
@@ -14,8 +15,8 @@ use crate::grid::ChunkGrid;
 use crate::region::byte_count;
 use crate::sink::Sink;
 use crate::source::Source;
-use blockwise_kernels::DType;
 use blockwise_kernels::shuffle::{shuffle, unshuffle};
+use blockwise_kernels::{Buffer, DType};
 use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes before each piece: its stored length (8), the CRC-32C of the stored bytes (4).
-const HEADER_BYTES: usize = 12;
+pub(crate) const HEADER_BYTES: usize = 12;
 
 /// Bytes of the temporary file of an array.
 pub(crate) fn file_bytes(grid: &ChunkGrid, dtype: DType) -> u64 {
@@ -102,20 +103,6 @@ impl SpillArray {
     fn largest_scratch(&self) -> u64 {
         scratch_bytes(byte_count(&self.grid.largest_chunk(), self.dtype.size()).unwrap_or(u64::MAX))
     }
-
-    fn fault(&self, action: &'static str, offset: u64, len_bytes: u64, source: io::Error) -> Error {
-        if source.kind() == io::ErrorKind::StorageFull {
-            let folder = self.path.parent().unwrap_or(Path::new("."));
-            return Error::NoSpace {
-                what: "a temporary file",
-                folder: folder.display().to_string(),
-                needed_bytes: len_bytes,
-                free_bytes: free_bytes(folder).unwrap_or(0),
-                remedy: ", for example with --spill-dir",
-            };
-        }
-        Error::Spill { path: self.path.display().to_string(), action, offset, len_bytes, source }
-    }
 }
 
 impl Sink for SpillArray {
@@ -137,24 +124,11 @@ impl Sink for SpillArray {
 
     fn write(&self, index: &[u64], chunk: &Chunk, cx: &TaskContext<'_>) -> Result<u64> {
         let (offset, len_bytes) = self.place(index)?;
-        let piece = chunk.bytes();
-        let mut shuffled = cx.pool().take(piece.len());
-        shuffle(&mut shuffled, piece, self.dtype.size()).map_err(internal)?;
-        let mut stored = cx.pool().take(HEADER_BYTES + get_maximum_output_size(piece.len()));
-        let (header, body) = stored.split_at_mut(HEADER_BYTES);
-        let mut stored_bytes = compress_into(&shuffled, body).map_err(internal)?;
-        drop(shuffled);
-        if stored_bytes >= piece.len() {
-            stored_bytes = piece.len();
-            body[..stored_bytes].copy_from_slice(piece); // a body has room for the piece and more
-        }
-        let checksum = crc32c::crc32c(&body[..stored_bytes]);
-        header[..8].copy_from_slice(&(stored_bytes as u64).to_le_bytes());
-        header[8..].copy_from_slice(&checksum.to_le_bytes());
+        let (stored, stored_bytes) = encode(chunk.bytes(), self.dtype.size(), cx)?;
         self.file
-            .write_all_at(&stored[..HEADER_BYTES + stored_bytes], offset)
-            .map_err(|source| self.fault("writing", offset, len_bytes, source))?;
-        Ok(stored_bytes as u64)
+            .write_all_at(stored.get(..stored_bytes).unwrap_or_default(), offset)
+            .map_err(|source| fault(&self.path, "writing", offset, len_bytes, source))?;
+        Ok((stored_bytes - HEADER_BYTES) as u64)
     }
 
     fn finish(&self) -> Result<()> {
@@ -180,39 +154,93 @@ impl Source for SpillArray {
     }
 
     fn read(&self, index: &[u64], cx: &TaskContext<'_>) -> Result<Chunk> {
-        let (offset, len_bytes) = self.place(index)?;
+        let (offset, _) = self.place(index)?;
         let mut chunk = Chunk::uninit(self.dtype, self.grid.region(index)?.shape(), cx.pool())?;
-        let mut header = [0; HEADER_BYTES];
-        let io_fault = |source| self.fault("reading", offset, len_bytes, source);
-        self.file.read_exact_at(&mut header, offset).map_err(io_fault)?;
-        let [l0, l1, l2, l3, l4, l5, l6, l7, c0, c1, c2, c3] = header;
-        let (stored_bytes, expected) =
-            (u64::from_le_bytes([l0, l1, l2, l3, l4, l5, l6, l7]), u32::from_le_bytes([c0, c1, c2, c3]));
-        let damaged =
-            |found| Error::SpillDamaged { path: self.path.display().to_string(), offset, expected, found };
-        if stored_bytes == 0 && len_bytes > 0 || stored_bytes > len_bytes {
-            return Err(damaged(0)); // a slot that was never written, or a damaged header
-        }
-        let from = offset + HEADER_BYTES as u64;
-        if stored_bytes == len_bytes {
-            self.file.read_exact_at(chunk.bytes_mut(), from).map_err(io_fault)?;
-            let found = crc32c::crc32c(chunk.bytes());
-            return if found == expected { Ok(chunk) } else { Err(damaged(found)) };
-        }
-        let mut stored = cx.pool().take(usize::try_from(stored_bytes).map_err(internal)?);
-        self.file.read_exact_at(&mut stored, from).map_err(io_fault)?;
-        let found = crc32c::crc32c(&stored);
-        if found != expected {
-            return Err(damaged(found));
-        }
-        let mut shuffled = cx.pool().take(chunk.bytes().len());
-        let decoded = decompress_into(&stored, &mut shuffled).map_err(internal)?;
-        if decoded != chunk.bytes().len() {
-            return Err(damaged(found));
-        }
-        unshuffle(chunk.bytes_mut(), &shuffled, self.dtype.size()).map_err(internal)?;
+        decode_at(&self.file, &self.path, offset, &mut chunk, cx)?;
         Ok(chunk)
     }
+}
+
+/// A piece as it is stored, header first, in a buffer that may be longer; and how many bytes of it that are.
+pub(crate) fn encode(piece: &[u8], item_bytes: usize, cx: &TaskContext<'_>) -> Result<(Buffer, usize)> {
+    let mut shuffled = cx.pool().take(piece.len());
+    shuffle(&mut shuffled, piece, item_bytes).map_err(internal)?;
+    let mut stored = cx.pool().take(HEADER_BYTES + get_maximum_output_size(piece.len()));
+    let (header, body) = stored.split_at_mut(HEADER_BYTES);
+    let mut stored_bytes = compress_into(&shuffled, body).map_err(internal)?;
+    drop(shuffled);
+    if stored_bytes >= piece.len() {
+        stored_bytes = piece.len();
+        body[..stored_bytes].copy_from_slice(piece); // a body has room for the piece and more
+    }
+    let checksum = crc32c::crc32c(&body[..stored_bytes]);
+    header[..8].copy_from_slice(&(stored_bytes as u64).to_le_bytes());
+    header[8..].copy_from_slice(&checksum.to_le_bytes());
+    Ok((stored, HEADER_BYTES + stored_bytes))
+}
+
+/// Fills `chunk` with the piece that stands at `offset` of `file`.
+///
+/// # Errors
+/// [`Error::SpillDamaged`] if it is not what was written, [`Error::Spill`] if it cannot be read.
+pub(crate) fn decode_at(
+    file: &File,
+    path: &Path,
+    offset: u64,
+    chunk: &mut Chunk,
+    cx: &TaskContext<'_>,
+) -> Result<()> {
+    let len_bytes = chunk.bytes().len() as u64;
+    let item_bytes = chunk.dtype().size();
+    let mut header = [0; HEADER_BYTES];
+    let io_fault = |source| fault(path, "reading", offset, len_bytes, source);
+    file.read_exact_at(&mut header, offset).map_err(io_fault)?;
+    let [l0, l1, l2, l3, l4, l5, l6, l7, c0, c1, c2, c3] = header;
+    let (stored_bytes, expected) =
+        (u64::from_le_bytes([l0, l1, l2, l3, l4, l5, l6, l7]), u32::from_le_bytes([c0, c1, c2, c3]));
+    let damaged = |found| Error::SpillDamaged { path: path.display().to_string(), offset, expected, found };
+    if stored_bytes == 0 && len_bytes > 0 || stored_bytes > len_bytes {
+        return Err(damaged(0)); // a slot that was never written, or a damaged header
+    }
+    let from = offset + HEADER_BYTES as u64;
+    if stored_bytes == len_bytes {
+        file.read_exact_at(chunk.bytes_mut(), from).map_err(io_fault)?;
+        let found = crc32c::crc32c(chunk.bytes());
+        return if found == expected { Ok(()) } else { Err(damaged(found)) };
+    }
+    let mut stored = cx.pool().take(usize::try_from(stored_bytes).map_err(internal)?);
+    file.read_exact_at(&mut stored, from).map_err(io_fault)?;
+    let found = crc32c::crc32c(&stored);
+    if found != expected {
+        return Err(damaged(found));
+    }
+    let mut shuffled = cx.pool().take(chunk.bytes().len());
+    let decoded = decompress_into(&stored, &mut shuffled).map_err(internal)?;
+    if decoded != chunk.bytes().len() {
+        return Err(damaged(found));
+    }
+    unshuffle(chunk.bytes_mut(), &shuffled, item_bytes).map_err(internal)
+}
+
+/// A failure of the system with a file that holds pieces.
+pub(crate) fn fault(
+    path: &Path,
+    action: &'static str,
+    offset: u64,
+    len_bytes: u64,
+    source: io::Error,
+) -> Error {
+    if source.kind() == io::ErrorKind::StorageFull {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        return Error::NoSpace {
+            what: "a temporary file",
+            folder: folder.display().to_string(),
+            needed_bytes: len_bytes,
+            free_bytes: free_bytes(folder).unwrap_or(0),
+            remedy: ", for example with --spill-dir",
+        };
+    }
+    Error::Spill { path: path.display().to_string(), action, offset, len_bytes, source }
 }
 
 fn internal(fault: impl std::fmt::Display) -> Error {

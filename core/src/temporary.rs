@@ -1,4 +1,4 @@
-//! [`Temporary`]: an array between two stages of a plan, in memory or on local disk.
+//! [`Temporary`]: an array between two stages of a plan, in memory, on local disk or on storage that several processes share.
 //!
 //! A plan names its temporary arrays before any of them takes a byte: storage is made when the stage that writes it
 //! starts, and let go after the last stage that reads it. Invariants: what is read is what was written; one in memory
@@ -10,6 +10,7 @@ use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
 use crate::region::byte_count;
+use crate::shared::SharedArray;
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::spill::{self, SpillArray};
@@ -32,6 +33,7 @@ enum Storage {
     /// Chunks by their position in C order.
     Memory(HashMap<u64, Arc<Chunk>>),
     Disk(Arc<SpillArray>),
+    Shared(Arc<SharedArray>),
 }
 
 /// An array between two stages: first a sink, then a source.
@@ -61,7 +63,15 @@ impl Temporary {
         Ok(())
     }
 
-    /// Lets go of its storage.
+    /// Has its chunks in `folder`, which other processes see too, until it is opened otherwise. Only one that was planned on disk: its
+    /// tasks have the memory that this takes.
+    pub(crate) fn open_shared(&self, folder: PathBuf) -> Arc<SharedArray> {
+        let array = Arc::new(SharedArray::new(folder, self.dtype, self.grid.clone()));
+        *self.storage.write().unwrap_or_else(PoisonError::into_inner) = Storage::Shared(Arc::clone(&array));
+        array
+    }
+
+    /// Lets go of its storage; what is shared stays, since others may need it.
     pub(crate) fn discard(&self) {
         *self.storage.write().unwrap_or_else(PoisonError::into_inner) = Storage::Closed;
     }
@@ -126,6 +136,11 @@ impl Source for Temporary {
                 drop(storage);
                 array.read(index, cx)
             }
+            Storage::Shared(array) => {
+                let array = Arc::clone(array);
+                drop(storage);
+                array.read(index, cx)
+            }
             Storage::Memory(chunks) => {
                 let held = chunks.get(&self.grid.linear(index)).map(Arc::clone);
                 drop(storage);
@@ -162,6 +177,11 @@ impl Sink for Temporary {
         match &*storage {
             Storage::Closed => Err(self.closed()),
             Storage::Disk(array) => {
+                let array = Arc::clone(array);
+                drop(storage);
+                array.write(index, chunk, cx)
+            }
+            Storage::Shared(array) => {
                 let array = Arc::clone(array);
                 drop(storage);
                 array.write(index, chunk, cx)

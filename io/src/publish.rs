@@ -40,6 +40,9 @@ pub struct PublishOptions {
     pub plan_key: String,
     /// What identifies the inputs, for people who look into the journal.
     pub inputs: Vec<String>,
+    /// Whether other processes write chunks into the partial folder too, which they [`join`](Publication::join). The journal does not
+    /// know of theirs, so that the folder stays when the run is given up.
+    pub is_shared: bool,
 }
 
 /// The folder in which a run writes. Cloning shares it.
@@ -58,6 +61,20 @@ struct Shared {
     unique: String,
     next: AtomicU64,
     journal: Journal,
+    part: Part,
+}
+
+/// Which part a process has in writing an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// It writes alone.
+    Alone,
+    /// It publishes what several write.
+    Leads,
+    /// It writes for another that publishes.
+    Joins,
+    /// It would, but all is published already.
+    Late,
 }
 
 impl PartialFolder {
@@ -72,6 +89,12 @@ impl PartialFolder {
     #[must_use]
     pub fn payload_path(&self) -> &Path {
         &self.shared.payload
+    }
+
+    /// Whether several processes write here.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared.part != Part::Alone
     }
 
     /// The journal of finished objects.
@@ -101,6 +124,9 @@ impl PartialFolder {
     /// # Errors
     /// As [`object`](Self::object) and [`ObjectFile::append`].
     pub fn put(&self, key: &str, bytes: &[u8]) -> Result<u64> {
+        if self.shared.part == Part::Late {
+            return Ok(0);
+        }
         let mut object = self.object(key)?;
         object.append(bytes)?;
         object.commit()
@@ -111,6 +137,9 @@ impl PartialFolder {
     /// # Errors
     /// As [`put`](Self::put).
     pub fn put_unlisted(&self, key: &str, bytes: &[u8]) -> Result<u64> {
+        if self.shared.part == Part::Late {
+            return Ok(0);
+        }
         let mut object = self.object(key)?;
         object.append(bytes)?;
         object.commit_unlisted()
@@ -136,7 +165,8 @@ pub struct Publication {
     destination: PathBuf,
     overwrite: bool,
     partial: PartialFolder,
-    lock: RunLock,
+    /// None for who only joins.
+    lock: Option<RunLock>,
 }
 
 const JOURNAL_NAME: &str = "journal.jsonl";
@@ -171,15 +201,38 @@ impl Publication {
         let payload = folder.join(file_name(&destination)?);
         let journal_path = folder.join(JOURNAL_NAME);
         let journal = if is_resumed {
-            object::remove_temporaries(&payload)?;
+            if !options.is_shared {
+                object::remove_temporaries(&payload)?; // those of workers that still run must stay
+            }
             Journal::resume(&journal_path, &payload, options)?
         } else {
             Journal::create(&journal_path, options)?
         };
-        let unique = format!("{}.{}", run_id(), std::process::id());
-        let shared = Shared { label, folder, payload, unique, next: AtomicU64::new(0), journal };
-        let partial = PartialFolder { shared: Arc::new(shared) };
-        Ok(Some(Self { destination, overwrite: options.overwrite, partial, lock }))
+        let part = if options.is_shared { Part::Leads } else { Part::Alone };
+        if options.is_shared {
+            fs::create_dir_all(&payload).map_err(|error| io_error(&payload, "create", error, 0))?;
+        }
+        let partial = PartialFolder::new(label, folder, payload, journal, part);
+        Ok(Some(Self { destination, overwrite: options.overwrite, partial, lock: Some(lock) }))
+    }
+
+    /// The partial folder of another process's publication of `destination`, to write chunks into. Nothing is published by
+    /// this one, and if that is over already, what is put here goes nowhere.
+    ///
+    /// # Errors
+    /// If `destination` has no name.
+    pub fn join(destination: &Path, folder: &Path) -> Result<Self> {
+        let payload = folder.join(file_name(destination)?);
+        let part = if payload.is_dir() { Part::Joins } else { Part::Late };
+        let label = destination.display().to_string();
+        let partial = PartialFolder::new(label, folder.to_owned(), payload, Journal::of_nobody()?, part);
+        Ok(Self { destination: destination.to_owned(), overwrite: false, partial, lock: None })
+    }
+
+    /// The folder beside the destination in which the payload grows.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.partial.shared.folder
     }
 
     /// Where to write.
@@ -200,7 +253,13 @@ impl Publication {
     /// If that fails; the partial folder then stays for a resumed run. [`Error::Exists`] if the destination appeared
     /// meanwhile and is not to be replaced.
     pub fn commit(self) -> Result<()> {
-        let Shared { folder, payload, journal, .. } = &*self.partial.shared;
+        let Shared { folder, payload, journal, part, .. } = &*self.partial.shared;
+        match part {
+            Part::Alone => {}
+            // What workers left that were killed.
+            Part::Leads => object::remove_temporaries(payload)?,
+            Part::Joins | Part::Late => return Ok(()),
+        }
         sync_filesystem(folder)?;
         journal.finish(identity(payload)?)?;
         put_in_place(payload, &self.destination, folder, self.overwrite)?;
@@ -214,12 +273,29 @@ impl Publication {
         Ok(())
     }
 
+    /// Gives up and leaves nothing.
+    pub fn discard(self) {
+        let Shared { folder, part, .. } = &*self.partial.shared;
+        if matches!(part, Part::Alone | Part::Leads)
+            && let Err(error) = remove_all(folder)
+        {
+            tracing::warn!("{error}; delete that folder");
+        }
+    }
+
     /// Gives up after an error or a cancellation: makes durable what is finished and says where it lies, to be resumed.
     /// `None`: nothing was finished, and the partial folder is gone.
     #[must_use]
     pub fn abandon(self) -> Option<PathBuf> {
-        let Shared { folder, journal, .. } = &*self.partial.shared;
-        if journal.is_empty() {
+        let Shared { folder, payload, journal, part, .. } = &*self.partial.shared;
+        if matches!(part, Part::Joins | Part::Late) {
+            return None;
+        }
+        let is_empty = match part {
+            Part::Leads => fs::read_dir(payload).is_ok_and(|mut entries| entries.next().is_none()),
+            _ => true,
+        };
+        if journal.is_empty() && is_empty {
             if let Err(error) = remove_all(folder) {
                 tracing::warn!("{error}; delete that folder");
             }
@@ -229,6 +305,35 @@ impl Publication {
             tracing::warn!("{error}; resuming will read what was finished last");
         }
         Some(folder.clone())
+    }
+}
+
+impl PartialFolder {
+    fn new(label: String, folder: PathBuf, payload: PathBuf, journal: Journal, part: Part) -> Self {
+        let unique = format!("{}.{}", run_id(), std::process::id());
+        let shared = Shared { label, folder, payload, unique, next: AtomicU64::new(0), journal, part };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Makes the folder of an object.
+    fn create_folder(&self, folder: &Path) -> Result<()> {
+        let failed = |folder: &Path, error| io_error(folder, "create", error, 0);
+        if self.shared.part != Part::Joins {
+            return fs::create_dir_all(folder).map_err(|error| failed(folder, error));
+        }
+        // Nothing above the payload, which may have been published or removed meanwhile, is brought back.
+        let below = folder.strip_prefix(&self.shared.payload).unwrap_or(Path::new(""));
+        let mut at = self.shared.payload.clone();
+        for name in below {
+            at.push(name);
+            match fs::create_dir(&at) {
+                Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                    return Err(failed(&at, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

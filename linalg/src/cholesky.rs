@@ -222,6 +222,7 @@ mod tests {
                 threads: 1,
                 spill_folder: std::env::temp_dir(),
                 spill_limit_bytes: None,
+                engine: None,
             })
         };
         let budget_bytes = 26 << 20;

@@ -11,12 +11,12 @@ use crate::chunks::contiguous_chunks;
 use crate::computed::{declare, info_of};
 use crate::error::{Error, Result};
 use crate::expression::Coordinate;
-use crate::fingerprint::Fingerprint;
 use crate::location::array_label;
 use crate::spec::{ArrayOptions, spec_of};
 use crate::target::check_apart;
 use crate::transfer::Destination;
 use blockwise_core::adapt::cast_scalar;
+use blockwise_core::digest::Digest;
 use blockwise_core::plan::Resources;
 use blockwise_core::{Array, Scalar, Session, Sink};
 use blockwise_io::publish::PublishOptions;
@@ -310,7 +310,7 @@ impl Evaluation {
         coordinates: &[(ArraySpec, Coordinate)],
     ) -> PublishOptions {
         let inputs: Vec<String> = self.inputs.iter().map(|input| input.opened.fingerprint()).collect();
-        let mut key = Fingerprint::default();
+        let mut key = Digest::default();
         key.add(env!("CARGO_PKG_VERSION"));
         key.add(&self.text);
         key.add(&(self.options.raw, self.options.reproducible));

@@ -4,15 +4,16 @@
 //! that fails leaves what is finished in its partial folders, for a run that resumes. Made by [`super::Evaluation::store`] and by
 //! [`crate::pyramid`].
 
+use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::transfer::{Destination, give_back, plan_folder, refused_output};
+use crate::transfer::Destination;
 use crate::watch::Watcher;
 use blockwise_core::exec::{RunReport, run};
 use blockwise_core::plan::{Plan, PlanSummary, Resources};
 use blockwise_core::region::byte_count;
 use blockwise_core::{Array, Cancellation, Session, Sink};
-use blockwise_io::publish::{Publication, PublishOptions};
+use blockwise_io::publish::PublishOptions;
 use blockwise_io::{ArraySpec, ContainerWriter, NodePath};
 use blockwise_kernels::DType;
 use std::path::{Path, PathBuf};
@@ -50,8 +51,7 @@ pub struct StoringReport {
 /// A container in the making.
 struct Work {
     writer: Box<dyn ContainerWriter>,
-    publication: Publication,
-    nowhere: Option<tempfile::TempDir>,
+    claim: Claim,
 }
 
 /// Results ready to be computed and stored.
@@ -110,25 +110,22 @@ impl Storing {
         plan_only: bool,
         fill: impl FnOnce(&mut Filling<'_>) -> Result<()>,
     ) -> Result<()> {
-        let nowhere = if plan_only { Some(plan_folder(&self.resources)?) } else { None };
-        let at = match &nowhere {
-            Some(folder) => folder.path().join(destination.path.file_name().unwrap_or_default()),
-            None => destination.path.clone(),
-        };
-        let Some(publication) = Publication::begin(&at, options).map_err(refused_output)? else {
+        let path = &destination.path;
+        let claimed = Claim::begin(path, destination.format, options, plan_only, &self.resources)?;
+        let Some(claim) = claimed else {
             return Ok(()); // an earlier run was stopped after it had published everything
         };
-        let mut writer = match blockwise_io::open::create(publication.partial(), destination.format) {
+        let mut writer = match blockwise_io::open::create(claim.publication.partial(), destination.format) {
             Ok(writer) => writer,
             Err(error) => {
-                give_back(publication);
+                claim.give_back();
                 return Err(error.into());
             }
         };
         let (first, results) = (&mut self.first, &mut self.results);
-        let filled = fill(&mut Filling { writer: &mut *writer, path: &destination.path, first, results });
+        let filled = fill(&mut Filling { writer: &mut *writer, path, first, results });
         // Whatever happened, the writer belongs to the job now, which gives the folder back when it drops.
-        self.works.push(Work { writer, publication, nowhere });
+        self.works.push(Work { writer, claim });
         filled
     }
 
@@ -156,7 +153,7 @@ impl Storing {
     pub fn run(mut self, watcher: &dyn Watcher, cancellation: &Cancellation) -> Result<StoringReport> {
         let started = Instant::now();
         let (plan, first) = (self.plan.take(), std::mem::take(&mut self.first));
-        if self.works.iter().any(|work| work.nowhere.is_some()) {
+        if self.works.iter().any(|work| work.claim.is_plan_only()) {
             let message = "a job that was only planned cannot run".to_owned();
             return Err(blockwise_core::Error::Internal { message }.into());
         }
@@ -181,12 +178,12 @@ impl Storing {
         let mut failure = None;
         let outcome: Result<RunReport> = outcome;
         let report = outcome.map_err(|error| failure = Some(error)).unwrap_or_default();
-        for Work { writer, publication, .. } in std::mem::take(&mut self.works) {
+        for Work { writer, claim } in std::mem::take(&mut self.works) {
             drop(writer);
             match failure.take() {
-                None => publication.commit()?,
+                None => claim.commit()?,
                 Some(error) => {
-                    failure = Some(match (publication.abandon(), error) {
+                    failure = Some(match (claim.abandon(&error), error) {
                         (Some(partial), error @ Error::Unfinished { .. }) => {
                             tracing::info!("{} is left too", partial.display());
                             error
@@ -214,9 +211,9 @@ impl Drop for Storing {
     fn drop(&mut self) {
         self.plan = None;
         self.first.clear();
-        for Work { writer, publication, .. } in self.works.drain(..) {
+        for Work { writer, claim } in self.works.drain(..) {
             drop(writer);
-            give_back(publication);
+            claim.give_back();
         }
     }
 }

@@ -4,7 +4,7 @@
 //! those of a narrower one: what was counted is never counted again, and counts are exact. Invariant: the bins that
 //! come out depend on the elements alone, not on the order in which chunks arrive. Called by [`super::stats`].
 
-use blockwise_core::{Array, Chunk, ChunkGrid, DType, Result, Sink, TaskContext};
+use blockwise_core::{Array, Chunk, ChunkGrid, DType, Result, Sharing, Sink, TaskContext};
 use blockwise_kernels::cast;
 use std::sync::{Mutex, PoisonError};
 
@@ -226,6 +226,10 @@ impl Sink for HistogramSink {
         }
         self.state.lock().unwrap_or_else(PoisonError::into_inner).add(&counted);
         Ok(0)
+    }
+
+    fn sharing(&self) -> Sharing {
+        Sharing::Held
     }
 
     fn finish(&self) -> Result<()> {

@@ -5,7 +5,7 @@
 //! are the first in C order, whatever order chunks arrive in; counts are exact. Called by [`super`].
 
 use blockwise_core::region::byte_count;
-use blockwise_core::{Chunk, ChunkGrid, Error, Result, Sink, Source, TaskContext};
+use blockwise_core::{Chunk, ChunkGrid, Error, Result, Sharing, Sink, Source, TaskContext};
 use blockwise_kernels::{DType, DTypeVisitor, Element, Scalar};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -129,6 +129,10 @@ impl Sink for Comparison {
         };
         self.findings.lock().unwrap_or_else(PoisonError::into_inner).merge(found, self.shown);
         Ok(0)
+    }
+
+    fn sharing(&self) -> Sharing {
+        Sharing::Held
     }
 
     fn finish(&self) -> Result<()> {

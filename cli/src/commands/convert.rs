@@ -2,7 +2,9 @@
 //!
 //! Called by [`super::run`]; [`carry_out`] also by `rechunk`, whose options it shares.
 
-use crate::args::{OutputArgs, ReadArgs, RunArgs, WriteArgs, array_options, location, parse_dtype};
+use crate::args::{
+    OutputArgs, ReadArgs, RunArgs, StoreArgs, WriteArgs, array_options, location, parse_dtype,
+};
 use crate::{interrupt, json, progress, text};
 use blockwise::convert::{ConvertOptions, Destination, Transfer, TransferReport, convert};
 use blockwise::core::error::human_bytes;
@@ -57,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     options.arrays.unpack = arguments.unpack;
     let source = location(&arguments.source)?;
     let destination = destination(&source, &arguments.destination, &arguments.write)?;
-    carry_out(&arguments.run, output, &options, |resources| {
+    carry_out(&arguments.run, &arguments.write.store, output, &options, |resources| {
         convert(&source, &destination, &options, resources)
     })
 }
@@ -83,11 +85,13 @@ pub(super) fn destination(source: &Location, path: &Path, write: &WriteArgs) -> 
 /// Plans with `prepare`, then prints the plan or runs it.
 pub(super) fn carry_out(
     run: &RunArgs,
+    store: &StoreArgs,
     output: &OutputArgs,
     options: &ConvertOptions,
     prepare: impl FnOnce(&Resources) -> Result<Transfer>,
 ) -> Result<()> {
     let cancellation = interrupt::cancellation();
+    let _run = store.start(run)?;
     let resources = run.resources()?;
     let transfer = prepare(&resources)?;
     if options.plan_only {

@@ -92,7 +92,7 @@ impl ResultArgs {
                 || self.shards.is_some()
                 || self.codec.is_some()
                 || self.store.overwrite
-                || self.store.resume)
+                || (self.store.resume && !self.store.engine.is_beyond()))
         {
             let what = "chunks, codec, --overwrite and --resume are for results in files; name one with -o"
                 .to_owned();
@@ -130,6 +130,7 @@ pub(super) fn carry_out(
 ) -> Result<()> {
     let requests = results.requests()?;
     let cancellation = interrupt::cancellation();
+    let _run = results.store.start(run)?;
     let resources = run.resources()?;
     let job = Evaluation::open(expression, inputs, options)?;
     for input in job.inputs().filter(|input| input.unpacked) {

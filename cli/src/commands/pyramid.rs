@@ -119,6 +119,7 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     };
     let destination = arguments.store.destination(&arguments.target, Format::Zarr3);
     let cancellation = interrupt::cancellation();
+    let _run = arguments.store.start(&arguments.run)?;
     let resources = arguments.run.resources()?;
     let job = PyramidJob::open(&source, &arguments.options()?, &open)?;
     let storing = job.store(&destination, &resources)?;

@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     let chunks: blockwise::chunks::ChunkRequest = arguments.chunks.parse()?;
     let source = location(&arguments.source)?;
     let destination = destination(&source, &arguments.destination, &arguments.write)?;
-    carry_out(&arguments.run, output, &options, |resources| {
+    carry_out(&arguments.run, &arguments.write.store, output, &options, |resources| {
         rechunk(&source, &destination, chunks, &options, resources)
     })
 }

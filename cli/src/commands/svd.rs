@@ -125,6 +125,7 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     }
     let destination = arguments.store.destination(&arguments.output, format);
     let cancellation = interrupt::cancellation();
+    let _run = arguments.store.start(&arguments.run)?;
     let resources = arguments.run.resources()?;
     let session = Session::new(resources.clone()).with_cancellation(cancellation.clone());
     let job = SvdJob::open(&source, &options, &open, &session)?;

@@ -7,6 +7,7 @@ use super::fold::Tree;
 use super::grouped::GroupRun;
 use super::queue::Task;
 use super::reduced::{ReducedRun, takes_bands};
+use super::states::State;
 use super::view::StageView;
 use crate::block::{Block, BlockInfo};
 use crate::chunk::Chunk;
@@ -156,6 +157,60 @@ impl<'a> ComputeRun<'a> {
             let is_whole = first as u64 == task.region.len();
             if is_whole { Ok(()) } else { Err(Error::Internal { message: "bands are missing".to_owned() }) }
         })
+    }
+
+    /// Takes out the states that wait for those of tasks elsewhere.
+    pub(super) fn take_waiting(&self) -> Result<Vec<State>> {
+        let mut states = Vec::new();
+        for (output, trees) in self.trees.iter().enumerate() {
+            match trees {
+                Trees::Reduced(run) => {
+                    for (fold, waiting) in run.take_waiting().into_iter().enumerate() {
+                        for (place, buffer) in waiting {
+                            let chunk = Chunk::new(DType::U8, vec![buffer.len() as u64], buffer)?;
+                            states.push(State { output, fold, place, parts: vec![chunk] });
+                        }
+                    }
+                }
+                Trees::Applied(tree) => {
+                    states.extend(tree.take_waiting().into_iter().map(|(place, parts)| State {
+                        output,
+                        fold: 0,
+                        place,
+                        parts,
+                    }))
+                }
+                Trees::Grouped(_) => {}
+            }
+        }
+        Ok(states)
+    }
+
+    /// Adds a state that was taken out elsewhere; the bytes that complete results took in storage.
+    pub(super) fn add(&self, state: State, cx: &TaskContext<'_>) -> Result<u64> {
+        let State { output, fold, place, mut parts } = state;
+        let odd = || Error::Internal { message: format!("a state of output {output} that has none") };
+        match (self.compute.outputs.get(output), self.trees.get(output)) {
+            (Some(Output::Reduced(reductions)), Some(Trees::Reduced(run))) => {
+                let buffer = parts.pop().ok_or_else(odd)?.into_buffer();
+                run.add_at(reductions, self.tasks, fold, place, buffer, cx)
+            }
+            (Some(Output::Applied(applied)), Some(Trees::Applied(tree))) => {
+                let (Some((axes, fold)), Some(first)) = (&applied.folded, applied.sinks.first()) else {
+                    return Err(odd());
+                };
+                let (_, count) = crate::plan::place(axes, &vec![0; self.tasks.rank()], &self.tasks.counts());
+                let combine = |into: &mut Vec<Chunk>, next: &Vec<Chunk>| fold.combine(into, next);
+                match tree.add_at(place, count, parts, combine)? {
+                    None => Ok(0),
+                    Some(whole) => {
+                        let index = first.grid().index_at(place.0).ok_or_else(odd)?;
+                        write_all(&applied.sinks, &index, &whole, cx)
+                    }
+                }
+            }
+            _ => Err(odd()),
+        }
     }
 
     /// Checks after the last task that every reduction has come to its end.

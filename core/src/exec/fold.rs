@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Result chunk, level of the tree, position in the level.
-type Place = (u64, u32, u64);
+pub(super) type Place = (u64, u32, u64);
 
 /// The waiting states of one fold.
 pub(super) struct Tree<S> {
@@ -34,8 +34,20 @@ impl<S> Tree<S> {
         state: S,
         combine: impl Fn(&mut S, &S) -> Result<()>,
     ) -> Result<Option<S>> {
-        let (mut state, mut at, mut count) = (state, number, count);
-        for level in 0.. {
+        self.add_at((result, 0, number), count, state, combine)
+    }
+
+    /// As [`Tree::add`], of a state that several tasks have been combined to, whose place is `(result, first, at)`.
+    pub(super) fn add_at(
+        &self,
+        (result, first, at): Place,
+        count: u64,
+        state: S,
+        combine: impl Fn(&mut S, &S) -> Result<()>,
+    ) -> Result<Option<S>> {
+        let count = (0..first).fold(count, |count, _| count.div_ceil(2));
+        let (mut state, mut at, mut count) = (state, at, count);
+        for level in first.. {
             if count <= 1 {
                 break;
             }
@@ -61,6 +73,14 @@ impl<S> Tree<S> {
             (at, count) = (at / 2, count.div_ceil(2));
         }
         Ok(Some(state))
+    }
+
+    /// Takes out what waits, in order: what tasks elsewhere have the neighbours of.
+    pub(super) fn take_waiting(&self) -> Vec<(Place, S)> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<(Place, S)> = waiting.drain().collect();
+        all.sort_unstable_by_key(|(place, _)| *place);
+        all
     }
 
     /// Whether nothing waits any more.
@@ -105,6 +125,30 @@ mod tests {
             let (expected, most) = sum_in_order(&sorted);
             prop_assert_eq!(sum_in_order(&order).0.to_bits(), expected.to_bits());
             prop_assert!(most as u64 <= waiting_states(order.len() as u64));
+        }
+
+        /// Parts of the tasks in trees of their own, and what is left there in another.
+        #[test]
+        fn parts_combine_to_the_same_bits(count in 1_u64..40, cuts in proptest::collection::vec(0_u64..40, 0..4)) {
+            let expected = sum_in_order(&(0..count).collect::<Vec<_>>()).0;
+            let reduction = Reduction::new(Reducer::Sum, DType::F64, false).unwrap();
+            let combine = |into: &mut Buffer, next: &Buffer| Ok(reduction.combine(into, next)?);
+            let (last, mut done) = (Tree::default(), None);
+            let part_of = |number: u64| cuts.iter().filter(|cut| **cut <= number).count();
+            for part in 0..=cuts.len() {
+                let tree = Tree::default();
+                for number in (0..count).filter(|number| part_of(*number) == part) {
+                    let mut state = Buffer::zeroed(16);
+                    state[..8].copy_from_slice(&(0.1 * (number as f64 + 1.0)).to_ne_bytes());
+                    done = tree.add(0, number, count, state, combine).unwrap().or(done);
+                }
+                for (place, state) in tree.take_waiting() {
+                    done = last.add_at(place, count, state, combine).unwrap().or(done);
+                }
+            }
+            let mut out = Buffer::zeroed(8);
+            reduction.finish(&done.unwrap(), Statistic::Value, &mut out).unwrap();
+            prop_assert_eq!(f64::from_ne_bytes(out[..].try_into().unwrap()).to_bits(), expected.to_bits());
         }
     }
 }

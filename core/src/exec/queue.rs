@@ -137,6 +137,13 @@ struct Next {
     at: (usize, usize),
 }
 
+/// The tasks of these commit boxes, by their index along each axis.
+pub(super) fn tasks_in(stage: &Stage, boxes: &[Range<u64>]) -> Vec<Range<u64>> {
+    let axes = stage.commit.axes().iter().zip(stage.tasks.axes()).zip(boxes);
+    axes.map(|((commit, tasks), range)| tasks.chunks_in(commit.start(range.start)..commit.start(range.end)))
+        .collect()
+}
+
 /// The state of one stage.
 pub(super) struct Queue<'a> {
     sources: &'a [Arc<dyn Source>],
@@ -147,6 +154,8 @@ pub(super) struct Queue<'a> {
     most_waiting: usize,
     item_bytes: u64,
     boxes: Visit,
+    /// The tasks of all boxes, by their index along each axis.
+    tasks: Vec<Range<u64>>,
     inner: Option<Visit>,
     next: Option<Next>,
     slots: HashMap<SlotKey, Slot>,
@@ -165,9 +174,10 @@ pub(super) struct Queue<'a> {
 }
 
 impl<'a> Queue<'a> {
-    /// The queue of `stage`, whose inputs are `sources` and whose task array has elements of `item_bytes`.
+    /// The queue of those `boxes` of `stage` that are committed as one, by their index along each axis; its inputs are `sources` and whose task array has elements of `item_bytes`.
     pub(super) fn new(
         stage: &'a Stage,
+        boxes: &[Range<u64>],
         sources: &'a [Arc<dyn Source>],
         item_bytes: usize,
         done: &'a Done,
@@ -175,7 +185,6 @@ impl<'a> Queue<'a> {
         threads: usize,
         mut kept: Kept,
     ) -> Result<Self> {
-        let whole = Region::whole(&stage.tasks.shape())?;
         let mut budget = MemoryBudget::new(budget_bytes);
         if !budget.try_reserve(stage.fixed_bytes) {
             let message = format!("stage '{}' was planned for a larger budget", stage.name);
@@ -189,7 +198,8 @@ impl<'a> Queue<'a> {
             budget,
             most_waiting: threads.saturating_mul(2),
             item_bytes: item_bytes as u64,
-            boxes: stage.sweep.visit(stage.part.clone().unwrap_or_else(|| stage.commit.chunks_in(&whole))),
+            boxes: stage.sweep.visit(boxes.to_vec()),
+            tasks: tasks_in(stage, boxes),
             inner: None,
             next: None,
             slots: HashMap::new(),
@@ -450,11 +460,8 @@ impl<'a> Queue<'a> {
         let mut uses = 0;
         for leaf in self.stage.leaves.iter().filter(|leaf| leaf.input == input) {
             let mut touched: Vec<Range<u64>> = leaf.tasks_that_need(region, &self.stage.tasks);
-            if let Some(part) = &self.stage.part {
-                for (range, own) in touched.iter_mut().zip(part) {
-                    *range =
-                        range.start.max(own.start)..range.end.min(own.end).max(range.start.max(own.start));
-                }
+            for (range, own) in touched.iter_mut().zip(&self.tasks) {
+                *range = range.start.max(own.start)..range.end.min(own.end).max(range.start.max(own.start));
             }
             if self.done.is_none() {
                 uses += touched.iter().map(|r| r.end - r.start).product::<u64>();

@@ -4,13 +4,13 @@
 //! same bits as the whole; states are combined in an order that depends on the task grid alone ([`super::fold`]). Called by
 //! the tasks of [`super::compute`].
 
-use super::fold::Tree;
+use super::fold::{Place, Tree};
 use super::queue::Task;
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
-use crate::plan::Reductions;
+use crate::plan::{Fold, Reductions};
 use crate::region::small;
 use blockwise_kernels::Buffer;
 use blockwise_kernels::program::{Input, Scratch};
@@ -101,17 +101,55 @@ impl ReducedRun {
                 let Some((_, first)) = fold.results.first() else { continue };
                 let result = first.grid().linear(&kept);
                 let combine = |into: &mut Buffer, next: &Buffer| Ok(fold.reduction.combine(into, next)?);
-                let Some(state) = tree.add(result, number, count, state, combine)? else { continue };
-                for (statistic, sink) in &fold.results {
-                    let region = sink.grid().region(&kept)?;
-                    let mut chunk = Chunk::uninit(sink.dtype(), region.shape(), cx.pool())?;
-                    fold.reduction.finish(&state, *statistic, chunk.bytes_mut())?;
-                    stored_bytes += sink.write(&kept, &chunk, cx)?;
+                if let Some(state) = tree.add(result, number, count, state, combine)? {
+                    stored_bytes += finish(fold, &kept, &state, cx)?;
                 }
             }
         }
         Ok(stored_bytes)
     }
+
+    /// Takes out the states that wait, fold by fold: those whose neighbours other processes have.
+    pub(super) fn take_waiting(&self) -> Vec<Vec<(Place, Buffer)>> {
+        self.trees.iter().map(Tree::take_waiting).collect()
+    }
+
+    /// Adds the state at `place` of fold `number`, which was taken out elsewhere; the bytes that a complete result took in storage.
+    pub(super) fn add_at(
+        &self,
+        reductions: &Reductions,
+        tasks: &ChunkGrid,
+        number: usize,
+        place: Place,
+        state: Buffer,
+        cx: &TaskContext<'_>,
+    ) -> Result<u64> {
+        let folds = reductions.parts.iter().flat_map(|part| part.folds.iter().map(move |fold| (part, fold)));
+        let missing = || Error::Internal { message: format!("no fold {number} for a state") };
+        let ((part, fold), tree) = folds.zip(&self.trees).nth(number).ok_or_else(missing)?;
+        let Some((_, first)) = fold.results.first() else { return Ok(0) };
+        let (_, count) = part.place(&vec![0; tasks.rank()], &tasks.counts());
+        let combine = |into: &mut Buffer, next: &Buffer| Ok(fold.reduction.combine(into, next)?);
+        match tree.add_at(place, count, state, combine)? {
+            None => Ok(0),
+            Some(state) => {
+                let kept = first.grid().index_at(place.0).ok_or_else(missing)?;
+                finish(fold, &kept, &state, cx)
+            }
+        }
+    }
+}
+
+/// Writes what the whole state of the result chunk `kept` gives; the bytes that took.
+fn finish(fold: &Fold, kept: &[u64], state: &Buffer, cx: &TaskContext<'_>) -> Result<u64> {
+    let mut stored_bytes = 0;
+    for (statistic, sink) in &fold.results {
+        let region = sink.grid().region(kept)?;
+        let mut chunk = Chunk::uninit(sink.dtype(), region.shape(), cx.pool())?;
+        fold.reduction.finish(state, *statistic, chunk.bytes_mut())?;
+        stored_bytes += sink.write(kept, &chunk, cx)?;
+    }
+    Ok(stored_bytes)
 }
 
 /// Whether the elements of a task of `shape` may come in parts of whole positions of its first axis that has several.

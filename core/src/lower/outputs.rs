@@ -166,7 +166,8 @@ impl Outputs {
         let mut temporaries = HashMap::new();
         for (bytes, key) in wanted {
             let Some(array) = walk.read.get(&key) else { continue };
-            let place = if bytes <= room {
+            // Other processes do not see this one's memory.
+            let place = if bytes <= room && resources.engine.is_none() {
                 room -= bytes;
                 Place::Memory
             } else {

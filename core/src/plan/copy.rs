@@ -8,7 +8,7 @@
 //! planner of computations for what must be cut otherwise first.
 
 use super::sweep::Sweep;
-use super::{Leaf, MAX_CHUNKS, Plan, Resources, Stage, StageInput, StageWork, route};
+use super::{Leaf, MAX_CHUNKS, Plan, Resources, Stage, StageInput, StageWork, replaced, route};
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
 use crate::region::byte_count;
@@ -78,8 +78,10 @@ pub fn plan_copy(
     options: &CopyOptions,
 ) -> Result<Plan> {
     let label = format!("{} to {}", source.label(), sink.label());
-    let (stages, smallest_budget_bytes) = plan_copy_stages(source, &sink, resources, options)?;
-    Ok(Plan::new(label, stages, vec![sink], resources, smallest_budget_bytes))
+    let mut collected = Vec::new();
+    let written = replaced(&sink, resources, &mut collected);
+    let (stages, smallest_budget_bytes) = plan_copy_stages(source, &written, resources, options)?;
+    Ok(Plan::new(label, stages, vec![sink], resources, smallest_budget_bytes).with_collected(collected))
 }
 
 /// The stages of a copy, and the smallest budget that works.

@@ -14,6 +14,7 @@ fn session(threads: usize) -> Session {
         threads,
         spill_folder: std::env::temp_dir(),
         spill_limit_bytes: None,
+        engine: None,
     })
 }
 

@@ -60,6 +60,7 @@ fn a_million_chunks() {
         threads: 2,
         spill_folder: std::env::temp_dir(),
         spill_limit_bytes: None,
+        engine: None,
     };
     let started = Instant::now();
     let plan = plan_copy(
@@ -87,6 +88,7 @@ fn a_reduction_of_a_million_chunks() {
         threads: 2,
         spill_folder: std::env::temp_dir(),
         spill_limit_bytes: None,
+        engine: None,
     };
     let started = Instant::now();
     let x = Array::from_source(Arc::new(Trivial(grid)));

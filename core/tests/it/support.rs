@@ -87,7 +87,13 @@ impl Sink for Resumed {
 }
 
 pub(crate) fn resources(budget_bytes: u64, threads: usize) -> Resources {
-    Resources { budget_bytes, threads, spill_folder: std::env::temp_dir(), spill_limit_bytes: None }
+    Resources {
+        budget_bytes,
+        threads,
+        spill_folder: std::env::temp_dir(),
+        spill_limit_bytes: None,
+        engine: None,
+    }
 }
 
 /// A plan with the given budget, or with the smallest that works if that one is refused.

@@ -117,6 +117,16 @@ impl Journal {
         Ok(Self { path: path.to_owned(), committed, state: Mutex::new(state) })
     }
 
+    /// The journal of a process that writes for another: what it says is lost.
+    pub(super) fn of_nobody() -> Result<Self> {
+        let path = PathBuf::from("/dev/null");
+        let opened = File::options().write(true).open(&path);
+        let file = opened.map_err(|error| io_error(&path, "open", error, 0))?;
+        // As if a sync were under way, so that none is begun.
+        let state = State { file, objects: 0, synced: Instant::now(), is_syncing: true, is_broken: false };
+        Ok(Self { path, committed: HashSet::new(), state: Mutex::new(state) })
+    }
+
     fn renamed(mut self, path: &Path) -> Result<Self> {
         fs::rename(&self.path, path).map_err(|error| io_error(&self.path, "rename", error, 0))?;
         self.path = path.to_owned();

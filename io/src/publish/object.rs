@@ -49,7 +49,7 @@ impl ObjectFile {
         let create = || retrying(|| open(&temporary, flags, Mode::from_raw_mode(0o666)));
         let fd = match (create(), temporary.parent()) {
             (Err(Errno::NOENT), Some(folder)) => {
-                fs::create_dir_all(folder).map_err(|error| io_error(folder, "create", error, 0))?;
+                partial.create_folder(folder)?;
                 create()
             }
             (created, _) => created,

@@ -10,15 +10,12 @@ use super::disk::{identity, io_error, remove_all, sync_filesystem};
 use super::journal::{self, Journal};
 use super::lock::RunLock;
 use super::{
-    JOURNAL_NAME, PartialFolder, PublishOptions, Shared, create_partial, file_name, partial_folders,
-    resolved, run_id,
+    JOURNAL_NAME, PartialFolder, PublishOptions, Shared, create_partial, file_name, partial_folders, resolved,
 };
 use crate::error::{Error, Result};
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// What the journals of updates name as their plan; no key of a publication looks so.
 const PLAN: &str = "update in place";
@@ -76,9 +73,8 @@ impl Update {
         fs::create_dir(&payload).map_err(|error| io_error(&payload, "create", error, 0))?;
         let options = PublishOptions { plan_key: PLAN.to_owned(), ..PublishOptions::default() };
         let journal = Journal::create(&folder.join(JOURNAL_NAME), &options)?;
-        let unique = format!("{}.{}", run_id(), std::process::id());
-        let shared = Shared { label, folder, payload, unique, next: AtomicU64::new(0), journal };
-        Ok(Self { destination, partial: PartialFolder { shared: Arc::new(shared) }, lock })
+        let partial = PartialFolder::new(label, folder, payload, journal, super::Part::Alone);
+        Ok(Self { destination, partial, lock })
     }
 
     /// Where objects are written, under the keys that they have in the store.

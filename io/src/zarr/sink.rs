@@ -12,7 +12,7 @@ use super::meta::ArrayMeta;
 use super::pipeline::{Body, Pipeline, Shard, fill_with, is_filled_with};
 use crate::error::Result;
 use crate::publish::PartialFolder;
-use blockwise_core::{Chunk, ChunkGrid, Sink, TaskContext};
+use blockwise_core::{Chunk, ChunkGrid, Sharing, Sink, TaskContext};
 use blockwise_kernels::DType;
 use gathering::{Done, Gathering};
 
@@ -199,6 +199,10 @@ impl Sink for ZarrSink {
         let mut chunk = Chunk::uninit(self.items.dtype, self.parts.grid.region(index)?.shape(), cx.pool())?;
         fill_with(chunk.bytes_mut(), &self.parts.fill);
         self.write(index, &chunk, cx)
+    }
+
+    fn sharing(&self) -> Sharing {
+        if self.parts.partial.is_shared() { Sharing::Shared } else { Sharing::Apart }
     }
 
     fn finish(&self) -> blockwise_core::Result<()> {

@@ -109,6 +109,7 @@ fn session(budget_bytes: u64, threads: usize) -> Session {
         threads,
         spill_folder: std::env::temp_dir(),
         spill_limit_bytes: None,
+        engine: None,
     })
 }
 

@@ -81,8 +81,13 @@ fn numbers_do_not_depend_on_chunks_nor_bits_on_threads() {
     let run = |chunks, budget_bytes, threads| {
         let compressed =
             Compression::new(5).with_power_iterations(1).with_seed(3).decompose(&lazy(&a, chunks)).unwrap();
-        let resources =
-            Resources { budget_bytes, threads, spill_folder: std::env::temp_dir(), spill_limit_bytes: None };
+        let resources = Resources {
+            budget_bytes,
+            threads,
+            spill_folder: std::env::temp_dir(),
+            spill_limit_bytes: None,
+            engine: None,
+        };
         Session::new(resources).compute::<f64>(&compressed.svd.u).unwrap()
     };
     let once = run([40, 150], 1 << 30, 1);

@@ -242,8 +242,13 @@ fn narrow_elements_are_computed_with_in_64_bits() {
 fn bits_do_not_depend_on_threads_or_budget() {
     let a = lazy(&made(20_000, 12, &spectrum(12, 1e9)), [150, 12]);
     let run = |budget_bytes: u64, threads: usize| {
-        let resources =
-            Resources { budget_bytes, threads, spill_folder: std::env::temp_dir(), spill_limit_bytes: None };
+        let resources = Resources {
+            budget_bytes,
+            threads,
+            spill_folder: std::env::temp_dir(),
+            spill_limit_bytes: None,
+            engine: None,
+        };
         let Svd { u, s, vh } = svd(&a).unwrap();
         let found = Session::new(resources).compute_many(&[u, s, vh]).unwrap();
         found.iter().map(|array| array.to_elements::<f64>().unwrap()).collect::<Vec<_>>()

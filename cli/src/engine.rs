@@ -1,0 +1,84 @@
+//! `--engine` and its kin: what carries out a command's work, beyond this process's threads.
+//!
+//! Invariant: workers, which are started with the same arguments, follow their driver whatever these say. Called by the commands that
+//! store results, through [`crate::args::StoreArgs::start`].
+
+use crate::args::RunArgs;
+use blockwise::cluster::{Kind, Run, Settings, start};
+use blockwise::{Error, Result};
+use clap::Args;
+use std::path::PathBuf;
+
+/// What carries out the work.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EngineArgs {
+    /// What carries out the work: threads of this process, processes of this machine, or jobs of slurm
+    #[arg(long, value_name = "ENGINE", default_value = "threads", help_heading = "Engine")]
+    engine: String,
+    /// Folder on storage that all nodes share, for what lies between stages [default: BLOCKWISE_WORK_DIR]
+    #[arg(long, value_name = "DIR", help_heading = "Engine")]
+    work_dir: Option<PathBuf>,
+    /// Workers at once; each has --memory and --threads
+    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Engine")]
+    workers: u32,
+    /// Hold one allocation of Slurm for the whole run, instead of a job array a stage
+    #[arg(long, help_heading = "Engine")]
+    hold: bool,
+    /// Time limit of a job, as sbatch takes it
+    #[arg(long, value_name = "TIME", help_heading = "Engine")]
+    time: Option<String>,
+    /// Partition of jobs
+    #[arg(long, value_name = "NAME", help_heading = "Engine")]
+    partition: Option<String>,
+    /// Account of jobs
+    #[arg(long, value_name = "NAME", help_heading = "Engine")]
+    account: Option<String>,
+    /// One more argument of sbatch, such as --engine-flag=--qos=long (repeatable)
+    #[arg(long, value_name = "FLAG", allow_hyphen_values = true, help_heading = "Engine")]
+    engine_flag: Vec<String>,
+    /// How often work that was lost with its node or job is started again
+    #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Engine")]
+    retries: u32,
+}
+
+impl EngineArgs {
+    /// Whether other processes do the work.
+    pub(crate) fn is_beyond(&self) -> bool {
+        self.engine != "threads"
+    }
+
+    /// Starts the engine.
+    pub(crate) fn start(&self, run: &RunArgs, resume: bool) -> Result<Run> {
+        let kind: Kind = self.engine.parse()?;
+        let work_folder = match (work_folder(self.work_dir.as_ref()), kind) {
+            (Some(folder), _) => folder,
+            (None, Kind::Threads) => PathBuf::new(),
+            (None, _) => {
+                let why = "needs --work-dir DIR: a folder on storage that all nodes share".to_owned();
+                return Err(Error::Argument {
+                    what: "run without a work folder",
+                    text: self.engine.clone(),
+                    why,
+                });
+            }
+        };
+        let mut settings = Settings::new(kind, work_folder, self.workers);
+        settings.threads = run.threads();
+        settings.budget_bytes = run.budget_bytes()?.unwrap_or(settings.budget_bytes);
+        settings.hold = self.hold;
+        settings.time.clone_from(&self.time);
+        settings.partition.clone_from(&self.partition);
+        settings.account.clone_from(&self.account);
+        settings.flags.clone_from(&self.engine_flag);
+        settings.retries = self.retries;
+        settings.resume = resume;
+        Ok(start(settings)?)
+    }
+}
+
+/// The work folder that is given, or that of the environment.
+pub(crate) fn work_folder(given: Option<&PathBuf>) -> Option<PathBuf> {
+    let known =
+        || std::env::var_os("BLOCKWISE_WORK_DIR").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    given.cloned().or_else(known)
+}

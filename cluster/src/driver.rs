@@ -1,0 +1,493 @@
+//! [`Driver`]: the engine of the process that a run was started as.
+//!
+//! Plan after plan, stage after stage: cut into batches, submit, look for marks, submit what is missing. Invariants: what a mark proves is
+//! not done again, also by a driver that takes the run up; the folder of a run is gone when the run ends well or is cancelled, and
+//! stays when it fails. Called by [`crate::start`].
+
+use crate::error::{Error, Result, absolute, text_of};
+use crate::folder::{self, DoneMark, FailedMark, Folder, RunFacts, host};
+use crate::launcher::{Launcher, launcher};
+use crate::order::{COMBINED, Numbered, Order, Work};
+use crate::settings::{Settings, batch_bytes_from_environment};
+use crate::stage::Board;
+use blockwise_core::engine::{Engine, Role};
+use blockwise_core::exec::batches::{Batch, SharedRun, StageFacts};
+use blockwise_core::exec::{RunReport, run_here};
+use blockwise_core::plan::{Plan, Resources};
+use blockwise_core::{Cancellation, Event, Fault, Observer};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Batches for each worker, so that a slow one does not keep the others waiting.
+const BATCHES_PER_WORKER: u64 = 4;
+/// Shortest and longest time between two looks at the marks of a stage.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Shortest and longest time between two questions to the engine.
+const QUESTIONS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// Most workers of one submission: Slurm takes arrays of so many by default.
+const ORDER_SHARES: usize = 1000;
+
+/// The batches of a stage, as the driver decided them.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Batches {
+    /// The stage's name.
+    pub(crate) name: String,
+    pub(crate) batches: Vec<Batch>,
+    /// Whether their states are put together at the end.
+    pub(crate) combines: bool,
+}
+
+/// Drives a run.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    settings: Settings,
+    folder: Folder,
+    id: String,
+    launcher: Mutex<Box<dyn Launcher>>,
+    plans: AtomicU64,
+    agreed: AtomicU64,
+    orders: AtomicU64,
+    /// Whether a plan failed, so that the run may be resumed.
+    is_failed: AtomicBool,
+    is_ended: AtomicBool,
+    _lock: File,
+}
+
+/// Whether a plan reads and writes too little to be carried out elsewhere: every process that needs it runs it by itself.
+pub(crate) fn is_small(plan: &Plan, batch_bytes: u64) -> bool {
+    let summary = plan.summary();
+    summary.bytes_read.saturating_add(summary.bytes_written) <= batch_bytes
+}
+
+impl Driver {
+    /// Begins a run, or takes one up.
+    pub(crate) fn begin(mut settings: Settings) -> Result<Self> {
+        settings.check()?;
+        if let Some(batch_bytes) = batch_bytes_from_environment()? {
+            settings.batch_bytes = batch_bytes;
+        }
+        folder::create(&settings.work_folder)?;
+        settings.work_folder = absolute(&settings.work_folder)?;
+        text_of(&settings.work_folder)?;
+        let own = own_facts(&settings)?;
+        let (facts, folder, lock) = match taken_up(&settings, &own)? {
+            Some(found) => found,
+            None => {
+                let folder = Folder { root: settings.work_folder.join(format!("run-{}", own.id)) };
+                let parts = ["orders", "logs", "seen", "agreed"];
+                parts.iter().try_for_each(|part| folder::create(&folder.root.join(part)))?;
+                let lock = lock(&folder)?.ok_or_else(|| busy(&own.id, &folder))?;
+                folder::write(&folder.facts(), &own)?;
+                (own, folder, lock)
+            }
+        };
+        let orders = folder::names(&folder.root.join("orders"));
+        let last = orders.iter().filter_map(|name| name.split('.').next()?.parse::<u64>().ok()).max();
+        let launcher = launcher(&settings, &folder, &facts.id).inspect_err(|_| {
+            if last.is_none() {
+                let _ = fs::remove_dir_all(&folder.root); // it has only just been made
+            }
+        })?;
+        tracing::info!("run {} in {}", facts.id, folder.root.display());
+        Ok(Self {
+            settings,
+            id: facts.id,
+            launcher: Mutex::new(launcher),
+            plans: AtomicU64::new(0),
+            agreed: AtomicU64::new(0),
+            orders: AtomicU64::new(last.map_or(0, |last| last + 1)),
+            is_failed: AtomicBool::new(false),
+            is_ended: AtomicBool::new(false),
+            folder,
+            _lock: lock,
+        })
+    }
+
+    /// Ends the run: no job is left, and no folder unless it failed.
+    pub(crate) fn end(&self) {
+        if self.is_ended.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.launcher().stop();
+        let root = self.folder.root.display();
+        if self.is_failed.load(Ordering::SeqCst) {
+            tracing::warn!(
+                "run {} is left in {root}; the same command with --resume goes on with it",
+                self.id
+            );
+        } else if let Err(error) = remove(&self.folder.root) {
+            tracing::warn!("{root} cannot be removed: {error}; delete that folder");
+        }
+    }
+
+    fn launcher(&self) -> MutexGuard<'_, Box<dyn Launcher>> {
+        self.launcher.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run_plan(
+        &self,
+        number: u64,
+        plan: &Plan,
+        resources: &Resources,
+        observer: &dyn Observer,
+        cancellation: &Cancellation,
+    ) -> blockwise_core::Result<RunReport> {
+        let started = Instant::now();
+        let (root, digest) = (self.folder.plan(number), plan.digest());
+        let planned = root.join("plan.json");
+        if folder::read::<String>(&planned).is_some_and(|known| known != digest) {
+            tracing::warn!("plan {number} is not that of the run before; it starts anew");
+            remove(&root).map_err(|source| Error::os(&root, "removing", source))?;
+        }
+        let shared = SharedRun::new(plan, resources, &root);
+        shared.create()?;
+        folder::write(&planned, &digest)?;
+        let mut report = RunReport::default();
+        for (stage, facts) in shared.stages().iter().enumerate() {
+            let at = Stage { plan: number, stage, digest: &digest, facts };
+            let (bytes, chunks) = (facts.bytes, facts.tasks);
+            observer.observe(&Event::StageStarted { stage, name: &facts.name, chunks, bytes });
+            let complete = self.folder.stage(number, stage).join("complete");
+            if folder::read::<String>(&complete).is_some_and(|known| known == digest) {
+                observer.observe(&Event::ChunksSkipped { stage, chunks, bytes });
+            } else {
+                self.run_stage(&at, &shared, &mut report, observer, cancellation)?;
+                folder::write(&complete, &digest)?;
+            }
+            shared.discard(stage)?;
+            observer.observe(&Event::StageFinished { stage });
+        }
+        shared.collect(cancellation)?;
+        report.secs = started.elapsed().as_secs_f64();
+        Ok(report)
+    }
+
+    fn run_stage(
+        &self,
+        at: &Stage<'_>,
+        shared: &SharedRun<'_>,
+        report: &mut RunReport,
+        observer: &dyn Observer,
+        cancellation: &Cancellation,
+    ) -> blockwise_core::Result<()> {
+        let folder = self.folder.stage(at.plan, at.stage);
+        ["done", "failed"].iter().try_for_each(|part| folder::create(&folder.join(part)))?;
+        let known = folder.join("batches.json");
+        let decided = match folder::read::<Batches>(&known) {
+            Some(decided) => decided,
+            None => {
+                let bytes = at.facts.read_bytes.saturating_add(at.facts.bytes);
+                let most = u64::from(self.settings.workers).saturating_mul(BATCHES_PER_WORKER);
+                let wanted = (bytes / self.settings.batch_bytes).clamp(1, most);
+                let batches = shared.batches(at.stage, wanted)?;
+                let name = at.facts.name.clone();
+                let decided = Batches { name, batches, combines: shared.leaves_states(at.stage) };
+                folder::write(&known, &decided)?;
+                decided
+            }
+        };
+        let count = decided.batches.len() as u64;
+        let work = |ids: &[u64]| -> Vec<Work> {
+            let own =
+                |id: &u64| Some(Numbered { id: *id, batch: decided.batches.get(*id as usize)?.clone() });
+            let numbered: Vec<Numbered> = ids.iter().filter_map(own).collect();
+            let shares = numbered.len().min(self.settings.workers as usize).max(1);
+            let share = |n: usize| numbered.iter().skip(n).step_by(shares).cloned().collect();
+            let all: Vec<Vec<Numbered>> = (0..shares).map(share).collect();
+            all.chunks(ORDER_SHARES).map(|part| Work::Tasks(part.to_vec())).collect()
+        };
+        self.carry_out(at, (0..count).collect(), &work, report, observer, cancellation)?;
+        if decided.combines {
+            let work = |_: &[u64]| vec![Work::Combine(count)];
+            self.carry_out(at, vec![COMBINED], &work, report, observer, cancellation)?;
+        }
+        Ok(())
+    }
+
+    /// Has batches of a stage done: submits, looks, submits again.
+    fn carry_out(
+        &self,
+        at: &Stage<'_>,
+        batches: Vec<u64>,
+        work: &dyn Fn(&[u64]) -> Vec<Work>,
+        report: &mut RunReport,
+        observer: &dyn Observer,
+        cancellation: &Cancellation,
+    ) -> blockwise_core::Result<()> {
+        let folder = self.folder.stage(at.plan, at.stage);
+        let logs = self.folder.logs().display().to_string();
+        let mut board = Board::new(&at.facts.name, batches.into_iter(), self.settings.retries);
+        self.look(&folder, at, &mut board, report, observer);
+        if board.is_done() {
+            return Ok(());
+        }
+        self.remember(at, &mut board);
+        let mut launcher = self.launcher();
+        let (mut look, mut question) = (LOOKS.0, QUESTIONS.0);
+        let mut asked: Option<Instant> = None;
+        let mut submitted = false;
+        loop {
+            if cancellation.is_cancelled() || self.folder.root.join("cancel").exists() {
+                launcher.stop();
+                return Err(blockwise_core::Error::Cancelled);
+            }
+            if self.look(&folder, at, &mut board, report, observer) {
+                (look, question) = (LOOKS.0, QUESTIONS.0);
+            }
+            if board.is_done() {
+                return Ok(());
+            }
+            if asked.is_none_or(|asked| asked.elapsed() >= question) {
+                if let Some(alive) = launcher.alive()? {
+                    // Marks that came while the engine was asked are of workers that it no longer knows.
+                    self.look(&folder, at, &mut board, report, observer);
+                    let missing = board.missing(&alive, &logs)?;
+                    if !missing.is_empty() {
+                        if submitted && board.is_silent() && !self.folder.is_seen() {
+                            let (folder, detail) =
+                                (self.folder.root.display().to_string(), launcher.detail());
+                            return Err(Error::NotShared { folder, detail }.into());
+                        }
+                        self.submit(at, work(&missing), &mut board, &mut **launcher)?;
+                        submitted = true;
+                    }
+                }
+                asked = Some(Instant::now());
+                question = (question * 5 / 4).min(QUESTIONS.1);
+            }
+            std::thread::sleep(look);
+            look = (look * 9 / 8).min(LOOKS.1);
+        }
+    }
+
+    fn submit(
+        &self,
+        at: &Stage<'_>,
+        works: Vec<Work>,
+        board: &mut Board,
+        launcher: &mut dyn Launcher,
+    ) -> Result<()> {
+        for work in works {
+            let order = Order {
+                plan: at.plan,
+                stage: at.stage,
+                digest: at.digest.to_owned(),
+                threads: self.settings.threads,
+                budget_bytes: self.settings.budget_bytes,
+                batch_bytes: self.settings.batch_bytes,
+                work,
+            };
+            let number = self.orders.fetch_add(1, Ordering::SeqCst);
+            folder::write(&self.folder.order(number), &order)?;
+            launcher.submit(number, order.shares())?;
+            (0..order.shares()).for_each(|share| board.given(&order.batches(share), (number, share)));
+        }
+        Ok(())
+    }
+
+    /// Tells the board what a driver before this one has given out.
+    fn remember(&self, at: &Stage<'_>, board: &mut Board) {
+        for number in 0..self.orders.load(Ordering::SeqCst) {
+            let Some(order) = folder::read::<Order>(&self.folder.order(number)) else { continue };
+            if (order.plan, order.stage, &*order.digest) == (at.plan, at.stage, at.digest) {
+                (0..order.shares()).for_each(|share| board.given(&order.batches(share), (number, share)));
+            }
+        }
+    }
+
+    /// Takes the marks that are there; whether some are new.
+    fn look(
+        &self,
+        folder: &Path,
+        at: &Stage<'_>,
+        board: &mut Board,
+        report: &mut RunReport,
+        observer: &dyn Observer,
+    ) -> bool {
+        let open: HashSet<u64> = board.open().collect();
+        let mut is_new = false;
+        for name in folder::names(&folder.join("done")) {
+            let Some(batch) = name.parse().ok().filter(|batch| open.contains(batch)) else { continue };
+            let Some(mark) = folder::read::<DoneMark>(&folder.join("done").join(&name)) else { continue };
+            if !board.done(batch, &mark, at.digest) {
+                continue;
+            }
+            is_new = true;
+            report.bytes_read += mark.bytes_read;
+            report.bytes_written += mark.bytes_written;
+            report.stored_bytes += mark.stored_bytes;
+            report.peak_reserved_bytes = report.peak_reserved_bytes.max(mark.peak_reserved_bytes);
+            observer.observe(&Event::ChunkWritten {
+                stage: at.stage,
+                bytes: mark.bytes_written,
+                stored_bytes: mark.stored_bytes,
+                secs: mark.secs,
+            });
+        }
+        for name in folder::names(&folder.join("failed")) {
+            let batch = name.split_once('-').and_then(|(batch, _)| batch.parse().ok());
+            let Some(batch) = batch.filter(|batch| open.contains(batch)) else { continue };
+            if let Some(mark) = folder::read::<FailedMark>(&folder.join("failed").join(&name)) {
+                board.failed(batch, name, mark);
+            }
+        }
+        is_new
+    }
+}
+
+impl Engine for Driver {
+    fn name(&self) -> &'static str {
+        self.settings.kind.name()
+    }
+
+    fn role(&self) -> Role {
+        Role::Driver
+    }
+
+    fn run(
+        &self,
+        plan: &Plan,
+        resources: &Resources,
+        observer: &dyn Observer,
+        cancellation: &Cancellation,
+    ) -> blockwise_core::Result<RunReport> {
+        if is_small(plan, self.settings.batch_bytes) {
+            return run_here(plan, resources, observer, cancellation);
+        }
+        let number = self.plans.fetch_add(1, Ordering::SeqCst);
+        let outcome = self.run_plan(number, plan, resources, observer, cancellation);
+        if let Err(error) = &outcome {
+            self.is_failed.store(error.fault() != Fault::Cancelled, Ordering::SeqCst);
+        }
+        outcome
+    }
+
+    fn agree(&self, what: &str, own: &str) -> blockwise_core::Result<String> {
+        let number = self.agreed.fetch_add(1, Ordering::SeqCst);
+        let path = self.folder.agreed(number);
+        let pair = (what.to_owned(), own.to_owned());
+        match folder::read::<(String, String)>(&path) {
+            Some(known) if known == pair => return Ok(pair.1),
+            None => {}
+            Some(_) => {
+                // What was done since then was done for something else.
+                for number in self.plans.load(Ordering::SeqCst).. {
+                    let root = self.folder.plan(number);
+                    if !root.exists() {
+                        break;
+                    }
+                    remove(&root).map_err(|source| Error::os(&root, "removing", source))?;
+                }
+            }
+        }
+        folder::write(&path, &pair)?;
+        Ok(pair.1)
+    }
+
+    fn folder(&self) -> &Path {
+        &self.folder.root
+    }
+
+    fn threads(&self) -> usize {
+        self.settings.threads
+    }
+
+    fn budget_bytes(&self) -> u64 {
+        self.settings.budget_bytes
+    }
+}
+
+/// Removes a folder in which workers that are ending may still write.
+pub(crate) fn remove(root: &Path) -> std::io::Result<()> {
+    let mut last = Ok(());
+    for _ in 0..50 {
+        last = fs::remove_dir_all(root);
+        match &last {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !root.exists() => return Ok(()),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    last
+}
+
+/// What this program is.
+fn own_facts(settings: &Settings) -> Result<RunFacts> {
+    let here = Path::new(".");
+    let failed = |source| Error::os(here, "finding the program", source);
+    let command = crate::order::command().map_err(failed)?;
+    let length = command.first().and_then(|program| fs::metadata(program).ok()).map_or(0, |file| file.len());
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Ok(RunFacts {
+        id: folder::unique().chars().take(8).collect(),
+        // Whether a run is taken up does not tell it from others.
+        command: command
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .filter(|word| word != "--resume")
+            .collect(),
+        folder: text_of(&std::env::current_dir().map_err(failed)?)?,
+        program: format!("{} {length}", env!("CARGO_PKG_VERSION")),
+        engine: settings.kind.name().to_owned(),
+        started_secs: since.map_or(0, |since| since.as_secs()),
+    })
+}
+
+/// The latest run of the same program and arguments that nobody drives, if one is to be taken up.
+fn taken_up(settings: &Settings, own: &RunFacts) -> Result<Option<(RunFacts, Folder, File)>> {
+    if !settings.resume {
+        return Ok(None);
+    }
+    let mut found: Vec<(RunFacts, Folder)> = crate::runs::folders(&settings.work_folder)
+        .into_iter()
+        .filter_map(|folder| Some((folder::read::<RunFacts>(&folder.facts())?, folder)))
+        .filter(|(facts, _)| {
+            (&facts.command, &facts.folder, &facts.program, &facts.engine)
+                == (&own.command, &own.folder, &own.program, &own.engine)
+        })
+        .collect();
+    found.sort_by_key(|(facts, _)| std::cmp::Reverse(facts.started_secs));
+    for (facts, folder) in found {
+        if let Some(lock) = lock(&folder)? {
+            return Ok(Some((facts, folder, lock)));
+        }
+        return Err(busy(&facts.id, &folder));
+    }
+    Ok(None)
+}
+
+/// The right to drive a run; `None` if another process has it.
+pub(crate) fn lock(folder: &Folder) -> Result<Option<File>> {
+    let path = folder.root.join("driver.lock");
+    let failed = |source| Error::os(&path, "locking", source);
+    let file =
+        File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => tracing::debug!("{}: no locks here: {error}", path.display()),
+    }
+    folder::write(
+        &folder.root.join("driver.json"),
+        &format!("process {} on {}", std::process::id(), host()),
+    )?;
+    Ok(Some(file))
+}
+
+fn busy(id: &str, folder: &Folder) -> Error {
+    let holder: Option<String> = folder::read(&folder.root.join("driver.json"));
+    Error::Busy { id: id.to_owned(), holder: holder.unwrap_or_else(|| "another process".to_owned()) }
+}
+
+/// A stage that is carried out.
+struct Stage<'a> {
+    plan: u64,
+    stage: usize,
+    digest: &'a str,
+    facts: &'a StageFacts,
+}

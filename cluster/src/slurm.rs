@@ -1,0 +1,232 @@
+//! [`Slurm`]: workers that are elements of Slurm's job arrays.
+//!
+//! Jobs are known by their name, which holds the run and the order, never by their number alone: a controller that is killed soon
+//! after a submission forgets the job and gives its number to the next. Invariants: a job is never requeued by Slurm itself, which may
+//! take minutes; a controller that does not answer is waited for. Called by [`crate::launcher`].
+
+use crate::error::{Error, Result};
+use crate::folder::Folder;
+use crate::launcher::{Launcher, Place, output_of};
+use crate::order::{ORDER, RUN, command};
+use crate::settings::Settings;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How long a submission is tried while the controller does not answer.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long cancelled jobs are waited for.
+const ENDING: Duration = Duration::from_secs(10);
+/// Bytes of memory that a worker takes beyond its budget: the program, stacks, buffers of libraries.
+const BASELINE_BYTES: u64 = 384 << 20;
+
+/// Workers as job arrays.
+#[derive(Debug)]
+pub(crate) struct Slurm {
+    folder: Folder,
+    settings: Settings,
+    id: String,
+    command: Vec<OsString>,
+}
+
+impl Slurm {
+    pub(crate) fn new(settings: &Settings, folder: &Folder, id: &str) -> Result<Self> {
+        let found = output_of(Command::new("sbatch").arg("--version"));
+        found.map_err(|message| Error::Command { command: "sbatch --version".to_owned(), message })?;
+        let command = command().map_err(|source| Error::os(&folder.root, "finding the program", source))?;
+        Ok(Self { folder: folder.clone(), settings: settings.clone(), id: id.to_owned(), command })
+    }
+}
+
+/// The name of an order's job.
+pub(crate) fn job_name(id: &str, order: u64) -> String {
+    format!("{}{order}", prefix(id))
+}
+
+/// What the names of all jobs of a run begin with.
+pub(crate) fn prefix(id: &str) -> String {
+    format!("blockwise-{id}-")
+}
+
+/// What a worker may take, as `sbatch` and `srun` take it.
+pub(crate) fn requests(settings: &Settings) -> Vec<String> {
+    let memory_bytes = settings.budget_bytes.saturating_add(BASELINE_BYTES);
+    let mut all = vec![
+        format!("--cpus-per-task={}", settings.threads),
+        // By core, since a task of an allocation is not a node.
+        format!("--mem-per-cpu={}K", memory_bytes.div_ceil(1024).div_ceil(settings.threads.max(1) as u64)),
+    ];
+    let named =
+        [("time", &settings.time), ("partition", &settings.partition), ("account", &settings.account)];
+    all.extend(named.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
+    all
+}
+
+/// A job script that runs `lines` in the folder that the driver was started in.
+pub(crate) fn write_script(path: &Path, lines: &[Vec<u8>]) -> Result<()> {
+    let mut script = b"#!/bin/sh\n".to_vec();
+    for line in lines {
+        script.extend_from_slice(line);
+        script.push(b'\n');
+    }
+    fs::write(path, script).map_err(|source| Error::os(path, "writing", source))
+}
+
+/// A word as a shell takes it.
+pub(crate) fn quoted(word: &std::ffi::OsStr) -> Vec<u8> {
+    let mut quoted = b"'".to_vec();
+    for byte in word.as_bytes() {
+        if *byte == b'\'' {
+            quoted.extend_from_slice(b"'\\''");
+        } else {
+            quoted.push(*byte);
+        }
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
+/// A program with its arguments, as a shell takes them.
+pub(crate) fn quoted_command(words: &[OsString]) -> Vec<u8> {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(&b' ')
+}
+
+/// Submits a script; tries again while the controller does not answer.
+pub(crate) fn sbatch(arguments: &[String], script: &Path) -> Result<String> {
+    let began = Instant::now();
+    loop {
+        match output_of(Command::new("sbatch").arg("--parsable").args(arguments).arg(script)) {
+            Ok(job) => return Ok(job),
+            Err(message) if is_away(&message) && began.elapsed() < PATIENCE => {
+                tracing::warn!("sbatch: {message}; trying again");
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            Err(message) => return Err(Error::Command { command: "sbatch".to_owned(), message }),
+        }
+    }
+}
+
+/// Whether a message says that the controller does not answer now.
+fn is_away(message: &str) -> bool {
+    ["Unable to contact slurm controller", "Connection refused", "timed out", "temporarily", "try again"]
+        .iter()
+        .any(|sign| message.to_ascii_lowercase().contains(&sign.to_ascii_lowercase()))
+}
+
+/// The jobs whose names begin with `prefix`: number, name, element (or none), state; `None` if the controller does not answer.
+pub(crate) fn queue(prefix: &str) -> Option<Vec<(String, String, Option<usize>, String)>> {
+    let text =
+        output_of(Command::new("squeue").args(["--noheader", "--array", "--me", "--format=%A|%j|%K|%T"]));
+    let text = text.or_else(|message| {
+        // Older than 21.08: no --me.
+        if message.contains("unrecognized option") {
+            output_of(Command::new("squeue").args(["--noheader", "--array", "--format=%A|%j|%K|%T"]))
+        } else {
+            Err(message)
+        }
+    });
+    let text = text.map_err(|message| tracing::debug!("squeue: {message}")).ok()?;
+    let parsed = text.lines().filter_map(|line| {
+        let mut fields = line.split('|');
+        let (job, name) = (fields.next()?.to_owned(), fields.next()?.to_owned());
+        let (element, state) = (fields.next()?.parse().ok(), fields.next()?.to_owned());
+        name.starts_with(prefix).then_some((job, name, element, state))
+    });
+    Some(parsed.collect())
+}
+
+/// Cancels all jobs of a run and waits a moment until they are gone; whether they are.
+pub(crate) fn cancel_all(id: &str) -> bool {
+    let began = Instant::now();
+    let mut cancelled = HashSet::new();
+    while began.elapsed() < ENDING {
+        if let Some(jobs) = queue(&prefix(id)) {
+            if jobs.is_empty() {
+                return true;
+            }
+            for (_, name, ..) in jobs {
+                if cancelled.insert(name.clone())
+                    && let Err(message) = output_of(Command::new("scancel").arg(format!("--name={name}")))
+                {
+                    tracing::warn!("scancel --name={name}: {message}");
+                    cancelled.remove(&name);
+                }
+            }
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    tracing::warn!(
+        "some jobs of run {id} are still in the queue: scancel them by their names, {}*",
+        prefix(id)
+    );
+    false
+}
+
+impl Launcher for Slurm {
+    fn submit(&mut self, order: u64, shares: usize) -> Result<()> {
+        let script = self.folder.root.join("orders").join(format!("{order}.sh"));
+        let mut run = format!("{RUN}=").into_bytes();
+        run.extend(quoted(self.folder.root.as_os_str()));
+        run.extend(format!(" {ORDER}={order} exec ").bytes());
+        run.extend(quoted_command(&self.command));
+        write_script(&script, &[run])?;
+        let mut arguments = requests(&self.settings);
+        arguments.extend([
+            format!("--job-name={}", job_name(&self.id, order)),
+            "--ntasks=1".to_owned(),
+            "--no-requeue".to_owned(),
+            format!("--output={}/{order}-%a.log", self.folder.logs().display()),
+            format!("--array=0-{}%{}", shares.saturating_sub(1), self.settings.workers),
+        ]);
+        arguments.extend(self.settings.flags.iter().cloned());
+        sbatch(&arguments, &script).map(|job| tracing::info!("order {order}: job {job}"))
+    }
+
+    fn alive(&mut self) -> Result<Option<HashSet<Place>>> {
+        let prefix = prefix(&self.id);
+        let Some(jobs) = queue(&prefix) else { return Ok(None) };
+        let place = |(_, name, element, _): &(String, String, Option<usize>, String)| {
+            Some((name.strip_prefix(&prefix)?.parse().ok()?, element.unwrap_or(0)))
+        };
+        Ok(Some(jobs.iter().filter_map(place).collect()))
+    }
+
+    fn stop(&mut self) {
+        cancel_all(&self.id);
+    }
+
+    fn detail(&self) -> String {
+        "see `scontrol show job` and the logs of the nodes".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    #[test]
+    fn words_survive_a_shell() {
+        let words = ["it's", "a b", "$HOME", "`x`\\", ""].map(OsString::from);
+        let mut line = b"printf '%s\\n' ".to_vec();
+        line.extend(quoted_command(&words));
+        let printed = Command::new("sh").arg("-c").arg(String::from_utf8(line).unwrap()).output().unwrap();
+        assert_eq!(String::from_utf8(printed.stdout).unwrap(), "it's\na b\n$HOME\n`x`\\\n\n");
+    }
+
+    #[test]
+    fn requests_are_of_a_worker() {
+        let mut settings = Settings::new(crate::Kind::Slurm, PathBuf::from("/w"), 2);
+        (settings.threads, settings.budget_bytes) = (4, 640 << 20);
+        settings.partition = Some("gpu".to_owned());
+        assert_eq!(requests(&settings), ["--cpus-per-task=4", "--mem-per-cpu=262144K", "--partition=gpu"]);
+        assert!(is_away(
+            "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)"
+        ));
+        assert!(!is_away("sbatch: error: invalid partition specified: x"));
+    }
+}
