@@ -95,7 +95,7 @@ def leftovers(folder, env):
     left = [str(path) for path in folder.rglob("*") if "partial" in path.name or path.name.endswith(".tmp")]
     left += [str(path) for path in (folder / "work").glob("*")]
     if "SLURM_CONF" in env:
-        left += subprocess.run(["squeue", "-h"], env=env, capture_output=True, text=True).stdout.split("\n")
+        left += subprocess.run(["squeue", "-h", "-o", "%i %j %T %M"], env=env, capture_output=True, text=True).stdout.split("\n")
     return [name for name in left if name]
 
 
