@@ -32,6 +32,9 @@ test: ## every test: Rust, then the command line against Python's array librarie
 	NO_PROXY=127.0.0.1 $(CARGO) test -p blockwise-io --no-default-features --features s3 --lib --test it remote
 	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
 	"$$python" -m pytest tests/oracle $(PYTEST_ARGS)
+	$(CARGO) build -p blockwise --example many_nodes
+	BLOCKWISE_MANY_NODES="$$(tools/target_dir.sh)/debug/examples/many_nodes"; export BLOCKWISE_MANY_NODES
+	"$$python" -m pytest tests/slurm -rs $(PYTEST_ARGS)
 
 lint: ## format, clippy, file rules, licences and advisories
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE

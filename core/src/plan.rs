@@ -163,7 +163,11 @@ impl StageWork {
                 }
                 Output::Applied(applied) => {
                     digest.add(&(&applied.index_axes, applied.folded.as_ref().map(|(axes, _)| axes)));
-                    applied.inputs.iter().for_each(|input| digest.add(&(&input.program, &input.operands)));
+                    applied
+                        .call
+                        .inputs
+                        .iter()
+                        .for_each(|input| digest.add(&(&input.program, &input.operands)));
                 }
             }
         }
