@@ -59,6 +59,7 @@ mod claim;
 pub mod codec_text;
 mod computed;
 pub mod convert;
+pub mod dashboard;
 pub mod device;
 mod error;
 pub mod evaluate;
@@ -97,6 +98,11 @@ pub use watch::Watcher;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The book's code, which runs as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/from-dask.md")]
+struct Book;
 
 /// What most programs need.
 pub mod prelude {

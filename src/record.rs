@@ -1,16 +1,21 @@
 //! [`Recorder`]: what a run did, when and on which thread; as a page to read and as a trace to explore.
 //!
 //! It is a watcher that notes every event and hands it on to another. Invariants: memory is bounded, whatever the
-//! run ([`MOST_SPANS`] steps; later ones are only counted); a page needs nothing but itself. Called by `--report` and
-//! `--trace`, and by programs through [`Session::with_observer`](blockwise_core::Session::with_observer).
+//! run ([`MOST_SPANS`] steps; later ones are only counted); a page needs nothing but itself. Called by `--report`,
+//! `--trace` and [`crate::dashboard`], and by programs through [`Session::with_observer`](blockwise_core::Session::with_observer).
 
+pub(crate) mod chart;
+mod live;
 mod page;
+
+pub use live::{Snapshot, StageProgress, Step};
 
 use crate::show::thumbnail;
 use crate::{Location, Watcher};
 use blockwise_core::exec::RunReport;
 use blockwise_core::plan::{PlanSummary, Resources};
 use blockwise_core::{Event, Observer};
+use live::Live;
 use serde_json::json;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -24,7 +29,7 @@ const MEMORY_STEP_SECS: f32 = 0.002;
 
 /// What a thread did for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     /// Read and decoded a chunk.
     Read,
     /// Carried out a task: computed, encoded, wrote.
@@ -33,7 +38,7 @@ enum Kind {
 
 /// One step of one thread.
 #[derive(Clone, Copy, Debug)]
-struct Span {
+pub(crate) struct Span {
     start_secs: f32,
     secs: f32,
     bytes: u64,
@@ -51,8 +56,8 @@ struct State {
     left_out: u64,
     /// Seconds and bytes reserved.
     memory: Vec<(f32, u64)>,
-    /// Stages as they began: name.
-    stages: Vec<String>,
+    /// Stages as they began.
+    stages: Vec<StageProgress>,
     plans: Vec<String>,
     budget_bytes: u64,
     bytes_read: u64,
@@ -60,6 +65,77 @@ struct State {
     /// Stages of the arrays before this one.
     stages_before: usize,
     pictures: Vec<Picture>,
+    live: Live,
+}
+
+impl State {
+    fn take(&mut self, event: &Event<'_>, now_secs: f64) {
+        match event {
+            Event::StageStarted { stage, name, chunks, bytes } => {
+                if *stage == 0 {
+                    self.stages_before = self.stages.len();
+                }
+                self.stages.push(StageProgress::begun(name, *chunks, *bytes, now_secs));
+            }
+            Event::ChunkRead { stage, bytes, secs } => {
+                self.note(Kind::Read, *stage, *bytes, *secs, now_secs);
+                self.bytes_read += bytes;
+            }
+            Event::ChunkWritten { stage, bytes, stored_bytes, secs } => {
+                self.note(Kind::Task, *stage, *bytes, *secs, now_secs);
+                self.stored_bytes += stored_bytes;
+                self.live.take_written(*bytes);
+                if let Some(stage) = self.stage(*stage) {
+                    stage.advance(1, *bytes);
+                }
+            }
+            Event::ChunksSkipped { stage, chunks, bytes } => {
+                self.live.take_skipped(*chunks);
+                if let Some(stage) = self.stage(*stage) {
+                    stage.advance(*chunks, *bytes);
+                }
+            }
+            Event::StageFinished { stage } => {
+                if let Some(stage) = self.stage(*stage) {
+                    stage.finished_secs = Some(now_secs);
+                }
+            }
+            Event::StageFailed { error, .. } => self.live.take_error(error.to_string()),
+            Event::TemporaryDisk { bytes } => self.live.take_temporary(*bytes),
+            Event::Memory { reserved_bytes } => {
+                self.live.take_memory(now_secs as f32, *reserved_bytes);
+                let now = now_secs as f32;
+                let due = self.memory.last().is_none_or(|(last, _)| now - last >= MEMORY_STEP_SECS);
+                if due && self.memory.len() < MOST_SPANS {
+                    self.memory.push((now, *reserved_bytes));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn stage(&mut self, stage: usize) -> Option<&mut StageProgress> {
+        self.stages.get_mut(self.stages_before + stage)
+    }
+
+    fn note(&mut self, kind: Kind, stage: usize, bytes: u64, secs: f64, end_secs: f64) {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("thread");
+        let position = self.threads.iter().position(|known| known == name).unwrap_or_else(|| {
+            self.threads.push(name.to_owned());
+            self.threads.len() - 1
+        });
+        let stage = u16::try_from(stage + self.stages_before).unwrap_or(u16::MAX);
+        let thread = u16::try_from(position).unwrap_or(u16::MAX);
+        let (start_secs, secs) = ((end_secs - secs).max(0.0) as f32, secs as f32);
+        let span = Span { start_secs, secs, bytes, stage, thread, kind };
+        self.live.take_span(span);
+        if self.spans.len() >= MOST_SPANS {
+            self.left_out += 1;
+        } else {
+            self.spans.push(span);
+        }
+    }
 }
 
 /// What was stored, as a picture, or why there is none.
@@ -111,23 +187,15 @@ impl Recorder {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, kind: Kind, stage: usize, bytes: u64, secs: f64) {
-        let end_secs = self.started.elapsed().as_secs_f64();
-        let thread = std::thread::current();
-        let name = thread.name().unwrap_or("thread");
-        let mut state = self.state();
-        let position = state.threads.iter().position(|known| known == name).unwrap_or_else(|| {
-            state.threads.push(name.to_owned());
-            state.threads.len() - 1
-        });
-        if state.spans.len() >= MOST_SPANS {
-            state.left_out += 1;
-            return;
-        }
-        let stage = u16::try_from(stage + state.stages_before).unwrap_or(u16::MAX);
-        let thread = u16::try_from(position).unwrap_or(u16::MAX);
-        let (start_secs, secs) = ((end_secs - secs).max(0.0) as f32, secs as f32);
-        state.spans.push(Span { start_secs, secs, bytes, stage, thread, kind });
+    fn now_secs(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// What the run has done up to now, for those who watch it.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let state = self.state();
+        live::snapshot(&state, self.now_secs())
     }
 
     /// The run in the trace format that Perfetto and Chrome read.
@@ -142,7 +210,7 @@ impl Recorder {
             }));
         }
         for span in &state.spans {
-            let stage = state.stages.get(usize::from(span.stage)).map_or("", String::as_str);
+            let stage = state.stages.get(usize::from(span.stage)).map_or("", |stage| stage.name.as_str());
             let name = if span.kind == Kind::Read { "read" } else { "task" };
             events.push(json!({
                 "ph": "X", "name": name, "cat": stage, "pid": 1, "tid": span.thread,
@@ -161,7 +229,7 @@ impl Recorder {
     /// The run as a page of its own: plan, threads, memory and throughput over time.
     #[must_use]
     pub fn report_html(&self, title: &str) -> String {
-        page::page(&self.state(), title, self.started.elapsed().as_secs_f64())
+        page::page(&self.state(), title, self.now_secs())
     }
 
     /// Adds what the run reported at its end.
@@ -174,31 +242,11 @@ impl Recorder {
 
 impl Observer for Recorder {
     fn observe(&self, event: &Event<'_>) {
-        match event {
-            Event::StageStarted { stage, name, .. } => {
-                let mut state = self.state();
-                if *stage == 0 {
-                    state.stages_before = state.stages.len();
-                }
-                state.stages.push((*name).to_owned());
-            }
-            Event::ChunkRead { stage, bytes, secs } => {
-                self.note(Kind::Read, *stage, *bytes, *secs);
-                self.state().bytes_read += bytes;
-            }
-            Event::ChunkWritten { stage, bytes, stored_bytes, secs } => {
-                self.note(Kind::Task, *stage, *bytes, *secs);
-                self.state().stored_bytes += stored_bytes;
-            }
-            Event::Memory { reserved_bytes } => {
-                let now = self.started.elapsed().as_secs_f32();
-                let mut state = self.state();
-                let due = state.memory.last().is_none_or(|(last, _)| now - last >= MEMORY_STEP_SECS);
-                if due && state.memory.len() < MOST_SPANS {
-                    state.memory.push((now, *reserved_bytes));
-                }
-            }
-            _ => {}
+        {
+            // The moment is taken under the lock: notes are in order of time.
+            let mut state = self.state();
+            let now_secs = self.now_secs();
+            state.take(event, now_secs);
         }
         if let Some(next) = &self.next {
             next.observe(event);
@@ -211,6 +259,7 @@ impl Watcher for Recorder {
         {
             let mut state = self.state();
             state.plans.push(plan.to_string());
+            state.live.take_plan(position, count, label);
             state.budget_bytes = plan.budget_bytes;
         }
         if let Some(next) = &self.next {

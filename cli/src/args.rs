@@ -172,6 +172,16 @@ pub(crate) struct RunArgs {
     /// Write a trace of the run, for Perfetto or Chrome
     #[arg(long, value_name = "FILE.json", help_heading = "Output")]
     pub(crate) trace: Option<PathBuf>,
+    /// Show the run while it goes on: a page on this machine, whose address is printed [default: a free port of 127.0.0.1]
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "127.0.0.1:0",
+        help_heading = "Output"
+    )]
+    pub(crate) dashboard: Option<std::net::SocketAddr>,
 }
 
 impl RunArgs {

@@ -1,4 +1,4 @@
-//! Progress on standard error: a bar with throughput and time left, or JSON lines.
+//! Progress on standard error: a bar with throughput and time left, or JSON lines; records and the dashboard of a run.
 //!
 //! Invariant: observing costs the run an atomic addition and, a few times a second, a line; nothing is printed
 //! between. Called by the commands that run plans.
@@ -6,6 +6,7 @@
 use crate::args::{OutputArgs, ProgressMode, RunArgs};
 use blockwise::core::plan::{PlanSummary, Resources};
 use blockwise::core::{Event, Observer, Unobserved};
+use blockwise::dashboard::Dashboard;
 use blockwise::record::Recorder;
 use blockwise::{Error, Location, Result, Watcher};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -14,7 +15,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Time between two JSON lines.
@@ -23,7 +24,7 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 /// The watcher that the options ask for. Files that they name are created at once, and filled when it is dropped.
 pub(crate) fn watcher(run: &RunArgs, output: &OutputArgs) -> Result<Box<dyn Watcher>> {
     let shown = shown(run, output);
-    if run.report.is_none() && run.trace.is_none() {
+    if run.report.is_none() && run.trace.is_none() && run.dashboard.is_none() {
         return Ok(shown);
     }
     let create = |path: &Option<PathBuf>| -> Result<Option<(PathBuf, File)>> {
@@ -32,7 +33,23 @@ pub(crate) fn watcher(run: &RunArgs, output: &OutputArgs) -> Result<Box<dyn Watc
     };
     let report = create(&run.report)?;
     let trace = create(&run.trace)?;
-    Ok(Box::new(Recording { recorder: Recorder::before(shown), report, trace }))
+    let recorder = Arc::new(Recorder::before(shown));
+    let start = |address| Dashboard::start(address, &title(), Arc::clone(&recorder));
+    let dashboard = run.dashboard.map(start).transpose()?;
+    if let Some(dashboard) = &dashboard {
+        match run.progress {
+            ProgressMode::Json => eprintln!("{}", json!({ "event": "dashboard", "url": dashboard.url() })),
+            _ => eprintln!("dashboard: {}", dashboard.url()),
+        }
+    }
+    Ok(Box::new(Recording { recorder, report, trace, _dashboard: dashboard }))
+}
+
+/// The command, as it was given.
+fn title() -> String {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    format!("arrayctl {}", words.join(" "))
 }
 
 fn unwritable(path: &Path, why: &io::Error) -> Error {
@@ -42,9 +59,11 @@ fn unwritable(path: &Path, why: &io::Error) -> Error {
 
 /// Records the run, and writes what was recorded when it is dropped: so of failed runs too.
 struct Recording {
-    recorder: Recorder,
+    recorder: Arc<Recorder>,
     report: Option<(PathBuf, File)>,
     trace: Option<(PathBuf, File)>,
+    /// Serves until it is dropped.
+    _dashboard: Option<Dashboard>,
 }
 
 impl Observer for Recording {
@@ -68,10 +87,8 @@ impl Watcher for Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        let title: Vec<String> = std::env::args().skip(1).collect();
-        let title = format!("arrayctl {}", title.join(" "));
         let texts = [
-            self.report.take().map(|file| (file, self.recorder.report_html(&title))),
+            self.report.take().map(|file| (file, self.recorder.report_html(&title()))),
             self.trace.take().map(|file| (file, self.recorder.trace_json())),
         ];
         for ((path, mut file), text) in texts.into_iter().flatten() {

@@ -82,6 +82,18 @@ pub enum Event<'a> {
         /// Its position in the plan, from 0.
         stage: usize,
     },
+    /// The run ends, or starts over, because a stage failed.
+    StageFailed {
+        /// Its position in the plan, from 0.
+        stage: usize,
+        /// What went wrong.
+        error: &'a Error,
+    },
+    /// Temporary files were made or let go.
+    TemporaryDisk {
+        /// Bytes of disk that those which are open now take at most.
+        bytes: u64,
+    },
     /// The bytes reserved of the budget changed.
     Memory {
         /// Bytes reserved now.

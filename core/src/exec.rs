@@ -159,6 +159,7 @@ fn run_stages(
 ) -> Result<RunReport> {
     let mut report = RunReport::default();
     let mut kept = Kept::default();
+    let mut disk_bytes = 0;
     for (number, stage) in plan.stages.iter().enumerate() {
         let later = plan.stages.iter().skip(number + 1).flat_map(|stage| &stage.inputs);
         kept.want(later.map(|input| &input.source), machine.page_cache_bytes);
@@ -166,6 +167,10 @@ fn run_stages(
         let nothing = Done::nothing(&stage.commit);
         let done = stored.filter(|_| stage.resumes).unwrap_or(&nothing);
         let opened = stage.opens.iter().try_for_each(|array| array.open());
+        if !stage.opens.is_empty() {
+            disk_bytes += stage.opens.iter().map(|array| array.disk_bytes()).sum::<u64>();
+            observer.observe(&Event::TemporaryDisk { bytes: disk_bytes });
+        }
         let pool = machine.pool;
         let boxes = stage.boxes();
         let work = stage.begin();
@@ -174,12 +179,18 @@ fn run_stages(
         let outcome = opened.and_then(|()| run.run(machine.workers, done, machine.budget_bytes, before));
         let outcome = outcome.and_then(|outcome| run.check_complete().map(|()| outcome));
         stage.discards.iter().for_each(|array| array.discard());
+        if !stage.discards.is_empty() {
+            let freed_bytes = stage.discards.iter().map(|array| array.disk_bytes()).sum();
+            disk_bytes = disk_bytes.saturating_sub(freed_bytes);
+            observer.observe(&Event::TemporaryDisk { bytes: disk_bytes });
+        }
         let outcome = match outcome {
             Ok((outcome, left)) => {
                 kept = left;
                 outcome
             }
             Err(error) => {
+                observer.observe(&Event::StageFailed { stage: number, error: &error });
                 plan.stages.iter().flat_map(|stage| &stage.opens).for_each(|array| array.discard());
                 return Err(error);
             }
