@@ -394,7 +394,10 @@ fn find_resumable(destination: &Path, plan_key: &str) -> Result<Resumable> {
     let mut other_plan = None;
     for folder in partial_folders(destination)? {
         let journal_path = folder.join(JOURNAL_NAME);
-        let Some(summary) = journal::summary(&journal_path)? else { continue };
+        let Some(summary) = journal::summary(&journal_path)? else {
+            remove_unbegun(&folder);
+            continue;
+        };
         if summary.plan != plan_key {
             other_plan = Some(folder);
             continue;
@@ -422,6 +425,24 @@ fn find_resumable(destination: &Path, plan_key: &str) -> Result<Resumable> {
                 folder.display()
             ),
         }),
+    }
+}
+
+/// Removes the folder of a run that was stopped before its journal had a line: nothing is in it but perhaps the beginning of
+/// that. Others stay, such as those of other versions.
+fn remove_unbegun(folder: &Path) {
+    let journal = folder.join(JOURNAL_NAME);
+    let is_torn = match fs::metadata(&journal) {
+        Ok(found) if found.len() <= 1 << 20 => fs::read(&journal).is_ok_and(|text| !text.contains(&b'\n')),
+        Ok(_) => false,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    let Ok(mut entries) = fs::read_dir(folder) else { return };
+    let is_alone = entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == JOURNAL_NAME));
+    if is_torn && is_alone {
+        // What cannot be removed does no harm where it is.
+        let _ = fs::remove_file(&journal);
+        let _ = fs::remove_dir(folder);
     }
 }
 

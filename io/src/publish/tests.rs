@@ -171,9 +171,21 @@ fn resuming_without_an_earlier_run_starts_afresh() {
     let run = begin(&out, &resuming("p"));
     run.partial().put("c/0", b"x").unwrap();
     drop(run);
-    // A folder whose journal was never written is none of ours to judge; the real one is found beside it.
-    fs::create_dir(folder.path().join("out.zarr.partial-0")).unwrap();
+    // Those of runs that were stopped before their journals had a line go; others are not ours to judge.
+    let other = |name: &str, journal: &str| {
+        let other = folder.path().join(name);
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join(JOURNAL_NAME), journal).unwrap();
+        other
+    };
+    let unbegun = folder.path().join("out.zarr.partial-0");
+    fs::create_dir(&unbegun).unwrap();
+    let torn = other("out.zarr.partial-1", "{\"header\":{\"vers");
+    let foreign = other("out.zarr.partial-2", "{\"another\":\"version\"}\n");
+    let holding = other("out.zarr.partial-3", "");
+    fs::write(holding.join("data"), b"x").unwrap();
     assert!(begin(&out, &resuming("p")).partial().is_committed("c/0"));
+    assert_eq!([&unbegun, &torn, &foreign, &holding].map(|path| path.exists()), [false, false, true, true]);
 }
 
 #[test]
