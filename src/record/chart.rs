@@ -174,6 +174,7 @@ mod tests {
         assert_eq!(rects(&[span(1.0, 2.0)]), 0);
         assert_eq!(rects(&[span(9.0, 2.0), span(15.0, 1.0)]), 2);
         assert!(threads(&names, &[], window).contains("&lt;a&gt;"));
-        assert!(throughput(&[span(1.0, 2.0)], window).contains(&human_bytes(0)));
+        assert_eq!(throughput(&[span(1.0, 2.0)], window), throughput(&[], window));
+        assert_ne!(throughput(&[span(11.0, 2.0)], window), throughput(&[], window));
     }
 }

@@ -11,13 +11,14 @@ import subprocess
 import time
 import urllib.parse
 
+import numpy as np
 import pytest
 import zarr
 from driver import arrayctl_path, started
 
-import numpy as np
-
-BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+BROWSER = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +26,26 @@ def source(tmp_path_factory):
     """512 chunks that take half a minute and more to encode with gzip:9; tests end the run when they have seen enough."""
     path = tmp_path_factory.mktemp("dashboard") / "in.zarr"
     values = (np.random.default_rng(3).standard_normal((4096, 180, 180), dtype="f4") * 50).astype("i2")
-    zarr.create_array(str(path), shape=values.shape, chunks=(8, 180, 180), dtype="i2", compressors=None)[...] = values
+    zarr.create_array(str(path), shape=values.shape, chunks=(8, 180, 180), dtype="i2", compressors=None)[
+        ...
+    ] = values
     return path
 
 
 @pytest.fixture
 def run(source, tmp_path):
     """A run with a dashboard, and its address."""
-    command = ["rechunk", source, tmp_path / "out.zarr", "--chunks", "8,60,60", "--codec", "gzip:9", "--threads", "1"]
+    command = [
+        "rechunk",
+        source,
+        tmp_path / "out.zarr",
+        "--chunks",
+        "8,60,60",
+        "--codec",
+        "gzip:9",
+        "--threads",
+        "1",
+    ]
     command = [arrayctl_path(), *map(str, command), "--dashboard", "--progress", "json"]
     process = started(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     line = json.loads(process.stderr.readline())
@@ -74,7 +87,9 @@ def test_only_who_has_the_token_is_answered(run):
 def test_it_listens_on_loopback_alone(run):
     process, url = run
     assert url.hostname == "127.0.0.1"
-    listening = [line.split() for line in pathlib.Path(f"/proc/{process.pid}/net/tcp").read_text().splitlines()[1:]]
+    listening = [
+        line.split() for line in pathlib.Path(f"/proc/{process.pid}/net/tcp").read_text().splitlines()[1:]
+    ]
     own = [line[1] for line in listening if line[3] == "0A" and line[1].endswith(f":{url.port:04X}")]
     assert own == [f"0100007F:{url.port:04X}"], own
 
@@ -113,13 +128,19 @@ class Browser:
             os.dup2(spare, 4)
 
         self.process = subprocess.Popen(
-            [BROWSER, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=False, preexec_fn=pipes
+            [BROWSER, *options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            close_fds=False,
+            preexec_fn=pipes,
         )
         self.answers, self.number, self.errors = os.fdopen(self.from_browser[0], "rb"), 0, []
 
     def __call__(self, method, session=None, **parameters):
         self.number += 1
-        message = dict(id=self.number, method=method, params=parameters) | ({"sessionId": session} if session else {})
+        message = dict(id=self.number, method=method, params=parameters) | (
+            {"sessionId": session} if session else {}
+        )
         os.write(self.to_browser[1], json.dumps(message).encode() + b"\0")
         while True:
             text = b""
@@ -137,7 +158,9 @@ class Browser:
         target = self("Target.createTarget", url=address)["targetId"]
         session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self("Log.enable", session)
-        return lambda text: self("Runtime.evaluate", session, expression=text, returnByValue=True)["result"].get("value")
+        return lambda text: self("Runtime.evaluate", session, expression=text, returnByValue=True)[
+            "result"
+        ].get("value")
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import zarr
 from driver import ROOT, arrayctl, arrayctl_path, assert_refusal, read_zarr, succeed
 
 CRASHLOOP = ROOT / "tests" / "faults" / "crashloop.py"
-KILLS = int(os.environ.get("BLOCKWISE_KILLS", "8"))  # docs/proof.md: 100
+FULL = os.environ.get("BLOCKWISE_FAULTS") == "full"  # `make faults`
+KILLS = int(os.environ.get("BLOCKWISE_KILLS", "200" if FULL else "8"))
 SHAPE, CHUNKS, TARGET = (240, 361, 360), (8, 361, 360), "240,19,36"  # 125 MB
 
 
@@ -47,12 +48,13 @@ def crashloop(folder, command, *options):
     return json.loads(done.stdout)
 
 
-def test_killed_at_random_moments(source, tmp_path):
+def test_killed_at_random_moments(source, tmp_path, figure):
     command = [arrayctl_path(), "rechunk", source, "out.zarr", "--chunks", TARGET, "--memory", "96MiB"]
     succeed("rechunk", source, tmp_path / "reference.zarr", "--chunks", TARGET)
     seen = crashloop(tmp_path, command, "--rounds", KILLS, "--again", "0.3")
     assert seen["passed"] == KILLS and seen["killed"] >= KILLS // 4, seen
     np.testing.assert_array_equal(read_zarr(tmp_path / "out.zarr"), read_zarr(source))
+    figure(f"F2 random kills ({seen['killed']} in the run, the rest after it)", seen["passed"], seen["tried"])
 
 
 def test_interrupted_ends_soon_and_resumes(source, tmp_path):
