@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: demo test lint layers bench doc fmt clean help
+.PHONY: demo test faults dist lint layers bench doc fmt clean help
 
 CARGO ?= cargo
 CACHE ?= $(CURDIR)/.cache
@@ -35,6 +35,18 @@ test: ## every test: Rust, then the command line against Python's array librarie
 	$(CARGO) build -p blockwise --example many_nodes
 	BLOCKWISE_MANY_NODES="$$(tools/target_dir.sh)/debug/examples/many_nodes"; export BLOCKWISE_MANY_NODES
 	"$$python" -m pytest tests/slurm -rs $(PYTEST_ARGS)
+
+faults: ## the whole fault plan of docs/reliability.md, with figures (an hour; power cuts and full disks need root)
+	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"
+	CMAKE="$$(tools/cmake.sh)"; export CMAKE
+	$(CARGO) build --workspace --features cuda --bins
+	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
+	BLOCKWISE_FAULTS=full "$$python" -m pytest tests/oracle/test_faults.py tests/oracle/test_fault_plan.py \
+	  tests/oracle/test_corpus.py tests/oracle/test_memory.py $(PYTEST_ARGS)
+
+dist: ## a release in dist/: stripped program, completions, manual pages, checksum
+	CMAKE="$$(tools/cmake.sh)"; export CMAKE
+	tools/dist.sh
 
 lint: ## format, clippy, file rules, licences and advisories
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
