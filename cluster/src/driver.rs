@@ -246,7 +246,8 @@ impl Driver {
                 if let Some(alive) = launcher.alive()? {
                     // Marks that came while the engine was asked are of workers that it no longer knows.
                     self.look(&folder, at, &mut board, report, observer);
-                    let missing = board.missing(&alive, &logs)?;
+                    let missing =
+                        board.missing(&alive, &logs).map_err(|error| self.with_last_words(error))?;
                     if !missing.is_empty() {
                         if submitted && board.is_silent() && !self.folder.is_seen() {
                             let (folder, detail) =
@@ -288,6 +289,22 @@ impl Driver {
             (0..order.shares()).for_each(|share| board.given(&order.batches(share), (number, share)));
         }
         Ok(())
+    }
+
+    /// An error about a batch that was lost, with the end of what workers have printed.
+    fn with_last_words(&self, error: Error) -> Error {
+        let Error::Lost { batch, stage, attempts, last, logs } = error else { return error };
+        let logged = |name: &String| fs::read_to_string(self.folder.logs().join(name)).ok();
+        let mut names = folder::names(&self.folder.logs());
+        names.sort();
+        let words = names.iter().rev().filter_map(logged).find_map(|text| {
+            text.lines().rev().find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned())
+        });
+        let last = match words {
+            Some(words) => format!("{last}; the last that a worker printed: {words}"),
+            None => last,
+        };
+        Error::Lost { batch, stage, attempts, last, logs }
     }
 
     /// Tells the board what a driver before this one has given out.
@@ -443,22 +460,20 @@ fn taken_up(settings: &Settings, own: &RunFacts) -> Result<Option<(RunFacts, Fol
     if !settings.resume {
         return Ok(None);
     }
-    let mut found: Vec<(RunFacts, Folder)> = crate::runs::folders(&settings.work_folder)
+    let is_same = |facts: &RunFacts| {
+        (&facts.command, &facts.folder, &facts.program, &facts.engine)
+            == (&own.command, &own.folder, &own.program, &own.engine)
+    };
+    let found = crate::runs::folders(&settings.work_folder)
         .into_iter()
         .filter_map(|folder| Some((folder::read::<RunFacts>(&folder.facts())?, folder)))
-        .filter(|(facts, _)| {
-            (&facts.command, &facts.folder, &facts.program, &facts.engine)
-                == (&own.command, &own.folder, &own.program, &own.engine)
-        })
-        .collect();
-    found.sort_by_key(|(facts, _)| std::cmp::Reverse(facts.started_secs));
-    for (facts, folder) in found {
-        if let Some(lock) = lock(&folder)? {
-            return Ok(Some((facts, folder, lock)));
-        }
-        return Err(busy(&facts.id, &folder));
+        .filter(|(facts, _)| is_same(facts))
+        .max_by_key(|(facts, _)| facts.started_secs);
+    let Some((facts, folder)) = found else { return Ok(None) };
+    match lock(&folder)? {
+        Some(lock) => Ok(Some((facts, folder, lock))),
+        None => Err(busy(&facts.id, &folder)),
     }
-    Ok(None)
 }
 
 /// The right to drive a run; `None` if another process has it.

@@ -9,7 +9,7 @@ use crate::folder::Folder;
 use crate::launcher::{Launcher, Place};
 use crate::order::{ORDER, RUN, command};
 use crate::settings::Settings;
-use crate::slurm::{cancel_all, prefix, queue, quoted, requests, sbatch, write_script};
+use crate::slurm::{Job, cancel_all, prefix, queue, quoted, requests, sbatch, write_script};
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -107,14 +107,12 @@ impl Launcher for Held {
         self.running.retain_mut(|(_, _, child)| matches!(child.try_wait(), Ok(None)));
         if !self.waiting.is_empty() {
             let Some(jobs) = queue(&self.name()) else { return Ok(None) };
-            match jobs
-                .iter()
-                .find(|(_, _, _, state)| state == "RUNNING" || state == "PENDING" || state == "CONFIGURING")
-            {
+            let is_live = |job: &&Job| ["RUNNING", "PENDING", "CONFIGURING"].contains(&&*job.state);
+            match jobs.iter().find(is_live) {
                 None => self.allocate()?,
-                Some((job, _, _, state)) if state == "RUNNING" => {
+                Some(job) if job.state == "RUNNING" => {
                     for (order, shares) in std::mem::take(&mut self.waiting) {
-                        self.start(job, order, shares)?;
+                        self.start(&job.number, order, shares)?;
                     }
                 }
                 Some(_) => {}

@@ -117,8 +117,17 @@ fn is_away(message: &str) -> bool {
         .any(|sign| message.to_ascii_lowercase().contains(&sign.to_ascii_lowercase()))
 }
 
-/// The jobs whose names begin with `prefix`: number, name, element (or none), state; `None` if the controller does not answer.
-pub(crate) fn queue(prefix: &str) -> Option<Vec<(String, String, Option<usize>, String)>> {
+/// A job in the queue, or an element of an array.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) number: String,
+    pub(crate) name: String,
+    pub(crate) element: Option<usize>,
+    pub(crate) state: String,
+}
+
+/// The jobs whose names begin with `prefix`; `None` if the controller does not answer.
+pub(crate) fn queue(prefix: &str) -> Option<Vec<Job>> {
     let text =
         output_of(Command::new("squeue").args(["--noheader", "--array", "--me", "--format=%A|%j|%K|%T"]));
     let text = text.or_else(|message| {
@@ -132,9 +141,9 @@ pub(crate) fn queue(prefix: &str) -> Option<Vec<(String, String, Option<usize>, 
     let text = text.map_err(|message| tracing::debug!("squeue: {message}")).ok()?;
     let parsed = text.lines().filter_map(|line| {
         let mut fields = line.split('|');
-        let (job, name) = (fields.next()?.to_owned(), fields.next()?.to_owned());
+        let (number, name) = (fields.next()?.to_owned(), fields.next()?.to_owned());
         let (element, state) = (fields.next()?.parse().ok(), fields.next()?.to_owned());
-        name.starts_with(prefix).then_some((job, name, element, state))
+        name.starts_with(prefix).then_some(Job { number, name, element, state })
     });
     Some(parsed.collect())
 }
@@ -148,7 +157,7 @@ pub(crate) fn cancel_all(id: &str) -> bool {
             if jobs.is_empty() {
                 return true;
             }
-            for (_, name, ..) in jobs {
+            for Job { name, .. } in jobs {
                 if cancelled.insert(name.clone())
                     && let Err(message) = output_of(Command::new("scancel").arg(format!("--name={name}")))
                 {
@@ -189,9 +198,8 @@ impl Launcher for Slurm {
     fn alive(&mut self) -> Result<Option<HashSet<Place>>> {
         let prefix = prefix(&self.id);
         let Some(jobs) = queue(&prefix) else { return Ok(None) };
-        let place = |(_, name, element, _): &(String, String, Option<usize>, String)| {
-            Some((name.strip_prefix(&prefix)?.parse().ok()?, element.unwrap_or(0)))
-        };
+        let place =
+            |job: &Job| Some((job.name.strip_prefix(&prefix)?.parse().ok()?, job.element.unwrap_or(0)));
         Ok(Some(jobs.iter().filter_map(place).collect()))
     }
 

@@ -290,7 +290,6 @@ impl StageRun<'_> {
             self.stage,
             &self.boxes,
             self.sources,
-            item_bytes,
             done,
             budget_bytes,
             workers.current_num_threads(),

@@ -178,7 +178,7 @@ impl<'a> ComputeRun<'a> {
                         fold: 0,
                         place,
                         parts,
-                    }))
+                    }));
                 }
                 Trees::Grouped(_) => {}
             }

@@ -174,12 +174,11 @@ pub(super) struct Queue<'a> {
 }
 
 impl<'a> Queue<'a> {
-    /// The queue of those `boxes` of `stage` that are committed as one, by their index along each axis; its inputs are `sources` and whose task array has elements of `item_bytes`.
+    /// The queue of those `boxes` of `stage` that are committed as one, by their index along each axis; its inputs are `sources`.
     pub(super) fn new(
         stage: &'a Stage,
         boxes: &[Range<u64>],
         sources: &'a [Arc<dyn Source>],
-        item_bytes: usize,
         done: &'a Done,
         budget_bytes: u64,
         threads: usize,
@@ -197,7 +196,7 @@ impl<'a> Queue<'a> {
             done,
             budget,
             most_waiting: threads.saturating_mul(2),
-            item_bytes: item_bytes as u64,
+            item_bytes: stage.item_bytes() as u64,
             boxes: stage.sweep.visit(boxes.to_vec()),
             tasks: tasks_in(stage, boxes),
             inner: None,
