@@ -1,17 +1,19 @@
 # What a developer types. Needs rustup's cargo, a C compiler and make; what else is missing the scripts in tools/
 # provide, or name the command that does. Set CACHE to keep the private environments outside the clone.
-# PYTEST_ARGS and BENCH_ARGS go to pytest and to benches/bench.py.
+# PYTEST_ARGS and BENCH_ARGS go to pytest and to benches/bench.py; FUZZ_SECS and FUZZ_TARGETS say what `make fuzz` does.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: demo test faults dist lint layers bench doc fmt clean help
+.PHONY: demo test faults fuzz dist lint layers bench doc fmt clean help
 
 CARGO ?= cargo
 CACHE ?= $(CURDIR)/.cache
 SCALE ?= 1
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+FUZZ_SECS ?= 3600
+FUZZ_TARGETS ?=
 export CACHE
 
 demo: ## tour on real data: what it did, how fast, within what memory
@@ -43,6 +45,9 @@ faults: ## the whole fault plan of docs/reliability.md, with figures (an hour; p
 	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
 	BLOCKWISE_FAULTS=full "$$python" -m pytest tests/oracle/test_faults.py tests/oracle/test_fault_plan.py \
 	  tests/oracle/test_corpus.py tests/oracle/test_memory.py $(PYTEST_ARGS)
+
+fuzz: ## every parser and decoder on bytes that nobody wrote, FUZZ_SECS each (nightly Rust, cargo-fuzz)
+	PYTHON="$$(tools/venv.sh oracle tests/oracle/requirements.txt)" tools/fuzz.sh $(FUZZ_SECS) $(FUZZ_TARGETS)
 
 dist: ## a release in dist/: stripped program, completions, manual pages, checksum
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
