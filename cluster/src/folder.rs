@@ -4,7 +4,7 @@
 //!   WORK/run-ID/run.json          program, arguments, engine
 //!              /driver.lock       locked by the driver while it lives
 //!              /agreed/N          what the driver decided and workers repeat
-//!              /seen/HOST-PID     a worker has started
+//!              /seen/ORDER-SHARE-HOST-PID  a worker has started
 //!              /orders/N.json     batches of one submission, by share; N.sh: its job script
 //!              /logs/             what workers printed
 //!              /plan-N/           one plan: plan.json, arrays and states (core's)
@@ -97,10 +97,16 @@ impl Folder {
         self.root.join("run.json")
     }
 
-    /// Takes note that a worker is here.
-    pub(crate) fn sign_in(&self) -> Result<()> {
-        let name = format!("{}-{}", host(), std::process::id());
+    /// Takes note that a worker is here, for a share of an order.
+    pub(crate) fn sign_in(&self, order: u64, share: usize) -> Result<()> {
+        let name = format!("{order}-{share}-{}-{}", host(), std::process::id());
         write(&self.seen().join(name), &host())
+    }
+
+    /// Whether a worker of this share has been here.
+    pub(crate) fn has_signed_in(&self, order: u64, share: usize) -> bool {
+        let prefix = format!("{order}-{share}-");
+        names(&self.seen()).iter().any(|name| name.starts_with(&prefix))
     }
 
     /// Whether any worker has been here.

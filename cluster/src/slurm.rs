@@ -9,7 +9,7 @@ use crate::folder::Folder;
 use crate::launcher::{Launcher, Place, output_of};
 use crate::order::{ORDER, RUN, command};
 use crate::settings::Settings;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long cancelled jobs are waited for.
 const ENDING: Duration = Duration::from_secs(10);
+/// How long a job may be said to run before its worker signs in. A controller that was killed may list jobs as running that no node
+/// has; should the worker come all the same, its batches are carried out twice.
+const SIGNING_IN: Duration = Duration::from_secs(30);
 /// Bytes of memory that a worker takes beyond its budget: the program, stacks, buffers of libraries.
 const BASELINE_BYTES: u64 = 384 << 20;
 
@@ -31,6 +34,8 @@ pub(crate) struct Slurm {
     settings: Settings,
     id: String,
     command: Vec<OsString>,
+    /// Since when elements are said to run whose workers have not signed in.
+    silent: HashMap<Place, Instant>,
 }
 
 impl Slurm {
@@ -38,7 +43,8 @@ impl Slurm {
         let found = output_of(Command::new("sbatch").arg("--version"));
         found.map_err(|message| Error::Command { command: "sbatch --version".to_owned(), message })?;
         let command = command().map_err(|source| Error::os(&folder.root, "finding the program", source))?;
-        Ok(Self { folder: folder.clone(), settings: settings.clone(), id: id.to_owned(), command })
+        let (folder, settings, id) = (folder.clone(), settings.clone(), id.to_owned());
+        Ok(Self { folder, settings, id, command, silent: HashMap::new() })
     }
 }
 
@@ -200,7 +206,18 @@ impl Launcher for Slurm {
         let Some(jobs) = queue(&prefix) else { return Ok(None) };
         let place =
             |job: &Job| Some((job.name.strip_prefix(&prefix)?.parse().ok()?, job.element.unwrap_or(0)));
-        Ok(Some(jobs.iter().filter_map(place).collect()))
+        let mut alive = HashSet::new();
+        for job in &jobs {
+            let Some(place) = place(job) else { continue };
+            if job.state == "RUNNING" && !self.folder.has_signed_in(place.0, place.1) {
+                let since = *self.silent.entry(place).or_insert_with(Instant::now);
+                if since.elapsed() > SIGNING_IN {
+                    continue;
+                }
+            }
+            alive.insert(place);
+        }
+        Ok(Some(alive))
     }
 
     fn stop(&mut self) {

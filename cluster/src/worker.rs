@@ -42,10 +42,10 @@ impl Worker {
             value: String::new(),
             why: "is not set".to_owned(),
         };
-        let (root, order, share) = of_this_process().ok_or_else(missing)?;
+        let (root, number, share) = of_this_process().ok_or_else(missing)?;
         let folder = Folder { root };
-        let order: Order = folder::read_known(&folder.order(order))?;
-        folder.sign_in()?;
+        let order: Order = folder::read_known(&folder.order(number))?;
+        folder.sign_in(number, share)?;
         Ok(Self { folder, order, share, plans: AtomicU64::new(0), agreed: AtomicU64::new(0) })
     }
 
