@@ -85,6 +85,15 @@ pub trait Sink: Send + Sync {
         Sharing::Apart
     }
 
+    /// Brings what was written so far to the disk: called before a process says to another that some chunks are done, if
+    /// several write [into one](Sharing::Shared).
+    ///
+    /// # Errors
+    /// If that fails: then nothing is known of those chunks.
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Completes the array after the last write.
     ///
     /// # Errors

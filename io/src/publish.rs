@@ -91,6 +91,17 @@ impl PartialFolder {
         &self.shared.payload
     }
 
+    /// Brings what was written here to the disk, if it is another process that publishes it.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn sync(&self) -> Result<()> {
+        match self.shared.part {
+            Part::Joins => sync_filesystem(&self.shared.folder),
+            Part::Alone | Part::Leads | Part::Late => Ok(()),
+        }
+    }
+
     /// Whether several processes write here.
     #[must_use]
     pub fn is_shared(&self) -> bool {

@@ -48,6 +48,10 @@ impl Sink for Several {
         Ok(stored_bytes)
     }
 
+    fn sync(&self) -> Result<()> {
+        std::iter::once(&self.first).chain(&self.others).try_for_each(|sink| sink.sync())
+    }
+
     fn finish(&self) -> Result<()> {
         Ok(()) // each is finished by the plan, under its own name
     }

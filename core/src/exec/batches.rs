@@ -129,6 +129,7 @@ impl<'a> SharedRun<'a> {
             report.stored_bytes += states::write(&path, &compute.take_waiting()?)?;
         }
         run.check_complete()?;
+        sync(stage)?;
         report.secs = started.elapsed().as_secs_f64();
         Ok(report)
     }
@@ -169,6 +170,7 @@ impl<'a> SharedRun<'a> {
             let message = format!("states of stage '{}' are missing", stage.name);
             return Err(Error::Internal { message });
         }
+        sync(stage)?;
         report.secs = started.elapsed().as_secs_f64();
         Ok(report)
     }
@@ -213,6 +215,11 @@ impl<'a> SharedRun<'a> {
     fn states_folder(&self, number: usize) -> PathBuf {
         self.folder.join(format!("states-{number}"))
     }
+}
+
+/// Brings what the stage wrote to where it stays; its temporary arrays are in the run's folder, which its caller sees to.
+fn sync(stage: &Stage) -> Result<()> {
+    stage.work.sinks().iter().try_for_each(|sink| sink.sync())
 }
 
 /// The batches of a stage: about `wanted` boxes of its commit boxes.

@@ -44,6 +44,36 @@ fn nothing_is_visible_before_the_commit() {
 }
 
 #[test]
+fn one_publishes_what_several_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.zarr");
+    let run = begin(&out, &PublishOptions { is_shared: true, ..options("p") });
+    let partial = run.folder().to_owned();
+    let other = Publication::join(&out, &partial).unwrap();
+    assert!(run.partial().is_shared() && other.partial().is_shared());
+    run.partial().put("c/0", b"own").unwrap();
+    other.partial().put("c/1", b"theirs").unwrap();
+    other.partial().put("c/0", b"own").unwrap(); // twice is harmless
+    other.partial().sync().unwrap();
+    other.commit().unwrap();
+    assert!(!out.exists(), "who joins publishes nothing");
+    // A worker that is killed leaves what is no object; one that goes on after the end writes nowhere.
+    fs::write(partial.join("out.zarr/c/.2.killed.tmp"), b"half").unwrap();
+    let slow = Publication::join(&out, &partial).unwrap();
+    run.commit().unwrap();
+    assert_eq!(
+        (names(folder.path()), names(&out.join("c"))),
+        (vec!["out.zarr".to_owned()], vec!["0".to_owned(), "1".to_owned()])
+    );
+    assert!(slow.partial().put("c/3", b"late").is_err());
+    let late = Publication::join(&out, &partial).unwrap();
+    assert_eq!(late.partial().put("c/3", b"late").unwrap(), 0);
+    late.partial().sync().unwrap();
+    assert!(!partial.exists());
+    assert_eq!(names(&out.join("c")), ["0", "1"]);
+}
+
+#[test]
 fn an_existing_output_is_refused_or_replaced_whole() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.zarr");

@@ -201,6 +201,10 @@ impl Sink for ZarrSink {
         self.write(index, &chunk, cx)
     }
 
+    fn sync(&self) -> blockwise_core::Result<()> {
+        Ok(self.parts.partial.sync()?)
+    }
+
     fn sharing(&self) -> Sharing {
         if self.parts.partial.is_shared() { Sharing::Shared } else { Sharing::Apart }
     }
