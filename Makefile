@@ -29,14 +29,12 @@ test: ## every test: Rust, then the command line against Python's array librarie
 	  BLOCKWISE_CUDA_LIBRARIES="$$(echo "$${cuda%/bin/python}"/lib/python3.*/site-packages/nvidia/cu13/lib)"
 	  export BLOCKWISE_CUDA_LIBRARIES
 	fi
-	$(CARGO) build --workspace --features cuda --bins --tests
+	$(CARGO) build --workspace --features cuda --bins --tests --examples
 	$(CARGO) test --workspace --features cuda --no-fail-fast
 	NO_PROXY=127.0.0.1 $(CARGO) test -p blockwise-io --no-default-features --features s3 --lib --test it remote
 	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
-	"$$python" -m pytest tests/oracle $(PYTEST_ARGS)
-	$(CARGO) build -p blockwise --example many_nodes
 	BLOCKWISE_MANY_NODES="$$(tools/target_dir.sh)/debug/examples/many_nodes"; export BLOCKWISE_MANY_NODES
-	"$$python" -m pytest tests/slurm -rs $(PYTEST_ARGS)
+	"$$python" -m pytest tests/oracle tests/slurm -rs $(PYTEST_ARGS)
 
 faults: ## the whole fault plan of docs/reliability.md, with figures (an hour; power cuts and full disks need root)
 	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"
