@@ -94,6 +94,11 @@ pub(crate) fn waiting_states(count: u64) -> u64 {
     u64::from(64 - count.saturating_sub(1).leading_zeros()) + 1
 }
 
+/// As [`waiting_states`], when but a range of the tasks of the result comes: at both ends some have their neighbours elsewhere.
+pub(crate) fn waiting_states_of_range(count: u64) -> u64 {
+    waiting_states(count).saturating_mul(2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,9 +146,12 @@ mod tests {
                     let mut state = Buffer::zeroed(16);
                     state[..8].copy_from_slice(&(0.1 * (number as f64 + 1.0)).to_ne_bytes());
                     done = tree.add(0, number, count, state, combine).unwrap().or(done);
+                    let waiting = tree.waiting.lock().unwrap().len() as u64;
+                    prop_assert!(waiting <= waiting_states_of_range(count));
                 }
                 for (place, state) in tree.take_waiting() {
                     done = last.add_at(place, count, state, combine).unwrap().or(done);
+                    prop_assert!(last.waiting.lock().unwrap().len() as u64 <= waiting_states_of_range(count));
                 }
             }
             let mut out = Buffer::zeroed(8);

@@ -240,9 +240,11 @@ impl<'a> StageDraft<'a> {
         let folds: Vec<Waiting> = outputs.iter().flat_map(|output| waiting(output, &tasks)).collect();
         // Reduced axes stay in order, so that few states of a tree wait at a time.
         let in_order = |axes: &[usize]| folds.iter().all(|fold| is_in_order(axes, &fold.axes));
-        let counts = most_tasks(&tasks, parts);
+        let (counts, in_batches) = (most_tasks(&tasks, parts), resources.engine.is_some());
         let states = |axes: &[usize]| {
-            folds.iter().fold(0_u64, |sum, fold| sum.saturating_add(fold.most_bytes(axes, &counts)))
+            folds
+                .iter()
+                .fold(0_u64, |sum, fold| sum.saturating_add(fold.most_bytes(axes, &counts, in_batches)))
         };
         let rank = tasks.rank();
         let (sweep, _) = Sweep::least(rank, in_order, |axes| held(axes).saturating_add(states(axes)));

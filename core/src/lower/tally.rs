@@ -2,7 +2,7 @@
 //!
 //! Invariant: bytes are upper bounds over all tasks. Called by [`super::stage`].
 
-use crate::exec::fold::waiting_states;
+use crate::exec::fold::{waiting_states, waiting_states_of_range};
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::plan::{AppliedInput, Fold, FunctionCall, Grouped, Maker, Operand, Output, Reach, Reduced};
 use crate::region::byte_count;
@@ -171,8 +171,9 @@ pub(super) fn waiting(output: &Output, tasks: &ChunkGrid) -> Vec<Waiting> {
 }
 
 impl Waiting {
-    /// Bytes of the states that wait at a time when tasks, `counts` along the axes, come in this order.
-    pub(super) fn most_bytes(&self, order: &[usize], counts: &[u64]) -> u64 {
+    /// Bytes of the states that wait at a time when tasks, `counts` along the axes, come in this order; `in_batches`: or when batches of
+    /// them do, in processes of their own.
+    pub(super) fn most_bytes(&self, order: &[usize], counts: &[u64], in_batches: bool) -> u64 {
         let count = |axis: usize| counts.get(axis).copied().unwrap_or(1);
         let tasks_of_one = self.axes.iter().fold(1_u64, |product, axis| product.saturating_mul(count(*axis)));
         if tasks_of_one <= 1 && self.in_tree {
@@ -184,7 +185,11 @@ impl Waiting {
             .skip_while(|axis| !self.axes.contains(axis) || count(**axis) <= 1)
             .filter(|axis| !self.axes.contains(axis))
             .fold(1_u64, |product, axis| product.saturating_mul(count(*axis)));
-        let deep = if self.in_tree { waiting_states(tasks_of_one) } else { 1 };
+        let deep = match (self.in_tree, in_batches) {
+            (true, true) => waiting_states_of_range(tasks_of_one),
+            (true, false) => waiting_states(tasks_of_one),
+            (false, _) => 1,
+        };
         self.bytes.saturating_mul(open).saturating_mul(deep)
     }
 }
