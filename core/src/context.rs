@@ -4,6 +4,7 @@
 //! sources and sinks (who use it), and programs (who cancel and observe).
 
 use crate::error::{Error, Result};
+use crate::slots::Slots;
 use blockwise_kernels::BufferPool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -122,13 +123,19 @@ impl Observer for Unobserved {
 pub struct TaskContext<'a> {
     pool: &'a BufferPool,
     cancellation: &'a Cancellation,
+    slots: Option<&'a Slots>,
 }
 
 impl<'a> TaskContext<'a> {
     /// The context of a run.
     #[must_use]
     pub const fn new(pool: &'a BufferPool, cancellation: &'a Cancellation) -> Self {
-        Self { pool, cancellation }
+        Self { pool, cancellation, slots: None }
+    }
+
+    /// The context of threads that share `slots`; the one that uses it holds one.
+    pub(crate) const fn sharing(self, slots: &'a Slots) -> Self {
+        Self { slots: Some(slots), ..self }
     }
 
     /// Where chunk memory comes from.
@@ -141,6 +148,22 @@ impl<'a> TaskContext<'a> {
     #[must_use]
     pub const fn cancellation(&self) -> &'a Cancellation {
         self.cancellation
+    }
+
+    /// Calls `wait`, which waits for a device and hardly computes: another thread of the run may compute meanwhile.
+    ///
+    /// ```
+    /// use blockwise_core::{Cancellation, TaskContext, kernels::BufferPool};
+    /// let (pool, cancellation) = (BufferPool::new(1 << 20), Cancellation::new());
+    /// let cx = TaskContext::new(&pool, &cancellation);
+    /// let folder = std::env::temp_dir();
+    /// assert!(cx.waiting(|| std::fs::metadata(folder)).is_ok());
+    /// ```
+    pub fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
+        match self.slots {
+            Some(slots) => slots.waiting(wait),
+            None => wait(),
+        }
     }
 
     /// An error if the run was asked to stop.

@@ -1,9 +1,10 @@
 //! The local engine: runs the stages of a plan, or batches of them, on this machine's threads.
 //!
 //! Each stage is a dataflow over chunks, kept by the queue (plain state under one lock, see `exec/queue.rs`); every
-//! thread asks the queue for its next step, carries it out unlocked, and reports back. Invariants: the first error
-//! ends the run, with its task in the message; a panic in a task is such an error; when a run returns, no thread of
-//! it works on and no temporary file is left. Called by the facade with a plan of [`crate::plan`].
+//! thread asks the queue for its next step, carries it out unlocked, and reports back. Where writes wait for a device there
+//! are threads to spare: whoever waits lends its slot to one. Invariants: no more threads than were asked for compute at a
+//! time; the first error ends the run, with its task in the message; a panic in a task is such an error; when a run
+//! returns, no thread of it works on and no temporary file is left. Called by the facade with a plan of [`crate::plan`].
 
 pub mod batches;
 mod chain;
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::plan::leaf::c_order;
 use crate::plan::{Plan, Resources, Stage, StageWork};
 use crate::region::byte_count;
+use crate::slots::Slots;
 use crate::source::Source;
 use crate::spill::free_bytes;
 use blockwise_kernels::BufferPool;
@@ -90,7 +92,7 @@ pub fn run_here(
 ) -> Result<RunReport> {
     let started = Instant::now();
     check_space(plan, resources)?;
-    let (workers, pool) = threads(resources)?;
+    let (workers, pool) = threads(plan, resources)?;
     plan.collected.iter().try_for_each(|collected| collected.from.open())?;
     let machine = Machine::new(&workers, &pool, resources);
     // Only a plan for one result can know what an earlier run left undone.
@@ -119,10 +121,14 @@ pub fn run_here(
     Ok(report)
 }
 
+/// Threads beyond those that compute, where writes wait for a device.
+const WAITING_THREADS: usize = 2;
+
 /// The threads and the buffers of a run.
-fn threads(resources: &Resources) -> Result<(rayon::ThreadPool, BufferPool)> {
+fn threads(plan: &Plan, resources: &Resources) -> Result<(rayon::ThreadPool, BufferPool)> {
+    let waits = plan.stages.iter().any(|stage| stage.work.sinks().iter().any(|sink| sink.waits()));
     let workers = rayon::ThreadPoolBuilder::new()
-        .num_threads(resources.threads.max(1))
+        .num_threads(resources.threads.max(1).saturating_add(if waits { WAITING_THREADS } else { 0 }))
         .thread_name(|n| format!("blockwise-{n}"))
         .build()
         .map_err(|error| Error::Internal { message: format!("no threads: {error}") })?;
@@ -133,6 +139,8 @@ fn threads(resources: &Resources) -> Result<(rayon::ThreadPool, BufferPool)> {
 /// What stages run on.
 struct Machine<'a> {
     workers: &'a rayon::ThreadPool,
+    /// That compute at a time.
+    threads: usize,
     pool: &'a BufferPool,
     budget_bytes: u64,
     page_cache_bytes: u64,
@@ -145,7 +153,8 @@ impl<'a> Machine<'a> {
         let memory = crate::machine::Memory::detect();
         let available_bytes = memory.available_bytes.zip(memory.usable_bytes()).map_or(0, |(a, b)| a.min(b));
         let page_cache_bytes = available_bytes.saturating_sub(budget_bytes) / 2;
-        Self { workers, pool, budget_bytes, page_cache_bytes }
+        let threads = resources.threads.max(1);
+        Self { workers, threads, pool, budget_bytes, page_cache_bytes }
     }
 }
 
@@ -176,7 +185,7 @@ fn run_stages(
         let work = stage.begin();
         let run = StageRun { number, stage, boxes, sources: &sources, work, observer, cancellation, pool };
         let before = std::mem::take(&mut kept);
-        let outcome = opened.and_then(|()| run.run(machine.workers, done, machine.budget_bytes, before));
+        let outcome = opened.and_then(|()| run.run(machine, done, before));
         let outcome = outcome.and_then(|outcome| run.check_complete().map(|()| outcome));
         stage.discards.iter().for_each(|array| array.discard());
         if !stage.discards.is_empty() {
@@ -268,6 +277,8 @@ struct StageRun<'a> {
 struct Shared<'a> {
     queue: Mutex<Queue<'a>>,
     changed: Condvar,
+    /// Held by threads that are at work.
+    slots: Slots,
 }
 
 impl<'a> Shared<'a> {
@@ -278,21 +289,16 @@ impl<'a> Shared<'a> {
 }
 
 impl StageRun<'_> {
-    fn run(
-        &self,
-        workers: &rayon::ThreadPool,
-        done: &Done,
-        budget_bytes: u64,
-        kept: Kept,
-    ) -> Result<(RunReport, Kept)> {
+    fn run(&self, machine: &Machine<'_>, done: &Done, kept: Kept) -> Result<(RunReport, Kept)> {
         let item_bytes = self.stage.item_bytes();
+        let (budget_bytes, threads) = (machine.budget_bytes, machine.threads);
         let queue = Queue::new(
             self.stage,
             &self.boxes,
             self.sources,
             done,
             budget_bytes,
-            workers.current_num_threads(),
+            threads,
             kept,
         )?;
         self.observer.observe(&Event::StageStarted {
@@ -301,9 +307,10 @@ impl StageRun<'_> {
             chunks: self.stage.task_count(),
             bytes: byte_count(&self.stage.shape(), item_bytes).unwrap_or(u64::MAX),
         });
-        let shared = Shared { queue: Mutex::new(queue), changed: Condvar::new() };
+        let slots = Slots::new(threads);
+        let shared = Shared { queue: Mutex::new(queue), changed: Condvar::new(), slots };
         let stored = AtomicU64::new(0);
-        workers.broadcast(|_| self.work(&shared, &stored));
+        machine.workers.broadcast(|_| self.work(&shared, &stored));
         let queue = shared.queue.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (mut report, kept) = queue.into_outcome()?;
         report.stored_bytes = stored.into_inner();
@@ -386,9 +393,10 @@ impl StageRun<'_> {
 
     /// What every thread does until the stage is over.
     fn work(&self, shared: &Shared<'_>, stored: &AtomicU64) {
-        let cx = TaskContext::new(self.pool, self.cancellation);
+        let cx = TaskContext::new(self.pool, self.cancellation).sharing(&shared.slots);
         let view = StageView { leaves: &self.stage.leaves, sources: self.sources };
         let mut scratch = Scratch::default();
+        shared.slots.acquire();
         let mut queue = shared.lock();
         loop {
             if self.cancellation.is_cancelled() {
@@ -399,11 +407,15 @@ impl StageRun<'_> {
             match step {
                 Step::Finished => {
                     drop(queue);
+                    shared.slots.release();
                     shared.changed.notify_all();
                     return;
                 }
                 Step::Wait => {
-                    queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                    shared.slots.release();
+                    drop(shared.changed.wait(queue));
+                    shared.slots.acquire();
+                    queue = shared.lock();
                 }
                 Step::Skipped { chunks, bytes } => {
                     drop(queue);

@@ -26,6 +26,7 @@ pub mod region;
 pub mod session;
 mod shared;
 pub mod sink;
+mod slots;
 pub mod source;
 pub mod spill;
 mod temporary;

@@ -58,6 +58,11 @@ pub trait Sink: Send + Sync {
     /// If it cannot be encoded or stored.
     fn write(&self, index: &[u64], chunk: &Chunk, cx: &TaskContext<'_>) -> Result<u64>;
 
+    /// Whether writes may wait for a device, within [`TaskContext::waiting`]: then a run has threads to spare for that.
+    fn waits(&self) -> bool {
+        false
+    }
+
     /// Whether commit box `index` was stored by an earlier run that is being resumed, so that it may be skipped.
     fn is_committed(&self, index: &[u64]) -> bool {
         let _ = index;

@@ -7,6 +7,7 @@
 //! after a crash at any point the destination is the old or the new one, and what the journal proves is not done
 //! again. Called by the conversion code (begin, commit) and by the formats' writers (objects, journal).
 
+mod direct;
 pub mod disk;
 mod journal;
 mod lock;
@@ -19,6 +20,7 @@ pub use object::ObjectFile;
 pub use update::Update;
 
 use crate::error::{Error, Result};
+use direct::Direct;
 use disk::{exists, identity, io_error, remove_all, sync_filesystem, sync_folder};
 use lock::RunLock;
 use std::ffi::OsString;
@@ -61,6 +63,7 @@ struct Shared {
     unique: String,
     next: AtomicU64,
     journal: Journal,
+    direct: Direct,
     part: Part,
 }
 
@@ -112,6 +115,16 @@ impl PartialFolder {
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.shared.journal
+    }
+
+    /// Whether writing so many bytes at once waits for the disk.
+    pub(crate) fn waits(&self, len_bytes: usize) -> bool {
+        self.shared.direct.takes(len_bytes)
+    }
+
+    /// How large objects are written.
+    fn direct(&self) -> &Direct {
+        &self.shared.direct
     }
 
     /// Whether an earlier run has finished the object `key` (a path below the payload).
@@ -322,7 +335,8 @@ impl Publication {
 impl PartialFolder {
     fn new(label: String, folder: PathBuf, payload: PathBuf, journal: Journal, part: Part) -> Self {
         let unique = format!("{}.{}", run_id(), std::process::id());
-        let shared = Shared { label, folder, payload, unique, next: AtomicU64::new(0), journal, part };
+        let (next, direct) = (AtomicU64::new(0), Direct::default());
+        let shared = Shared { label, folder, payload, unique, next, journal, direct, part };
         Self { shared: Arc::new(shared) }
     }
 

@@ -98,6 +98,10 @@ impl Sink for InBoxes {
         self.inner.write_scratch_bytes().saturating_add(chunk.max(passing))
     }
 
+    fn waits(&self) -> bool {
+        self.inner.waits()
+    }
+
     fn write(&self, index: &[u64], chunk: &Chunk, cx: &TaskContext<'_>) -> Result<u64> {
         let whole = self.boxes.region(index)?;
         let from = small(whole.shape())?;

@@ -40,6 +40,10 @@ impl Sink for Several {
         all.map(|sink| sink.write_scratch_bytes()).max().unwrap_or(0)
     }
 
+    fn waits(&self) -> bool {
+        self.first.waits() || self.others.iter().any(|sink| sink.waits())
+    }
+
     fn write(&self, index: &[u64], chunk: &Chunk, cx: &TaskContext<'_>) -> Result<u64> {
         let mut stored_bytes = self.first.write(index, chunk, cx)?;
         for sink in &self.others {

@@ -115,13 +115,13 @@ impl<'a> SharedRun<'a> {
         if batch.len() != stage.commit.rank() {
             return Err(Error::Rank { expected: stage.commit.rank(), found: batch.len() });
         }
-        let (workers, pool) = threads(self.resources)?;
+        let (workers, pool) = threads(self.plan, self.resources)?;
         let machine = Machine::new(&workers, &pool, self.resources);
         let (sources, boxes, work) = (stage.sources(), batch.clone(), stage.begin());
         let run =
             StageRun { number, stage, boxes, sources: &sources, work, observer, cancellation, pool: &pool };
         let nothing = Done::nothing(&stage.commit);
-        let (mut report, _) = run.run(&workers, &nothing, machine.budget_bytes, Kept::default())?;
+        let (mut report, _) = run.run(&machine, &nothing, Kept::default())?;
         if let Work::Compute(compute) = &run.work
             && self.leaves_states(number)
         {
@@ -157,7 +157,7 @@ impl<'a> SharedRun<'a> {
         let Work::Compute(compute) = stage.begin() else {
             return Err(Error::Internal { message: format!("stage '{}' leaves no states", stage.name) });
         };
-        let (_, pool) = threads(self.resources)?;
+        let (_, pool) = threads(self.plan, self.resources)?;
         let cx = TaskContext::new(&pool, cancellation);
         let folder = self.states_folder(number);
         let states = States::open((0..count).map(|id| folder.join(id.to_string())).collect())?;

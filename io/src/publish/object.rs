@@ -92,7 +92,9 @@ impl ObjectFile {
 
     fn write_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         let needed = bytes.len() as u64;
-        self.file.write_all(bytes).map_err(|error| io_error(&self.temporary, "write", error, needed))?;
+        let failed = |error| io_error(&self.temporary, "write", error, needed);
+        let direct = self.partial.direct().write(&mut self.file, self.len_bytes, bytes).map_err(failed)?;
+        self.file.write_all(bytes.get(direct..).unwrap_or_default()).map_err(failed)?;
         self.len_bytes += needed;
         if self.len_bytes - self.sent_bytes >= WRITEBACK_BYTES {
             start_writeback(&self.file, self.sent_bytes);

@@ -110,11 +110,12 @@ impl ZarrSink {
     }
 
     /// Stores the encoded chunk `index`, or notes that it is absent.
-    fn store(&self, index: &[u64], encoded: Option<&[u8]>) -> Result<u64> {
+    fn store(&self, index: &[u64], encoded: Option<&[u8]>, cx: &TaskContext<'_>) -> Result<u64> {
         let partial = &self.parts.partial;
         let Some(gathering) = &self.gathering else {
             let key = self.object_key(index);
             return match encoded {
+                Some(bytes) if partial.waits(bytes.len()) => cx.waiting(|| partial.put(&key, bytes)),
                 Some(bytes) => partial.put(&key, bytes),
                 None => partial.journal().record_fill(&key).map(|()| 0),
             };
@@ -167,15 +168,23 @@ impl Sink for ZarrSink {
             return Err(blockwise_core::Error::Shape { expected, found: chunk.shape().to_vec() });
         }
         if self.parts.skips_fill && is_filled_with(chunk.bytes(), &self.parts.fill) {
-            return Ok(self.store(index, None)?);
+            return Ok(self.store(index, None, cx)?);
         }
         let crop: Vec<usize> = chunk.shape().iter().filter_map(|len| usize::try_from(*len).ok()).collect();
         if self.parts.unit.leaves_as_is(&crop) {
-            return Ok(self.store(index, Some(chunk.bytes()))?);
+            return Ok(self.store(index, Some(chunk.bytes()), cx)?);
         }
         let unit = &self.parts.unit;
         let encoded = unit.encode(&self.parts.label, chunk.bytes(), &crop, &self.parts.fill, cx.pool())?;
-        Ok(self.store(index, Some(&encoded))?)
+        Ok(self.store(index, Some(&encoded), cx)?)
+    }
+
+    fn waits(&self) -> bool {
+        let chunk = self.parts.grid.largest_chunk();
+        let chunk_bytes =
+            blockwise_core::region::byte_count(&chunk, self.items.dtype.size()).unwrap_or(u64::MAX);
+        self.gathering.is_none()
+            && self.parts.partial.waits(usize::try_from(chunk_bytes).unwrap_or(usize::MAX))
     }
 
     fn is_committed(&self, index: &[u64]) -> bool {
@@ -193,7 +202,7 @@ impl Sink for ZarrSink {
         cx: &TaskContext<'_>,
     ) -> blockwise_core::Result<u64> {
         if encoded.is_some() || self.parts.skips_fill {
-            return Ok(self.store(index, encoded)?);
+            return Ok(self.store(index, encoded, cx)?);
         }
         // Readers of this array do not know what an absent chunk holds.
         let mut chunk = Chunk::uninit(self.items.dtype, self.parts.grid.region(index)?.shape(), cx.pool())?;
