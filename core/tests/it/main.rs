@@ -24,3 +24,4 @@ mod scale;
 mod support;
 mod surface;
 mod takes;
+mod waiting;
