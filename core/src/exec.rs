@@ -292,15 +292,7 @@ impl StageRun<'_> {
     fn run(&self, machine: &Machine<'_>, done: &Done, kept: Kept) -> Result<(RunReport, Kept)> {
         let item_bytes = self.stage.item_bytes();
         let (budget_bytes, threads) = (machine.budget_bytes, machine.threads);
-        let queue = Queue::new(
-            self.stage,
-            &self.boxes,
-            self.sources,
-            done,
-            budget_bytes,
-            threads,
-            kept,
-        )?;
+        let queue = Queue::new(self.stage, &self.boxes, self.sources, done, budget_bytes, threads, kept)?;
         self.observer.observe(&Event::StageStarted {
             stage: self.number,
             name: &self.stage.name,
