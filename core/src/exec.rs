@@ -29,6 +29,7 @@ use crate::region::byte_count;
 use crate::slots::Slots;
 use crate::source::Source;
 use crate::spill::free_bytes;
+use crate::sync::{Condvar, Mutex, MutexGuard, Workers};
 use blockwise_kernels::BufferPool;
 use blockwise_kernels::program::Scratch;
 use compute::ComputeRun;
@@ -38,7 +39,7 @@ use queue::{Alone, Queue, Step, Task};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 use task::Work;
 use view::StageView;
@@ -125,20 +126,17 @@ pub fn run_here(
 const WAITING_THREADS: usize = 2;
 
 /// The threads and the buffers of a run.
-fn threads(plan: &Plan, resources: &Resources) -> Result<(rayon::ThreadPool, BufferPool)> {
+fn threads(plan: &Plan, resources: &Resources) -> Result<(Workers, BufferPool)> {
     let waits = plan.stages.iter().any(|stage| stage.work.sinks().iter().any(|sink| sink.waits()));
-    let workers = rayon::ThreadPoolBuilder::new()
-        .num_threads(resources.threads.max(1).saturating_add(if waits { WAITING_THREADS } else { 0 }))
-        .thread_name(|n| format!("blockwise-{n}"))
-        .build()
-        .map_err(|error| Error::Internal { message: format!("no threads: {error}") })?;
+    let spare = if waits { WAITING_THREADS } else { 0 };
+    let workers = Workers::new(resources.threads.max(1).saturating_add(spare))?;
     let pool = BufferPool::new(usize::try_from(resources.budget_bytes).unwrap_or(usize::MAX));
     Ok((workers, pool))
 }
 
 /// What stages run on.
 struct Machine<'a> {
-    workers: &'a rayon::ThreadPool,
+    workers: &'a Workers,
     /// That compute at a time.
     threads: usize,
     pool: &'a BufferPool,
@@ -147,7 +145,7 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    fn new(workers: &'a rayon::ThreadPool, pool: &'a BufferPool, resources: &Resources) -> Self {
+    fn new(workers: &'a Workers, pool: &'a BufferPool, resources: &Resources) -> Self {
         let budget_bytes = resources.budget_bytes;
         // Half of what is left beside the budget: others use the cache, too.
         let memory = crate::machine::Memory::detect();
@@ -302,7 +300,7 @@ impl StageRun<'_> {
         let slots = Slots::new(threads);
         let shared = Shared { queue: Mutex::new(queue), changed: Condvar::new(), slots };
         let stored = AtomicU64::new(0);
-        machine.workers.broadcast(|_| self.work(&shared, &stored));
+        machine.workers.all(|| self.work(&shared, &stored));
         let queue = shared.queue.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (mut report, kept) = queue.into_outcome()?;
         report.stored_bytes = stored.into_inner();

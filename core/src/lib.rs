@@ -29,6 +29,7 @@ pub mod sink;
 mod slots;
 pub mod source;
 pub mod spill;
+mod sync;
 mod temporary;
 pub mod view;
 

@@ -10,9 +10,10 @@ use crate::grid::ChunkGrid;
 use crate::region::{Region, byte_count};
 use crate::sink::{Sharing, Sink};
 use crate::source::Source;
+use crate::sync::RwLock;
 use blockwise_kernels::strided::copy_region;
 use blockwise_kernels::{DType, Element, Scalar};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 /// An array in memory. Reading and writing any box costs a copy of it.
 ///

@@ -3,7 +3,8 @@
 //! Invariant: no more threads than there are slots hold one, whatever ends a wait. Called by [`crate::exec`] around the steps of a
 //! stage, and by sinks through [`TaskContext::waiting`](crate::TaskContext::waiting).
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::PoisonError;
 
 /// The right to compute, for so many threads at a time.
 pub(crate) struct Slots {

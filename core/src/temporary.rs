@@ -14,10 +14,11 @@ use crate::shared::SharedArray;
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::spill::{self, SpillArray};
+use crate::sync::RwLock;
 use blockwise_kernels::DType;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 /// Where a temporary array lies.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,12 +7,13 @@
 //! Invariants: live plus retained bytes stay at or below the pool's limit whenever live bytes alone do; a buffer's
 //! memory is always initialised. Called by core's executor and by every source and codec.
 
+use crate::sync::{Mutex, MutexGuard};
 use bytemuck::{Pod, Zeroable};
 use memmap2::MmapMut;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 /// Alignment of every buffer, in bytes: a cache line, and the widest vector register.
 pub const ALIGNMENT_BYTES: usize = 64;

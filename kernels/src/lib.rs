@@ -31,6 +31,7 @@ pub mod scan;
 pub mod shuffle;
 pub mod simd;
 pub mod strided;
+mod sync;
 
 pub use buffer::{Buffer, BufferPool, SetAside};
 pub use cast::cast;

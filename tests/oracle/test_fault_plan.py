@@ -104,7 +104,8 @@ def test_killed_before_every_system_call(small, tmp_path, figure):
             break
         assert run.returncode in (-9, 137), run.stderr
         tried += 1
-        if not (tmp_path / "out.zarr").exists():
+        # The output is there before its partial folder is gone: whoever is killed between the two resumes to tidy up.
+        if not (tmp_path / "out.zarr").exists() or list(tmp_path.glob("out.zarr.*")):
             succeed(*command, "--resume", cwd=tmp_path)
         np.testing.assert_array_equal(read_zarr(tmp_path / "out.zarr"), read_zarr(source))
         assert not list(tmp_path.glob("out.zarr.*")), (

@@ -6,8 +6,9 @@
 //! and the order of arrival. Called by the tasks of [`super::grouped`].
 
 use crate::error::Result;
+use crate::sync::Mutex;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 /// Result chunk, group.
 type Place = (u64, u32);

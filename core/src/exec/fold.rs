@@ -6,8 +6,9 @@
 //! the lock. Called by the tasks of [`super::compute`].
 
 use crate::error::Result;
+use crate::sync::Mutex;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 /// Result chunk, level of the tree, position in the level.
 pub(super) type Place = (u64, u32, u64);

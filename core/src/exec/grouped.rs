@@ -15,11 +15,12 @@ use crate::grid::ChunkGrid;
 use crate::plan::{Fold, Grouped};
 use crate::region::small;
 use crate::sink::Sink;
+use crate::sync::Mutex;
 use blockwise_kernels::program::{Input, Scratch, TILE_ELEMENTS};
 use blockwise_kernels::reduce::{Geometry, Pass};
 use blockwise_kernels::{Buffer, DType};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 /// Reductions of groups under way.
 pub(super) struct GroupRun {
