@@ -15,6 +15,9 @@ BENCH_ARGS ?=
 FUZZ_SECS ?= 3600
 FUZZ_TARGETS ?=
 export CACHE
+# Threads in every order that shuttle comes to. Loops over elements need not be fast there, only soon built.
+MODELS := test --config profile.dev.opt-level=0 --config profile.dev.package.blockwise-kernels.opt-level=0 \
+  -p blockwise-kernels -p blockwise-core --features blockwise-core/shuttle --test models
 
 demo: ## tour on real data: what it did, how fast, within what memory
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
@@ -31,6 +34,7 @@ test: ## every test: Rust, then the command line against Python's array librarie
 	fi
 	$(CARGO) build --workspace --features cuda --bins --tests --examples
 	$(CARGO) test --workspace --features cuda --no-fail-fast
+	$(CARGO) $(MODELS)
 	NO_PROXY=127.0.0.1 $(CARGO) test -p blockwise-io --no-default-features --features s3 --lib --test it remote
 	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
 	BLOCKWISE_MANY_NODES="$$(tools/target_dir.sh)/debug/examples/many_nodes"; export BLOCKWISE_MANY_NODES
@@ -40,6 +44,7 @@ faults: ## the whole fault plan of docs/reliability.md, with figures (an hour; p
 	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	$(CARGO) build --workspace --features cuda --bins
+	BLOCKWISE_SCHEDULES=20000 $(CARGO) $(MODELS)
 	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
 	BLOCKWISE_FAULTS=full "$$python" -m pytest tests/oracle/test_faults.py tests/oracle/test_fault_plan.py \
 	  tests/oracle/test_corpus.py tests/oracle/test_memory.py $(PYTEST_ARGS)
