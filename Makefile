@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: demo test faults fuzz dist lint layers bench doc fmt clean help
+.PHONY: demo test faults sanitize fuzz dist lint layers bench doc fmt clean help
 
 CARGO ?= cargo
 CACHE ?= $(CURDIR)/.cache
@@ -48,6 +48,9 @@ faults: ## the whole fault plan of docs/reliability.md, with figures (an hour; p
 	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
 	BLOCKWISE_FAULTS=full "$$python" -m pytest tests/oracle/test_faults.py tests/oracle/test_fault_plan.py \
 	  tests/oracle/test_corpus.py tests/oracle/test_memory.py $(PYTEST_ARGS)
+
+sanitize: ## tests of kernels in miri, of codecs under an AddressSanitizer (nightly Rust with miri and rust-src)
+	tools/sanitize.sh
 
 fuzz: ## every parser and decoder on bytes that nobody wrote, FUZZ_SECS each (nightly Rust, cargo-fuzz)
 	PYTHON="$$(tools/venv.sh oracle tests/oracle/requirements.txt)" tools/fuzz.sh $(FUZZ_SECS) $(FUZZ_TARGETS)

@@ -8,7 +8,7 @@ use shuttle::{check_pct, check_random, thread};
 
 /// Tries `model` in random orders of its threads, and in orders with few changes of thread, which find what random ones seldom do.
 fn try_orders(model: impl Fn() + Send + Sync + Copy + 'static) {
-    let orders = std::env::var("BLOCKWISE_SCHEDULES").map_or(10_000, |text| text.parse().unwrap());
+    let orders = std::env::var("BLOCKWISE_SCHEDULES").map_or(4000, |text| text.parse().unwrap());
     check_random(model, orders / 2);
     check_pct(model, orders / 2, 3);
 }
