@@ -40,12 +40,13 @@ test: ## every test: Rust, then the command line against Python's array librarie
 	BLOCKWISE_MANY_NODES="$$(tools/target_dir.sh)/debug/examples/many_nodes"; export BLOCKWISE_MANY_NODES
 	"$$python" -m pytest tests/oracle tests/slurm -rs $(PYTEST_ARGS)
 
-faults: ## the whole fault plan of docs/reliability.md, with figures (an hour; power cuts and full disks need root)
+faults: ## the whole fault plan of docs/reliability.md, with figures (two hours; power cuts, full disks and Slurm need root)
 	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	$(CARGO) build --workspace --features cuda --bins
 	BLOCKWISE_SCHEDULES=20000 $(CARGO) $(MODELS)
 	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
+	BLOCKWISE_FAULT_ROUNDS=10 "$$python" -m pytest tests/slurm -rs $(PYTEST_ARGS)
 	BLOCKWISE_FAULTS=full "$$python" -m pytest tests/oracle/test_faults.py tests/oracle/test_fault_plan.py \
 	  tests/oracle/test_corpus.py tests/oracle/test_memory.py $(PYTEST_ARGS)
 

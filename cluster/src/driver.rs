@@ -4,6 +4,9 @@
 //! not done again, also by a driver that takes the run up; the folder of a run is gone when the run ends well or is cancelled, and
 //! stays when it fails. Called by [`crate::start`].
 
+#[cfg(test)]
+mod simulation;
+
 use crate::error::{Error, Result, absolute, text_of};
 use crate::folder::{self, DoneMark, FailedMark, Folder, RunFacts, host};
 use crate::launcher::{Launcher, launcher};
@@ -16,7 +19,6 @@ use blockwise_core::exec::{RunReport, run_here};
 use blockwise_core::plan::{Plan, Resources};
 use blockwise_core::{Cancellation, Event, Fault, Observer};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,6 +31,10 @@ const BATCHES_PER_WORKER: u64 = 4;
 const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Shortest and longest time between two questions to the engine.
 const QUESTIONS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// What a look costs, at most, of the time between two looks: one of so many parts.
+const LOOK_SHARE: u32 = 25;
+/// Longest time without asking whether the run is to stop.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Most workers of one submission: Slurm takes arrays of so many by default.
 const ORDER_SHARES: usize = 1000;
 
@@ -66,7 +72,15 @@ pub(crate) fn is_small(plan: &Plan, batch_bytes: u64) -> bool {
 
 impl Driver {
     /// Begins a run, or takes one up.
-    pub(crate) fn begin(mut settings: Settings) -> Result<Self> {
+    pub(crate) fn begin(settings: Settings) -> Result<Self> {
+        Self::begin_with(settings, launcher)
+    }
+
+    /// As [`Driver::begin`], with workers that `launcher` starts.
+    fn begin_with(
+        mut settings: Settings,
+        launcher: impl FnOnce(&Settings, &Folder, &str) -> Result<Box<dyn Launcher>>,
+    ) -> Result<Self> {
         settings.check()?;
         if let Some(batch_bytes) = batch_bytes_from_environment()? {
             settings.batch_bytes = batch_bytes;
@@ -192,36 +206,36 @@ impl Driver {
             }
         };
         let count = decided.batches.len() as u64;
-        let work = |ids: &[u64]| -> Vec<Work> {
+        let works = |ids: &[u64], part: usize| -> Option<Work> {
             let own =
                 |id: &u64| Some(Numbered { id: *id, batch: decided.batches.get(*id as usize)?.clone() });
-            let numbered: Vec<Numbered> = ids.iter().filter_map(own).collect();
-            let shares = numbered.len().min(self.settings.workers as usize).max(1);
-            let share = |n: usize| numbered.iter().skip(n).step_by(shares).cloned().collect();
-            let all: Vec<Vec<Numbered>> = (0..shares).map(share).collect();
-            all.chunks(ORDER_SHARES).map(|part| Work::Tasks(part.to_vec())).collect()
+            let shares = ids.len().min(self.settings.workers as usize);
+            let share = |n: usize| ids.iter().skip(n).step_by(shares).filter_map(own).collect();
+            let all = (0..shares).skip(part * ORDER_SHARES).take(ORDER_SHARES);
+            let work: Vec<Vec<Numbered>> = all.map(share).collect();
+            (!work.is_empty()).then_some(Work::Tasks(work))
         };
-        self.carry_out(at, (0..count).collect(), &work, report, observer, cancellation)?;
+        self.carry_out(at, 0..count, &works, report, observer, cancellation)?;
         if decided.combines {
-            let work = |_: &[u64]| vec![Work::Combine(count)];
-            self.carry_out(at, vec![COMBINED], &work, report, observer, cancellation)?;
+            let works = |_: &[u64], part: usize| (part == 0).then_some(Work::Combine(count));
+            self.carry_out(at, COMBINED..=COMBINED, &works, report, observer, cancellation)?;
         }
         Ok(())
     }
 
-    /// Has batches of a stage done: submits, looks, submits again.
+    /// Has batches of a stage done: submits, looks, submits again. `works` gives the orders for some batches, one after the other.
     fn carry_out(
         &self,
         at: &Stage<'_>,
-        batches: Vec<u64>,
-        work: &dyn Fn(&[u64]) -> Vec<Work>,
+        batches: impl Iterator<Item = u64>,
+        works: &dyn Fn(&[u64], usize) -> Option<Work>,
         report: &mut RunReport,
         observer: &dyn Observer,
         cancellation: &Cancellation,
     ) -> blockwise_core::Result<()> {
         let folder = self.folder.stage(at.plan, at.stage);
         let logs = self.folder.logs().display().to_string();
-        let mut board = Board::new(&at.facts.name, batches.into_iter(), self.settings.retries);
+        let mut board = Board::new(&at.facts.name, batches, self.settings.retries);
         self.look(&folder, at, &mut board, report, observer);
         if board.is_done() {
             return Ok(());
@@ -236,6 +250,7 @@ impl Driver {
                 launcher.stop();
                 return Err(blockwise_core::Error::Cancelled);
             }
+            let began = Instant::now();
             if self.look(&folder, at, &mut board, report, observer) {
                 (look, question) = (LOOKS.0, QUESTIONS.0);
             }
@@ -254,14 +269,19 @@ impl Driver {
                                 (self.folder.root.display().to_string(), launcher.detail());
                             return Err(Error::NotShared { folder, detail }.into());
                         }
-                        self.submit(at, work(&missing), &mut board, &mut **launcher)?;
+                        launcher.suspect(&board.places(&missing));
+                        self.submit(at, &|part| works(&missing, part), &mut board, &mut **launcher)?;
                         submitted = true;
                     }
                 }
                 asked = Some(Instant::now());
                 question = (question * 5 / 4).min(QUESTIONS.1);
             }
-            std::thread::sleep(look);
+            // A look at a million marks takes as long as it takes, but not all of the driver's time.
+            let next = Instant::now() + look.max(began.elapsed() * LOOK_SHARE);
+            while !(cancellation.is_cancelled() || next <= Instant::now()) {
+                std::thread::sleep(next.saturating_duration_since(Instant::now()).min(PAUSE));
+            }
             look = (look * 9 / 8).min(LOOKS.1);
         }
     }
@@ -269,11 +289,11 @@ impl Driver {
     fn submit(
         &self,
         at: &Stage<'_>,
-        works: Vec<Work>,
+        works: &dyn Fn(usize) -> Option<Work>,
         board: &mut Board,
         launcher: &mut dyn Launcher,
     ) -> Result<()> {
-        for work in works {
+        for work in (0..).map_while(works) {
             let order = Order {
                 plan: at.plan,
                 stage: at.stage,
@@ -326,11 +346,11 @@ impl Driver {
         report: &mut RunReport,
         observer: &dyn Observer,
     ) -> bool {
-        let open: HashSet<u64> = board.open().collect();
         let mut is_new = false;
-        for name in folder::names(&folder.join("done")) {
-            let Some(batch) = name.parse().ok().filter(|batch| open.contains(batch)) else { continue };
-            let Some(mark) = folder::read::<DoneMark>(&folder.join("done").join(&name)) else { continue };
+        let done = folder.join("done");
+        for name in folder::each_name(&done) {
+            let Some(batch) = name.parse().ok().filter(|batch| board.is_open(*batch)) else { continue };
+            let Some(mark) = folder::read::<DoneMark>(&done.join(&name)) else { continue };
             if !board.done(batch, &mark, at.digest) {
                 continue;
             }
@@ -348,7 +368,7 @@ impl Driver {
         }
         for name in folder::names(&folder.join("failed")) {
             let batch = name.split_once('-').and_then(|(batch, _)| batch.parse().ok());
-            let Some(batch) = batch.filter(|batch| open.contains(batch)) else { continue };
+            let Some(batch) = batch.filter(|batch| board.is_open(*batch)) else { continue };
             if let Some(mark) = folder::read::<FailedMark>(&folder.join("failed").join(&name)) {
                 board.failed(batch, name, mark);
             }

@@ -103,10 +103,12 @@ impl Folder {
         write(&self.seen().join(name), &host())
     }
 
-    /// Whether a worker of this share has been here.
-    pub(crate) fn has_signed_in(&self, order: u64, share: usize) -> bool {
-        let prefix = format!("{order}-{share}-");
-        names(&self.seen()).iter().any(|name| name.starts_with(&prefix))
+    /// The shares whose workers have been here.
+    pub(crate) fn signed_in(&self) -> impl Iterator<Item = (u64, usize)> + use<> {
+        each_name(&self.seen()).filter_map(|name| {
+            let mut fields = name.split('-');
+            Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+        })
     }
 
     /// Whether any worker has been here.
@@ -159,9 +161,14 @@ pub(crate) fn read_known<T: DeserializeOwned>(path: &Path) -> Result<T> {
 
 /// The names in a folder, of files that are whole; none if it is not there.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
+    each_name(folder).collect()
+}
+
+/// As [`names`], one at a time.
+pub(crate) fn each_name(folder: &Path) -> impl Iterator<Item = String> + use<> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter(|name| !name.starts_with('.')).collect()
+    names.filter(|name| !name.starts_with('.'))
 }
 
 /// A name that no other process and no other call has.

@@ -2,14 +2,14 @@
 //!
 //! A stage costs a fifth of a second instead of a turn of the queue. The allocation ends by itself when its driver has not touched
 //! a file for ten minutes, and when the run's folder is gone. Invariant: an allocation that is lost is asked for anew with the
-//! next order. Called by [`crate::launcher`].
+//! next order, and what ran in it counts as lost: an `srun` whose allocation has lost a node may wait for ever. Called by [`crate::launcher`].
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::launcher::{Launcher, Place};
 use crate::order::{ORDER, RUN, command};
 use crate::settings::Settings;
-use crate::slurm::{Job, cancel_all, prefix, queue, quoted, requests, sbatch, write_script};
+use crate::slurm::{Avoided, Job, cancel_all, prefix, queue, quoted, requests, write_script};
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -26,10 +26,29 @@ pub(crate) struct Held {
     settings: Settings,
     id: String,
     command: Vec<OsString>,
-    running: Vec<(u64, usize, Child)>,
+    running: Vec<Step>,
     /// Orders that wait for the allocation.
     waiting: Vec<(u64, usize)>,
     beaten: Option<Instant>,
+    avoided: Avoided,
+    /// Whether the allocation has a node that is to be avoided: then another one is asked for, once nobody works in it.
+    is_bad: bool,
+}
+
+/// Workers of an order that run in an allocation.
+#[derive(Debug)]
+struct Step {
+    order: u64,
+    shares: usize,
+    job: String,
+    child: Child,
+}
+
+impl Step {
+    fn end(&mut self) {
+        let _ = self.child.kill(); // it may have ended
+        let _ = self.child.wait();
+    }
 }
 
 impl Held {
@@ -45,6 +64,8 @@ impl Held {
             running: Vec::new(),
             waiting: Vec::new(),
             beaten: None,
+            avoided: Avoided::default(),
+            is_bad: false,
         })
     }
 
@@ -53,7 +74,7 @@ impl Held {
     }
 
     /// Asks for the allocation.
-    fn allocate(&self) -> Result<()> {
+    fn allocate(&mut self) -> Result<()> {
         let script = self.folder.root.join("orders").join("hold.sh");
         let mut assignment = b"alive=".to_vec();
         assignment.extend(quoted(self.folder.root.join("alive").as_os_str()));
@@ -67,7 +88,22 @@ impl Held {
             format!("--output={}/hold.log", self.folder.logs().display()),
         ]);
         arguments.extend(self.settings.flags.iter().cloned());
-        sbatch(&arguments, &script).map(|job| tracing::info!("allocation: job {job}"))
+        self.avoided.sbatch(&arguments, &script).map(|job| tracing::info!("allocation: job {job}"))
+    }
+
+    /// Starts what waits for the allocation, if it is there.
+    fn start_waiting(&mut self, jobs: &[Job]) -> Result<()> {
+        let is_live = |job: &&Job| ["RUNNING", "PENDING", "CONFIGURING"].contains(&&*job.state);
+        match jobs.iter().find(is_live) {
+            None => self.allocate()?,
+            Some(job) if job.state == "RUNNING" => {
+                for (order, shares) in std::mem::take(&mut self.waiting) {
+                    self.start(&job.number, order, shares)?;
+                }
+            }
+            Some(_) => {}
+        }
+        Ok(())
     }
 
     fn start(&mut self, job: &str, order: u64, shares: usize) -> Result<()> {
@@ -87,9 +123,15 @@ impl Held {
             .stderr(log)
             .spawn()
             .map_err(failed)?;
-        self.running.push((order, shares, child));
+        self.running.push(Step { order, shares, job: job.to_owned(), child });
         Ok(())
     }
+}
+
+/// The nodes of which `srun` says that tasks ended with an error there: `srun: error: n1: task 0: Exited with exit code 1`.
+fn failed_on(line: &str) -> Option<&str> {
+    let (nodes, what) = line.strip_prefix("srun: error: ")?.split_once(": ")?;
+    (what.starts_with("task") && what.contains("Exited with exit code")).then_some(nodes)
 }
 
 impl Launcher for Held {
@@ -104,36 +146,65 @@ impl Launcher for Held {
             fs::write(&path, "").map_err(|source| Error::os(&path, "writing", source))?;
             self.beaten = Some(Instant::now());
         }
-        self.running.retain_mut(|(_, _, child)| matches!(child.try_wait(), Ok(None)));
-        if !self.waiting.is_empty() {
+        self.running.retain_mut(|step| matches!(step.child.try_wait(), Ok(None)));
+        if !(self.waiting.is_empty() && self.running.is_empty()) {
             let Some(jobs) = queue(&self.name()) else { return Ok(None) };
-            let is_live = |job: &&Job| ["RUNNING", "PENDING", "CONFIGURING"].contains(&&*job.state);
-            match jobs.iter().find(is_live) {
-                None => self.allocate()?,
-                Some(job) if job.state == "RUNNING" => {
-                    for (order, shares) in std::mem::take(&mut self.waiting) {
-                        self.start(&job.number, order, shares)?;
-                    }
+            let is_held = |step: &Step| {
+                let same = jobs.iter().find(|job| job.number == step.job);
+                same.is_some_and(|job| ["RUNNING", "SUSPENDED"].contains(&&*job.state))
+            };
+            let lost = |step: &mut Step| !is_held(step);
+            self.running.extract_if(.., lost).for_each(|mut step| {
+                tracing::warn!("allocation {} is lost", step.job);
+                step.end();
+            });
+            if self.is_bad && self.running.is_empty() {
+                if !cancel_all(&self.id) {
+                    return Ok(None);
                 }
-                Some(_) => {}
+                self.is_bad = false;
+                self.allocate()?;
+            } else if !(self.is_bad || self.waiting.is_empty()) {
+                self.start_waiting(&jobs)?;
             }
         }
-        let running = self.running.iter().map(|(order, shares, _)| (*order, *shares));
+        let running = self.running.iter().map(|step| (step.order, step.shares));
         let all = running.chain(self.waiting.iter().copied());
         Ok(Some(all.flat_map(|(order, shares)| (0..shares).map(move |share| (order, share))).collect()))
+    }
+
+    fn suspect(&mut self, lost: &HashSet<Place>) {
+        let orders: HashSet<u64> = lost.iter().map(|(order, _)| *order).collect();
+        for order in orders {
+            let said =
+                fs::read_to_string(self.folder.logs().join(format!("{order}.srun"))).unwrap_or_default();
+            for nodes in said.lines().filter_map(failed_on) {
+                self.is_bad |= self.avoided.add(nodes);
+            }
+        }
     }
 
     fn stop(&mut self) {
         self.waiting.clear();
         cancel_all(&self.id);
-        for (_, _, child) in &mut self.running {
-            let _ = child.kill(); // it may have ended
-            let _ = child.wait();
-        }
+        self.running.iter_mut().for_each(Step::end);
         self.running.clear();
     }
 
     fn detail(&self) -> String {
         "see the logs in the run's folder, and `scontrol show job`".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_read_from_what_srun_says() {
+        assert_eq!(failed_on("srun: error: n1: task 0: Exited with exit code 1"), Some("n1"));
+        assert_eq!(failed_on("srun: error: n[1-2]: tasks 0-2: Exited with exit code 1"), Some("n[1-2]"));
+        assert_eq!(failed_on("srun: error: Node failure on n1"), None);
+        assert_eq!(failed_on("srun: error: n1: task 0: Killed"), None);
     }
 }

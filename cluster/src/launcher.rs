@@ -21,6 +21,12 @@ pub(crate) trait Launcher: Debug + Send {
     /// The workers that wait or run; `None`: that cannot be told now.
     fn alive(&mut self) -> Result<Option<HashSet<Place>>>;
 
+    /// Says that workers at these places ended without having done all that they had. Where they failed, as on a node whose disk is full,
+    /// others need not be sent.
+    fn suspect(&mut self, lost: &HashSet<Place>) {
+        let _ = lost;
+    }
+
     /// Stops all workers of the run, and waits a moment for them.
     fn stop(&mut self);
 

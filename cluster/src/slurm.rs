@@ -9,7 +9,7 @@ use crate::folder::Folder;
 use crate::launcher::{Launcher, Place, output_of};
 use crate::order::{ORDER, RUN, command};
 use crate::settings::Settings;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -36,6 +36,43 @@ pub(crate) struct Slurm {
     command: Vec<OsString>,
     /// Since when elements are said to run whose workers have not signed in.
     silent: HashMap<Place, Instant>,
+    /// The workers that have signed in.
+    seen: HashSet<Place>,
+    avoided: Avoided,
+}
+
+/// Nodes where workers failed: a full disk, a broken one. Others do what was lost there.
+#[derive(Debug, Default)]
+pub(crate) struct Avoided {
+    nodes: BTreeSet<String>,
+}
+
+impl Avoided {
+    /// Takes note of nodes, as Slurm writes them; whether they are new.
+    pub(crate) fn add(&mut self, nodes: &str) -> bool {
+        let is_new = !nodes.is_empty() && self.nodes.insert(nodes.to_owned());
+        if is_new {
+            tracing::warn!("workers failed on {nodes}: what is lost goes to other nodes");
+        }
+        is_new
+    }
+
+    /// As [`sbatch`], on other nodes; on all nodes if no others do.
+    pub(crate) fn sbatch(&mut self, arguments: &[String], script: &Path) -> Result<String> {
+        if self.nodes.is_empty() {
+            return sbatch(arguments, script);
+        }
+        let nodes: Vec<&str> = self.nodes.iter().map(String::as_str).collect();
+        let exclude = format!("--exclude={}", nodes.join(","));
+        let all: Vec<String> = std::iter::once(exclude).chain(arguments.iter().cloned()).collect();
+        match sbatch(&all, script) {
+            Err(Error::Command { message, .. }) if message.contains("node configuration") => {
+                self.nodes.clear();
+                sbatch(arguments, script)
+            }
+            outcome => outcome,
+        }
+    }
 }
 
 impl Slurm {
@@ -44,7 +81,15 @@ impl Slurm {
         found.map_err(|message| Error::Command { command: "sbatch --version".to_owned(), message })?;
         let command = command().map_err(|source| Error::os(&folder.root, "finding the program", source))?;
         let (folder, settings, id) = (folder.clone(), settings.clone(), id.to_owned());
-        Ok(Self { folder, settings, id, command, silent: HashMap::new() })
+        Ok(Self {
+            folder,
+            settings,
+            id,
+            command,
+            silent: HashMap::new(),
+            seen: HashSet::new(),
+            avoided: Avoided::default(),
+        })
     }
 }
 
@@ -130,28 +175,40 @@ pub(crate) struct Job {
     pub(crate) name: String,
     pub(crate) element: Option<usize>,
     pub(crate) state: String,
+    /// Where it runs or ran, as Slurm writes it.
+    nodes: String,
 }
 
-/// The jobs whose names begin with `prefix`; `None` if the controller does not answer.
+/// The jobs in the queue whose names begin with `prefix`; `None` if the controller does not answer.
 pub(crate) fn queue(prefix: &str) -> Option<Vec<Job>> {
-    let text =
-        output_of(Command::new("squeue").args(["--noheader", "--array", "--me", "--format=%A|%j|%K|%T"]));
-    let text = text.or_else(|message| {
+    listed(prefix, &[])
+}
+
+/// As [`queue`], with more arguments of `squeue`.
+fn listed(prefix: &str, more: &[&str]) -> Option<Vec<Job>> {
+    let squeue = || {
+        let mut command = Command::new("squeue");
+        command.args(["--noheader", "--array", "--format=%A|%j|%K|%T|%N"]).args(more);
+        command
+    };
+    let text = output_of(squeue().arg("--me")).or_else(|message| {
         // Older than 21.08: no --me.
-        if message.contains("unrecognized option") {
-            output_of(Command::new("squeue").args(["--noheader", "--array", "--format=%A|%j|%K|%T"]))
-        } else {
-            Err(message)
-        }
+        if message.contains("unrecognized option") { output_of(&mut squeue()) } else { Err(message) }
     });
     let text = text.map_err(|message| tracing::debug!("squeue: {message}")).ok()?;
     let parsed = text.lines().filter_map(|line| {
         let mut fields = line.split('|');
         let (number, name) = (fields.next()?.to_owned(), fields.next()?.to_owned());
         let (element, state) = (fields.next()?.parse().ok(), fields.next()?.to_owned());
-        name.starts_with(prefix).then_some(Job { number, name, element, state })
+        let nodes = fields.next()?.to_owned();
+        name.starts_with(prefix).then_some(Job { number, name, element, state, nodes })
     });
     Some(parsed.collect())
+}
+
+/// The order and the share of a job.
+fn place(job: &Job, prefix: &str) -> Option<Place> {
+    Some((job.name.strip_prefix(prefix)?.parse().ok()?, job.element.unwrap_or(0)))
 }
 
 /// Cancels all jobs of a run and waits a moment until they are gone; whether they are.
@@ -198,18 +255,22 @@ impl Launcher for Slurm {
             format!("--array=0-{}%{}", shares.saturating_sub(1), self.settings.workers),
         ]);
         arguments.extend(self.settings.flags.iter().cloned());
-        sbatch(&arguments, &script).map(|job| tracing::info!("order {order}: job {job}"))
+        self.avoided.sbatch(&arguments, &script).map(|job| tracing::info!("order {order}: job {job}"))
     }
 
     fn alive(&mut self) -> Result<Option<HashSet<Place>>> {
         let prefix = prefix(&self.id);
         let Some(jobs) = queue(&prefix) else { return Ok(None) };
-        let place =
-            |job: &Job| Some((job.name.strip_prefix(&prefix)?.parse().ok()?, job.element.unwrap_or(0)));
         let mut alive = HashSet::new();
+        let is_new = |job: &Job| {
+            job.state == "RUNNING" && place(job, &prefix).is_some_and(|at| !self.seen.contains(&at))
+        };
+        if jobs.iter().any(is_new) {
+            self.seen.extend(self.folder.signed_in());
+        }
         for job in &jobs {
-            let Some(place) = place(job) else { continue };
-            if job.state == "RUNNING" && !self.folder.has_signed_in(place.0, place.1) {
+            let Some(place) = place(job, &prefix) else { continue };
+            if job.state == "RUNNING" && !self.seen.contains(&place) {
                 let since = *self.silent.entry(place).or_insert_with(Instant::now);
                 if since.elapsed() > SIGNING_IN {
                     continue;
@@ -218,6 +279,16 @@ impl Launcher for Slurm {
             alive.insert(place);
         }
         Ok(Some(alive))
+    }
+
+    fn suspect(&mut self, lost: &HashSet<Place>) {
+        let prefix = prefix(&self.id);
+        // Jobs that have ended are listed for some minutes.
+        for job in listed(&prefix, &["--states=FAILED"]).unwrap_or_default() {
+            if place(&job, &prefix).is_some_and(|place| lost.contains(&place)) {
+                self.avoided.add(&job.nodes);
+            }
+        }
     }
 
     fn stop(&mut self) {

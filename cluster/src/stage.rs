@@ -10,13 +10,22 @@ use crate::launcher::Place;
 use blockwise_core::Fault;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+/// A batch that is not done.
+#[derive(Clone, Copy, Default)]
+struct Open {
+    /// How often it was started.
+    attempts: u32,
+    /// The share in which it was last given out, until that is lost.
+    given: Option<Place>,
+}
+
 /// The batches of one stage.
 pub(crate) struct Board {
     name: String,
-    /// What is not done, and how often it was started.
-    open: BTreeMap<u64, u32>,
-    /// The shares in which a batch was given out.
-    given: HashMap<u64, Vec<Place>>,
+    /// What is not done: little for each, since there may be a million.
+    open: BTreeMap<u64, Open>,
+    /// How many open batches each share was given; none: those that nobody has.
+    given: HashMap<Option<Place>, u64>,
     /// Errors of each batch, by the name of their note.
     failures: HashMap<u64, BTreeMap<String, FailedMark>>,
     /// Batches that nobody worked on when the board was last looked at: only then are they given out again, since a mark may be late.
@@ -26,19 +35,20 @@ pub(crate) struct Board {
 
 impl Board {
     pub(crate) fn new(name: &str, batches: impl Iterator<Item = u64>, retries: u32) -> Self {
+        let open: BTreeMap<u64, Open> = batches.map(|batch| (batch, Open::default())).collect();
         Self {
             name: name.to_owned(),
-            open: batches.map(|batch| (batch, 0)).collect(),
-            given: HashMap::new(),
+            given: HashMap::from([(None, open.len() as u64)]),
+            open,
             failures: HashMap::new(),
             idle: BTreeSet::new(),
             retries,
         }
     }
 
-    /// What is not known to be done.
-    pub(crate) fn open(&self) -> impl Iterator<Item = u64> {
-        self.open.keys().copied()
+    /// Whether a batch is not known to be done.
+    pub(crate) fn is_open(&self, batch: u64) -> bool {
+        self.open.contains_key(&batch)
     }
 
     /// Whether all is done.
@@ -48,7 +58,25 @@ impl Board {
 
     /// Takes a mark; whether it was needed.
     pub(crate) fn done(&mut self, batch: u64, mark: &DoneMark, digest: &str) -> bool {
-        mark.digest == digest && self.open.remove(&batch).is_some()
+        if mark.digest != digest {
+            return false;
+        }
+        let Some(Open { given, .. }) = self.open.remove(&batch) else { return false };
+        self.count(given, None);
+        true
+    }
+
+    /// Counts one batch less for `from` and one more for `to`.
+    fn count(&mut self, from: Option<Place>, to: Option<Option<Place>>) {
+        if let Some(count) = self.given.get_mut(&from) {
+            *count -= 1;
+            if *count == 0 {
+                self.given.remove(&from);
+            }
+        }
+        if let Some(to) = to {
+            *self.given.entry(to).or_default() += 1;
+        }
     }
 
     /// Takes a note of a failure.
@@ -59,7 +87,9 @@ impl Board {
     /// Takes note that batches were given out.
     pub(crate) fn given(&mut self, batches: &[u64], place: Place) {
         for batch in batches {
-            self.given.entry(*batch).or_default().push(place);
+            let Some(open) = self.open.get_mut(batch) else { continue };
+            let before = open.given.replace(place);
+            self.count(before, Some(Some(place)));
         }
     }
 
@@ -68,10 +98,9 @@ impl Board {
     /// # Errors
     /// [`Error::Task`] if a batch failed twice alike; [`Error::Lost`] if one was started too often.
     pub(crate) fn missing(&mut self, alive: &HashSet<Place>, logs: &str) -> Result<Vec<u64>, Error> {
-        for batch in self.open.keys() {
-            let notes = self.failures.get(batch).into_iter().flat_map(BTreeMap::values);
+        for (_, notes) in self.failures.iter().filter(|(batch, _)| self.open.contains_key(batch)) {
             let mut seen: HashSet<&str> = HashSet::new();
-            for mark in notes {
+            for mark in notes.values() {
                 if !seen.insert(&mark.message) {
                     return Err(Error::Task {
                         message: mark.message.clone(),
@@ -82,15 +111,20 @@ impl Board {
                 }
             }
         }
-        let is_idle =
-            |batch: &&u64| !self.given.get(batch).into_iter().flatten().any(|place| alive.contains(place));
-        let now: BTreeSet<u64> = self.open.keys().filter(is_idle).copied().collect();
-        // At first nobody was given anything: no need to look twice.
-        let ready = now.iter().filter(|batch| self.idle.contains(batch) || !self.given.contains_key(batch));
-        let ready: Vec<u64> = ready.copied().collect();
-        for batch in &ready {
-            let Some(attempts) = self.open.get_mut(batch) else { continue };
-            if *attempts > self.retries {
+        let is_at_work = |given: &Option<Place>| given.is_some_and(|place| alive.contains(&place));
+        if self.given.keys().all(is_at_work) {
+            self.idle.clear();
+            return Ok(Vec::new());
+        }
+        let mut ready = Vec::new();
+        let mut idle = BTreeSet::new();
+        for (batch, open) in self.open.iter_mut().filter(|(_, open)| !is_at_work(&open.given)) {
+            // What nobody was given needs no second look.
+            if open.given.is_some() && !self.idle.contains(batch) {
+                idle.insert(*batch);
+                continue;
+            }
+            if open.attempts > self.retries {
                 let last = self.failures.get(batch).and_then(|notes| notes.values().last());
                 let last = last.map_or_else(
                     || "its workers ended without a word, perhaps killed for their memory or time".to_owned(),
@@ -99,20 +133,26 @@ impl Board {
                 return Err(Error::Lost {
                     batch: *batch,
                     stage: self.name.clone(),
-                    attempts: *attempts,
+                    attempts: open.attempts,
                     last,
                     logs: logs.to_owned(),
                 });
             }
-            *attempts += 1;
+            open.attempts += 1;
+            ready.push(*batch);
         }
-        self.idle = now.into_iter().filter(|batch| !ready.contains(batch)).collect();
+        self.idle = idle;
         Ok(ready)
+    }
+
+    /// Where some batches were given out last.
+    pub(crate) fn places(&self, batches: &[u64]) -> HashSet<Place> {
+        batches.iter().filter_map(|batch| self.open.get(batch)?.given).collect()
     }
 
     /// Whether some batch was given out and is neither done nor failed.
     pub(crate) fn is_silent(&self) -> bool {
-        self.failures.is_empty() && self.open.keys().any(|batch| self.given.contains_key(batch))
+        self.failures.is_empty() && self.given.keys().any(Option::is_some)
     }
 }
 

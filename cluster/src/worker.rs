@@ -15,6 +15,7 @@ use blockwise_core::exec::{RunReport, run_here};
 use blockwise_core::plan::{Plan, Resources};
 use blockwise_core::{Cancellation, Fault, Observer, Unobserved};
 use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -85,7 +86,7 @@ impl Worker {
                 }),
                 Err((message, fault)) => {
                     is_done = false;
-                    eprintln!("batch {id}: {message}");
+                    printed(&format!("batch {id}: {message}"));
                     if fault == Fault::Cancelled {
                         break;
                     }
@@ -97,7 +98,7 @@ impl Worker {
                 }
             };
             if let Err(error) = noted {
-                eprintln!("batch {id}: {error}");
+                printed(&format!("batch {id}: {error}"));
                 is_done = false;
                 break; // the run is gone, or its storage
             }
@@ -121,6 +122,11 @@ impl Worker {
             }
         }
     }
+}
+
+/// Adds a line to the worker's log, if there is room for it.
+fn printed(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}"); // it may lie on the disk that is full
 }
 
 /// Brings what was written on the storage of `folder` there, so that a mark never outlives the chunks that it stands for.

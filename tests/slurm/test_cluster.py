@@ -194,6 +194,34 @@ def kill(process):
         pass
 
 
+def wait_until_up(env):
+    """Waits until all nodes take jobs."""
+    end = time.monotonic() + PATIENCE_SECS
+    while time.monotonic() < end:
+        states = subprocess.run(["sinfo", "-h", "-N", "-o", "%t"], env=env, capture_output=True, text=True).stdout.split()
+        if states and all(state == "idle" for state in states):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"nodes are {states}")
+
+
+def of_node(folder, node):
+    """Process numbers of a node: its daemon, its tasks, and the daemons between them."""
+    found = {int((folder / f"run/slurmd.{node}.pid").read_text())}
+    for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        try:
+            variables = path.read_bytes()
+            if f"SLURMD_NODENAME={node}\0".encode() not in variables or bytes(folder) not in variables:
+                continue
+            found.add(int(path.parent.name))
+            parent = (path.parent / "stat").read_text().rpartition(")")[2].split()[1]
+            if b"slurmstepd" in pathlib.Path(f"/proc/{parent}/cmdline").read_bytes():
+                found.add(int(parent))
+        except OSError:
+            continue
+    return found
+
+
 def rounds(test):
     return pytest.mark.parametrize("round", range(ROUNDS))(test)
 
@@ -305,21 +333,54 @@ def test_an_error_is_shown_with_its_chunk(kind, data, tmp_path):
     assert not list((tmp_path / "work").glob("run-*"))
 
 
+@pytest.fixture(params=["slurm", "slurm-hold"])
+def jobs(request, slurm):
+    """An engine whose workers are jobs, its environment, and the cluster's folder."""
+    return request.param, environment(slurm), pathlib.Path(slurm["SLURM_CONF"]).parent
+
+
 @rounds
-def test_a_node_dies(slurm, data, tmp_path, round):
-    env = environment(slurm)
-    folder = pathlib.Path(slurm["SLURM_CONF"]).parent
-    driver = Driver("anomaly.zarr", "slurm", env, data, tmp_path)
+def test_a_node_dies(jobs, data, tmp_path, round):
+    kind, env, folder = jobs
+    driver = Driver("anomaly.zarr", kind, env, data, tmp_path)
     driver.wait_for_marks(1)
-    dead = [int((folder / "run/slurmd.n1.pid").read_text())]
-    for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if b"SLURMD_NODENAME=n1" in path.read_bytes():
-                dead.append(int(path.parent.name))
-        except OSError:
-            continue
-    for process in dead:
+    for process in of_node(folder, "n1"):
         kill(process)
-    driver.end()
-    subprocess.run(["slurmd", "-N", "n1", "-f", slurm["SLURM_CONF"]], check=True)
+    try:
+        driver.end()
+    finally:
+        subprocess.run(["slurmd", "-N", "n1", "-f", env["SLURM_CONF"]], check=True)
     expect_same(data, tmp_path, "anomaly.zarr", env)
+    wait_until_up(env)
+
+
+FULL = """mount -t tmpfs -o size=64k tmpfs "$1"; mkdir "$1/upper" "$1/work"
+mount -t overlay -o lowerdir="$2",upperdir="$1/upper",workdir="$1/work" overlay "$2"
+dd if=/dev/zero of="$1/filler" bs=4k 2>/dev/null || [ -s "$1/filler" ]
+exec slurmd -N n1 -f "$3" """
+
+
+@rounds
+def test_the_disk_of_one_node_is_full(jobs, data, tmp_path, round):
+    kind, env, folder = jobs
+    (shared := tmp_path / "shared").mkdir()
+    (tiny := tmp_path / "tiny").mkdir()
+    daemon, log = folder / "run/slurmd.n1.pid", folder / "log/slurmd.n1.log"
+    kill(int(daemon.read_text()))
+    # Node n1 sees the shared folder, but has room for nothing there: the rest of its file system, in memory, is full.
+    words = ["unshare", "--mount", "sh", "-ec", FULL, "sh", tiny, shared, env["SLURM_CONF"]]
+    full = subprocess.run(words, capture_output=True, text=True)
+    began = len(log.read_text())
+    try:
+        if full.returncode:
+            pytest.skip(f"no file system over another here: {full.stderr.strip()}")
+        wait_until_up(env)
+        driver = Driver("anomaly.zarr", kind, env, data, shared)
+        driver.end()
+    finally:
+        if not full.returncode:
+            kill(int(daemon.read_text()))
+        subprocess.run(["slurmd", "-N", "n1", "-f", env["SLURM_CONF"]], check=True)
+        wait_until_up(env)
+    assert "aunch" in log.read_text()[began:], "node n1 had nothing to do"
+    expect_same(data, shared, "anomaly.zarr", env)
