@@ -64,9 +64,10 @@ impl Launcher for Simulated {
     fn alive(&mut self) -> Result<Option<HashSet<Place>>> {
         self.open.retain(|(order, _)| !ended(&self.folder.root, *order).exists());
         let places = |(order, shares): &(u64, usize)| {
-            (0..*shares).map(move |share| (*order, share)).collect::<Vec<_>>()
+            let order = *order;
+            (0..*shares).map(move |share| (order, share))
         };
-        Ok(Some(self.open.iter().flat_map(|own| places(own)).collect()))
+        Ok(Some(self.open.iter().flat_map(places).collect()))
     }
 
     fn stop(&mut self) {
