@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: demo test faults sanitize fuzz dist lint layers bench doc fmt clean help
+.PHONY: demo test faults sanitize fuzz dist lint layers bench doc book fmt clean help
 
 CARGO ?= cargo
 CACHE ?= $(CURDIR)/.cache
@@ -53,13 +53,8 @@ faults: ## the whole fault plan of docs/reliability.md, with figures (two hours;
 sanitize: ## tests of kernels in miri, of codecs under an AddressSanitizer (nightly Rust with miri and rust-src)
 	tools/sanitize.sh
 
-fuzz: ## every parser and decoder on bytes that nobody wrote, FUZZ_SECS each, and random stores beside zarr-python (nightly Rust, cargo-fuzz)
-	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"
-	CMAKE="$$(tools/cmake.sh)"; export CMAKE
-	PYTHON="$$python" tools/fuzz.sh $(FUZZ_SECS) $(FUZZ_TARGETS)
-	$(CARGO) build -p arrayctl
-	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl" BLOCKWISE_DIFFERENTIAL_SECS=$(FUZZ_SECS) \
-	  "$$python" -m pytest tests/oracle/test_differential.py $(PYTEST_ARGS)
+fuzz: ## every parser and decoder on bytes that nobody wrote, FUZZ_SECS each (nightly Rust, cargo-fuzz)
+	PYTHON="$$(tools/venv.sh oracle tests/oracle/requirements.txt)" tools/fuzz.sh $(FUZZ_SECS) $(FUZZ_TARGETS)
 
 dist: ## a release in dist/: stripped program, completions, manual pages, checksum
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
@@ -89,7 +84,10 @@ bench: ## blockwise beside its peers, one same-run table into benches/RESULTS.md
 
 doc: ## API documentation, warnings are errors
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
-	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --features cuda --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --features cuda --no-deps
+
+book: ## the book of docs/ as HTML, its links checked (builds mdBook once, four minutes, where it is not there)
+	tools/book.sh
 
 fmt: ## format the Rust code
 	$(CARGO) fmt --all

@@ -32,19 +32,21 @@ pub struct ConvertOptions {
 
 /// Makes the conversion of `source` into `destination` ready to run.
 ///
-/// ```no_run
+/// ```
 /// use blockwise::convert::{ConvertOptions, Destination, convert};
 /// use blockwise::prelude::*;
-/// # fn main() -> blockwise::Result<()> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
 /// let options = ConvertOptions {
-///     arrays: blockwise::convert::ArrayOptions { chunks: Some("time=40".parse()?), ..Default::default() },
+///     arrays: blockwise::convert::ArrayOptions { chunks: Some("TIME=1".parse()?), ..Default::default() },
 ///     ..Default::default()
 /// };
-/// let destination = Destination::new("era5.zarr")?;
-/// let resources = blockwise::machine::resources(1 << 30);
-/// let transfer = convert(&"era5.nc".parse()?, &destination, &options, &resources)?;
+/// let destination = Destination::new(folder.path().join("coads.zarr"))?;
+/// let resources = blockwise::machine::resources(64 << 20);
+/// let transfer = convert(&"examples/data/coads_climatology.cdf".parse()?, &destination, &options, &resources)?;
 /// let report = transfer.run(&Unobserved, &Cancellation::new())?;
 /// println!("{} bytes in {} s", report.logical_bytes(), report.secs);
+/// # assert!(report.stored_bytes() > 0);
 /// # Ok(())
 /// # }
 /// ```

@@ -2,7 +2,7 @@
 //!
 //! Invariants: it listens on a loopback address and nowhere else; nothing is answered without the token of this run, nor
 //! to a request for another host (a page that a name server was made to point here); requests change nothing; a visitor takes
-//! one of [`MOST_VISITORS`] threads for at most [`VISIT_TIME`] and a few kilobytes. Called by `--dashboard`, and by programs
+//! one of `MOST_VISITORS` threads for at most `VISIT_TIME` and a few kilobytes. Called by `--dashboard`, and by programs
 //! that hold a [`Recorder`].
 
 mod metrics;

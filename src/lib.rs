@@ -94,15 +94,29 @@ pub use select::Selection;
 pub use store::{open, open_as_stored};
 pub use watch::Watcher;
 
-/// The README's code, which runs as a test.
+/// Pages whose code runs as tests: the README and the book, each page of which must stand here (`test_docs.py`).
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
-
-/// The book's code, which runs as a test.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/from-dask.md")]
-struct Book;
+mod pages {
+    macro_rules! pages {
+        ($($name:ident $path:literal)*) => { $(#[doc = include_str!($path)] mod $name {})* };
+    }
+    pages! {
+        readme "../README.md"
+        climate "../docs/climate.md"
+        dashboard "../docs/dashboard.md"
+        dask "../docs/dask.md"
+        formats "../docs/formats.md"
+        from_dask "../docs/from-dask.md"
+        functions "../docs/functions.md"
+        gpu "../docs/gpu.md"
+        imaging "../docs/imaging.md"
+        memory "../docs/memory.md"
+        proof "../docs/proof.md"
+        reliability "../docs/reliability.md"
+        slurm "../docs/slurm.md"
+        tour "../docs/tour.md"
+    }
+}
 
 /// What most programs need.
 pub mod prelude {

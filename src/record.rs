@@ -4,16 +4,19 @@
 //! run ([`MOST_SPANS`] steps; later ones are only counted); a page needs nothing but itself. Called by `--report`,
 //! `--trace` and [`crate::dashboard`], and by programs through [`Session::with_observer`](blockwise_core::Session::with_observer).
 
+mod advice;
 pub(crate) mod chart;
 mod live;
 mod page;
 
+pub use advice::{Advice, Topic};
 pub use live::{Snapshot, StageProgress, Step};
 
 use crate::show::thumbnail;
 use crate::{Location, Watcher};
+use advice::{Ledger, trial};
 use blockwise_core::exec::RunReport;
-use blockwise_core::plan::{PlanSummary, Resources};
+use blockwise_core::plan::{Plan, Resources};
 use blockwise_core::{Event, Observer};
 use live::Live;
 use serde_json::json;
@@ -66,10 +69,15 @@ struct State {
     stages_before: usize,
     pictures: Vec<Picture>,
     live: Live,
+    ledger: Ledger,
+    /// When the last event came.
+    last_secs: f64,
 }
 
 impl State {
     fn take(&mut self, event: &Event<'_>, now_secs: f64) {
+        self.last_secs = now_secs;
+        self.ledger.take(event, now_secs);
         match event {
             Event::StageStarted { stage, name, chunks, bytes } => {
                 if *stage == 0 {
@@ -229,7 +237,44 @@ impl Recorder {
     /// The run as a page of its own: plan, threads, memory and throughput over time.
     #[must_use]
     pub fn report_html(&self, title: &str) -> String {
-        page::page(&self.state(), title, self.now_secs())
+        let state = self.state();
+        page::page(&state, title, state.last_secs)
+    }
+
+    /// What to change, and what for: drawn from plans, events, and after [`Watcher::stored`] from a chunk encoded again. Runs of
+    /// sessions without a [`Watcher`] announce no plan: only codecs are known of them.
+    ///
+    /// ```
+    /// use blockwise::convert::{ConvertOptions, Destination};
+    /// use blockwise::prelude::*;
+    /// use blockwise::record::{Recorder, Topic};
+    /// use blockwise::store::{StoreOptions, to_zarr};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (maps, series) = (folder.path().join("maps.zarr"), folder.path().join("series.zarr"));
+    /// let x = Array::from_fn(&[64, 256, 256], |at| at[0] as f32)?.rechunk([1, 256, 256])?;
+    /// # let codec = Some(blockwise::codec_text::parse_codec("none")?);
+    /// # let arrays = blockwise::convert::ArrayOptions { codec, ..Default::default() };
+    /// # let plain = StoreOptions { arrays, ..StoreOptions::default() };
+    /// to_zarr(&Session::with_budget(64 << 20), &[(&x, "")], &maps, &plain)?;
+    /// let (budget, recorder) = (blockwise::machine::resources(6 << 20), Recorder::new());
+    /// let (source, destination) = (Location::container(&maps), Destination::new(&series)?);
+    /// let options = ConvertOptions::default();
+    /// let job = blockwise::rechunk::rechunk(&source, &destination, "64,256,16".parse()?, &options, &budget)?;
+    /// job.run(&recorder, &Cancellation::new())?;
+    /// let memory = recorder.advice().into_iter().find(|advice| advice.topic == Topic::Memory);
+    /// assert!(memory.is_some_and(|advice| advice.text.contains("With --memory")));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn advice(&self) -> Vec<Advice> {
+        self.state().ledger.advice()
+    }
+
+    /// Seconds that threads spent encoding.
+    fn encoding_secs(&self) -> f64 {
+        self.state().ledger.encoding_secs()
     }
 
     /// Adds what the run reported at its end.
@@ -255,19 +300,20 @@ impl Observer for Recorder {
 }
 
 impl Watcher for Recorder {
-    fn array_started(&self, position: usize, count: usize, label: &str, plan: &PlanSummary) {
+    fn array_started(&self, position: usize, count: usize, label: &str, plan: &Plan) {
         {
             let mut state = self.state();
-            state.plans.push(plan.to_string());
+            state.plans.push(plan.summary().to_string());
             state.live.take_plan(position, count, label);
-            state.budget_bytes = plan.budget_bytes;
+            state.ledger.take_plan(label, plan);
+            state.budget_bytes = plan.summary().budget_bytes;
         }
         if let Some(next) = &self.next {
             next.array_started(position, count, label, plan);
         }
     }
 
-    /// Looks at the first few arrays for the page.
+    /// Looks at the first few arrays for the page, and where encoding took long, at what other codecs would do.
     fn stored(&self, arrays: &[Location], resources: &Resources) {
         for location in arrays.iter().take(MOST_PICTURES) {
             let picture = match thumbnail(location, resources) {
@@ -275,6 +321,11 @@ impl Watcher for Recorder {
                 Err(error) => Picture { caption: error.to_string(), png: None },
             };
             self.state().pictures.push(picture);
+        }
+        let share = self.state().ledger.encoding_share();
+        if let Some(largest) = arrays.first().filter(|_| share >= advice::LEAST_CODEC_SHARE) {
+            let trials = trial::trials(largest, resources).unwrap_or_default();
+            self.state().ledger.take_trials(trials);
         }
         if let Some(next) = &self.next {
             next.stored(arrays, resources);

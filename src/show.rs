@@ -218,7 +218,7 @@ impl ShowJob {
             return Err(blockwise_core::Error::Internal { message }.into());
         };
         let shown = (|| {
-            watcher.array_started(0, 1, &self.label, self.plan.summary());
+            watcher.array_started(0, 1, &self.label, &self.plan);
             exec::run(&self.plan, resources, watcher, cancellation)?;
             let shown = self.drawn()?;
             let path = publication.partial().payload_path();

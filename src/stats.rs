@@ -98,7 +98,7 @@ pub fn stats(
         if options.plan_only {
             continue;
         }
-        watcher.array_started(position, arrays.len(), &label, plan.summary());
+        watcher.array_started(position, arrays.len(), &label, &plan);
         exec::run(&plan, resources, watcher, cancellation)?;
         let number = |at: usize| {
             numbers.get(at).and_then(|held| held.to_elements::<f64>()?.first().copied()).unwrap_or(f64::NAN)

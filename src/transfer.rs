@@ -348,7 +348,7 @@ fn run_item(
     }
     let run = match content {
         Content::Chunks(plan) => {
-            watcher.array_started(position, count, &label, plan.summary());
+            watcher.array_started(position, count, &label, &plan);
             run(&plan, resources, watcher, cancellation)?
         }
         Content::Texts(texts) => {

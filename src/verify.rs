@@ -216,7 +216,7 @@ impl Job<'_> {
         ));
         let sink = Arc::clone(&comparison) as Arc<dyn Sink>;
         let plan = plan_copy(moving, sink, self.resources, &CopyOptions::default())?;
-        self.watcher.array_started(position, count, &self.a.label(&left.path), plan.summary());
+        self.watcher.array_started(position, count, &self.a.label(&left.path), &plan);
         exec::run(&plan, self.resources, self.watcher, self.cancellation)?;
         Ok(comparison.findings())
     }

@@ -4,7 +4,7 @@
 //! between. Called by the commands that run plans.
 
 use crate::args::{OutputArgs, ProgressMode, RunArgs};
-use blockwise::core::plan::{PlanSummary, Resources};
+use blockwise::core::plan::{Plan, Resources};
 use blockwise::core::{Event, Observer, Unobserved};
 use blockwise::dashboard::Dashboard;
 use blockwise::record::Recorder;
@@ -73,7 +73,7 @@ impl Observer for Recording {
 }
 
 impl Watcher for Recording {
-    fn array_started(&self, position: usize, count: usize, label: &str, plan: &PlanSummary) {
+    fn array_started(&self, position: usize, count: usize, label: &str, plan: &Plan) {
         self.recorder.array_started(position, count, label, plan);
     }
 
@@ -140,11 +140,11 @@ impl Observer for Bar {
 }
 
 impl Watcher for Bar {
-    fn array_started(&self, position: usize, count: usize, label: &str, plan: &PlanSummary) {
+    fn array_started(&self, position: usize, count: usize, label: &str, plan: &Plan) {
         *self.heading() =
             if count > 1 { format!("[{}/{count}] {label}", position + 1) } else { label.to_owned() };
         self.bar.reset();
-        self.bar.set_length(plan.progress_bytes);
+        self.bar.set_length(plan.summary().progress_bytes);
     }
 }
 
@@ -217,14 +217,14 @@ impl Observer for Lines {
 }
 
 impl Watcher for Lines {
-    fn array_started(&self, position: usize, count: usize, label: &str, plan: &PlanSummary) {
+    fn array_started(&self, position: usize, count: usize, label: &str, plan: &Plan) {
         self.written_bytes.store(0, Ordering::Relaxed);
         let mut state = self.state();
         label.clone_into(&mut state.array);
-        state.total_bytes = plan.progress_bytes;
+        state.total_bytes = plan.summary().progress_bytes;
         let line = json!({
             "event": "array", "array": label, "position": position, "count": count,
-            "bytes_total": plan.progress_bytes, "secs": self.started.elapsed().as_secs_f64(),
+            "bytes_total": plan.summary().progress_bytes, "secs": self.started.elapsed().as_secs_f64(),
         });
         eprintln!("{line}");
     }

@@ -69,6 +69,15 @@ pub enum Event<'a> {
         /// Seconds it took.
         secs: f64,
     },
+    /// What one thread spent in codecs, in all of a stage: part of the seconds of its steps. Temporary files do not count.
+    CodecTime {
+        /// The stage.
+        stage: usize,
+        /// Seconds of decoding.
+        decoding_secs: f64,
+        /// Seconds of encoding.
+        encoding_secs: f64,
+    },
     /// A commit box was found done by an earlier run.
     ChunksSkipped {
         /// The stage.

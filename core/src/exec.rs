@@ -21,6 +21,7 @@ mod turns;
 mod view;
 
 use crate::chunk::Chunk;
+use crate::coding::{self, Spent};
 use crate::context::{Cancellation, Event, Observer, TaskContext};
 use crate::error::{Error, Result};
 use crate::plan::leaf::c_order;
@@ -386,6 +387,7 @@ impl StageRun<'_> {
         let cx = TaskContext::new(self.pool, self.cancellation).sharing(&shared.slots);
         let view = StageView { leaves: &self.stage.leaves, sources: self.sources };
         let mut scratch = Scratch::default();
+        coding::take(); // what came before is not this stage's
         shared.slots.acquire();
         let mut queue = shared.lock();
         loop {
@@ -399,6 +401,9 @@ impl StageRun<'_> {
                     drop(queue);
                     shared.slots.release();
                     shared.changed.notify_all();
+                    let Spent { decoding_secs, encoding_secs } = coding::take();
+                    let stage = self.number;
+                    self.observer.observe(&Event::CodecTime { stage, decoding_secs, encoding_secs });
                     return;
                 }
                 Step::Wait => {

@@ -10,6 +10,7 @@ pub mod array;
 pub mod block;
 pub mod budget;
 pub mod chunk;
+pub mod coding;
 pub mod context;
 pub mod dense;
 pub mod digest;

@@ -35,6 +35,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// An array and where its elements go.
+#[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) array: Array,
     pub(crate) sink: Arc<dyn Sink>,
@@ -78,7 +79,11 @@ pub(crate) fn plan_arrays(
     let written: Vec<Target> = targets.iter().map(written).collect();
     let mut plan = plan_written(&written, held_bytes, sums, resources)?;
     plan.sinks = targets.iter().map(|target| Arc::clone(&target.sink)).collect();
-    Ok(plan.with_collected(collected))
+    let same = targets.to_vec();
+    let again = move |resources: &Resources| {
+        plan_arrays(&same, held_bytes, sums, resources).map(|plan| plan.summary().clone())
+    };
+    Ok(plan.with_collected(collected).made_by(again))
 }
 
 /// As [`plan_arrays`], of sinks that the stages can write.

@@ -6,7 +6,7 @@
 //!
 //! Invariants: a plan that exists fits its budget when run by one thread at least; a stage reads every input chunk
 //! that it needs once; every commit box of a sink has one writer, this plan. Made by [`plan_copy`] and
-//! [`plan_arrays`](crate::lower::plan_arrays); run by [`crate::exec`].
+//! `lower::plan_arrays`; run by [`crate::exec`].
 
 mod collected;
 mod compute;
@@ -19,6 +19,7 @@ pub(crate) mod sweep;
 
 use crate::digest::Digest;
 use crate::engine::Engine;
+use crate::error::Result;
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::sink::{Sharing, Sink};
 use crate::source::Source;
@@ -190,7 +191,12 @@ pub struct Plan {
     /// Sinks that the stages do not write: what they get lies elsewhere first.
     pub(crate) collected: Vec<Collected>,
     summary: PlanSummary,
+    /// Makes the plan again with other resources.
+    again: Option<Again>,
 }
+
+/// Plans the same work with other resources.
+type Again = Box<dyn Fn(&Resources) -> Result<PlanSummary> + Send + Sync>;
 
 impl Plan {
     pub(crate) fn new(
@@ -201,7 +207,33 @@ impl Plan {
         smallest_budget_bytes: u64,
     ) -> Self {
         let summary = PlanSummary::new(label, &stages, resources, smallest_budget_bytes);
-        Self { stages, sinks, collected: Vec::new(), summary }
+        Self { stages, sinks, collected: Vec::new(), summary, again: None }
+    }
+
+    /// The plan, with what makes it again.
+    pub(crate) fn made_by(
+        self,
+        again: impl Fn(&Resources) -> Result<PlanSummary> + Send + Sync + 'static,
+    ) -> Self {
+        Self { again: Some(Box::new(again)), ..self }
+    }
+
+    /// What the same work would do and need with other resources on this machine; nothing runs.
+    ///
+    /// ```
+    /// use blockwise_core::{Array, Session};
+    /// let x = Array::from_fn(&[4000, 1000], |at| at[0] as f64)?;
+    /// let session = Session::with_budget(8 << 20);
+    /// let plan = session.explain(&[x.reshape(&[2000, 2000])?.mean(0)?])?;
+    /// let more = blockwise_core::machine::resources(1 << 30);
+    /// assert!(plan.summary_with(&more)?.temporary_bytes <= plan.summary().temporary_bytes);
+    /// # Ok::<(), blockwise_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::OverBudget`](crate::Error::OverBudget) if it cannot run with these.
+    pub fn summary_with(&self, resources: &Resources) -> Result<PlanSummary> {
+        self.again.as_ref().map_or_else(|| Ok(self.summary.clone()), |again| again(&resources.here()))
     }
 
     pub(crate) fn with_collected(self, collected: Vec<Collected>) -> Self {

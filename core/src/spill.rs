@@ -6,7 +6,7 @@
 //! pages wait to be written back, which on a fast machine is what slows writers down. The file is unlinked as soon as it is open, so that nothing is left behind, whatever ends the run.
 //! Invariants: a piece reads back exactly as it was written, or is an error ([`Error::SpillDamaged`]); no memory is
 //! held per piece. Called by the executor, which makes the arrays, and the planner, which asks for their size; pieces on shared
-//! storage ([`crate::shared`]) are of the same form.
+//! storage (`shared.rs`) are of the same form.
 
 use crate::chunk::Chunk;
 use crate::context::TaskContext;

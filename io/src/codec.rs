@@ -21,6 +21,7 @@ pub use chain::Chain;
 pub use checksum::{Checksum, ChecksumKind};
 
 use crate::error::Error;
+use blockwise_core::coding;
 use blockwise_kernels::{self as kernels, Buffer, BufferPool};
 use std::fmt;
 
@@ -185,7 +186,7 @@ impl Codec {
     /// # Errors
     /// [`CodecError`] if `input` is corrupt or decodes to more than `output` holds; `output` is then unspecified.
     pub fn decode_into(&self, input: &[u8], output: &mut [u8]) -> Result<usize, CodecError> {
-        match self {
+        coding::decoding(|| match self {
             Self::Blosc(_) => blosc::decode_into(input, output),
             Self::Zstd { .. } => zstandard::decode_into(input, output),
             Self::Gzip { .. } => deflate::decode_gzip_into(input, output),
@@ -197,7 +198,7 @@ impl Codec {
             Self::Checksum(checksum) => copy_into(self.name(), checksum.verified(input)?, output),
             Self::Shuffle { item_bytes } => unshuffle(input, output, *item_bytes),
             Self::Bitshuffle(bitshuffle) => bitshuffle.decode_into(input, output),
-        }
+        })
     }
 
     /// Decodes `input` into a buffer of `pool`, or in place where the codec leaves the bytes as they are.
@@ -211,7 +212,7 @@ impl Codec {
         pool: &BufferPool,
     ) -> Result<Buffer, CodecError> {
         if let Self::Checksum(checksum) = self {
-            checksum.strip(&mut input)?;
+            coding::decoding(|| checksum.strip(&mut input))?;
             check_len(self.name(), input.len(), len)?;
             return Ok(input);
         }
@@ -232,14 +233,21 @@ impl Codec {
             CodecError::Unsupported { codec: self.name(), what: format!("an input of {} bytes", input.len()) }
         })?;
         let mut output = pool.take(most);
-        let len = match self {
-            Self::Blosc(blosc) => blosc.encode_into(input, &mut output)?,
-            Self::Zstd { level, checksum } => zstandard::encode_into(*level, *checksum, input, &mut output)?,
-            Self::Gzip { level } => deflate::encode_gzip_into(*level, input, &mut output)?,
-            Self::Zlib { level } => deflate::encode_zlib_into(*level, input, &mut output)?,
-            Self::Lz4 => lz4::encode_into(input, &mut output)?,
-            Self::Bzip2 { level } => bzip2::encode_into(*level, input, &mut output)?,
-            Self::Checksum(checksum) => checksum.encode_into(input, &mut output),
+        let len = coding::encoding(|| self.encode_into(input, &mut output))?;
+        output.truncate(len);
+        Ok(output)
+    }
+
+    /// Encodes into `output`, which is large enough; the length.
+    fn encode_into(&self, input: &[u8], output: &mut Buffer) -> Result<usize, CodecError> {
+        Ok(match self {
+            Self::Blosc(blosc) => blosc.encode_into(input, output)?,
+            Self::Zstd { level, checksum } => zstandard::encode_into(*level, *checksum, input, output)?,
+            Self::Gzip { level } => deflate::encode_gzip_into(*level, input, output)?,
+            Self::Zlib { level } => deflate::encode_zlib_into(*level, input, output)?,
+            Self::Lz4 => lz4::encode_into(input, output)?,
+            Self::Bzip2 { level } => bzip2::encode_into(*level, input, output)?,
+            Self::Checksum(checksum) => checksum.encode_into(input, output),
             Self::Shuffle { item_bytes } => {
                 let place = output.get_mut(..input.len()).unwrap_or_default();
                 kernels::shuffle::shuffle(place, input, *item_bytes)
@@ -249,9 +257,7 @@ impl Codec {
             Self::Lz4Hdf5 | Self::Lzf | Self::Bitshuffle(_) => {
                 return Err(CodecError::Unsupported { codec: self.name(), what: "writing".to_owned() });
             }
-        };
-        output.truncate(len);
-        Ok(output)
+        })
     }
 
     /// The most bytes that `len` bytes encode to here; other encoders may need a little more (see

@@ -1,7 +1,7 @@
 //! Reading NetCDF classic files: CDF-1, CDF-2 and CDF-5. (NetCDF-4 files are HDF5 files: see [`hdf5`](crate::hdf5).)
 //!
 //! The header is parsed by `netcdf-reader`; elements lie uncompressed and big-endian at regular strides, records of
-//! all record variables interleaved, and are read as such ([`contiguous`](crate::contiguous)). Invariants: one
+//! all record variables interleaved, and are read as such (`contiguous.rs`). Invariants: one
 //! dimension at most is unlimited, and is the first of its variables; every variable was found to lie in the file
 //! before its source is handed out. Called by the facade through [`Container`].
 

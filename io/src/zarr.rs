@@ -1,6 +1,6 @@
 //! Zarr, versions 2 and 3: reading and writing.
 //!
-//! Metadata is parsed into one form for both versions ([`meta`]); chunks go through a [`pipeline`] whose codecs are
+//! Metadata is parsed into one form for both versions (`meta.rs`); chunks go through a `pipeline` whose codecs are
 //! [`crate::codec`]'s; reads go through a [`ByteStore`]. Invariants: nothing that a store says is trusted (see each
 //! module); a chunk is absent only if the store positively has no such object, or a checked shard index says so.
 //!

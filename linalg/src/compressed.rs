@@ -90,10 +90,10 @@ impl Compression {
         self.rank
     }
 
-    /// The largest singular values of `a` and their vectors: dask's `svd_compressed`. Signs are those of [`svd`].
+    /// The largest singular values of `a` and their vectors: dask's `svd_compressed`. Signs are those of [`svd`](crate::svd()).
     ///
     /// Products are taken in the matrix's own numbers and added up in 64 bits; all else is in 64 bits. A matrix whose
-    /// small side is no longer than the basis is decomposed as by [`svd`].
+    /// small side is no longer than the basis is decomposed as by [`svd`](crate::svd()).
     ///
     /// Workspace: for each thread a strip of the matrix (its short side, times 32 MiB or a chunk) and four times the basis: the
     /// short side times the rank and the oversampling, in 64 bits; and a product with the long side, in memory or on disk.

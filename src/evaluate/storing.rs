@@ -161,11 +161,11 @@ impl Storing {
         let outcome = (|| {
             let mut report = RunReport::default();
             for (position, (label, plan)) in first.iter().enumerate() {
-                watcher.array_started(position, count, label, plan.summary());
+                watcher.array_started(position, count, label, plan);
                 run(plan, &self.resources, watcher, cancellation)?;
             }
             if let Some(plan) = &plan {
-                watcher.array_started(first.len(), count, &plan.summary().label, plan.summary());
+                watcher.array_started(first.len(), count, &plan.summary().label, plan);
                 report = run(plan, &self.resources, watcher, cancellation)?;
             }
             for work in &mut self.works {

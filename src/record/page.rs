@@ -4,7 +4,7 @@
 //! [`Recorder::report_html`](super::Recorder::report_html).
 
 use super::chart::{self, LEFT, WIDTH, Window, escaped};
-use super::{Kind, Picture, State};
+use super::{Advice, Kind, Picture, State};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use blockwise_core::error::human_bytes;
@@ -26,13 +26,16 @@ pub(super) fn page(state: &State, title: &str, secs: f64) -> String {
         ("read, decoded", human_bytes(state.bytes_read)),
         ("stored", human_bytes(state.stored_bytes)),
         ("peak memory reserved", format!("{} of {}", human_bytes(peak), human_bytes(state.budget_bytes))),
+        ("what set the peak", state.ledger.peak().unwrap_or_default()),
         ("steps", format!("{}", state.spans.len() as u64 + state.left_out)),
     ];
     page.push_str("<table>");
-    for (name, value) in rows {
+    for (name, value) in rows.into_iter().filter(|(_, value)| !value.is_empty()) {
+        let value = escaped(&value);
         let _ = write!(page, "<tr><th>{name}</th><td>{value}</td></tr>");
     }
-    page.push_str("</table>\n");
+    page.push_str("</table>\n<h2>What to change</h2>\n");
+    advice(&mut page, &state.ledger.advice());
     pictures(&mut page, &state.pictures);
     page.push_str("<h2>Stages</h2>\n<table><tr><th></th><th>stage</th><th>time on threads, reading</th><th>computing and writing</th></tr>");
     for (number, stage) in state.stages.iter().enumerate() {
@@ -66,6 +69,19 @@ pub(super) fn page(state: &State, title: &str, secs: f64) -> String {
     }
     page.push_str("</body></html>\n");
     page
+}
+
+/// What to change.
+fn advice(page: &mut String, advice: &[Advice]) {
+    if advice.is_empty() {
+        page.push_str("<p>Nothing that is known from the plan and the run would gain a tenth of it.</p>\n");
+        return;
+    }
+    page.push_str("<ul>");
+    for Advice { topic, text } in advice {
+        let _ = write!(page, "<li><b>{topic}</b>: {}</li>", escaped(text));
+    }
+    page.push_str("</ul>\n");
 }
 
 /// What was stored.

@@ -143,7 +143,7 @@ pub(super) fn carry_out(
             return Ok(());
         }
         let watcher = progress::watcher(run, output)?;
-        watcher.array_started(0, 1, &computation.plan.summary().label, computation.plan.summary());
+        watcher.array_started(0, 1, &computation.plan.summary().label, &computation.plan);
         exec::run(&computation.plan, &resources, &*watcher, &cancellation)?;
         drop(watcher);
         let results = computation.into_results();

@@ -80,8 +80,15 @@ pub fn plan_copy(
     let label = format!("{} to {}", source.label(), sink.label());
     let mut collected = Vec::new();
     let written = replaced(&sink, resources, &mut collected);
-    let (stages, smallest_budget_bytes) = plan_copy_stages(source, &written, resources, options)?;
-    Ok(Plan::new(label, stages, vec![sink], resources, smallest_budget_bytes).with_collected(collected))
+    let (stages, smallest_budget_bytes) =
+        plan_copy_stages(Arc::clone(&source), &written, resources, options)?;
+    let (target, options) = (Arc::clone(&sink), *options);
+    let again = move |resources: &Resources| {
+        let (source, sink) = (Arc::clone(&source), Arc::clone(&target));
+        plan_copy(source, sink, resources, &options).map(|plan| plan.summary().clone())
+    };
+    let plan = Plan::new(label, stages, vec![sink], resources, smallest_budget_bytes);
+    Ok(plan.with_collected(collected).made_by(again))
 }
 
 /// The stages of a copy, and the smallest budget that works.

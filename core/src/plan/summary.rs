@@ -33,6 +33,12 @@ pub struct StageSummary {
     pub progress_bytes: u64,
     /// Bytes of memory it may hold, at most the budget.
     pub peak_bytes: u64,
+    /// Bytes with which all threads could work without waiting for memory, whatever the budget.
+    pub wanted_bytes: u64,
+    /// Bytes that it holds throughout: temporary arrays and results in memory, states of reductions.
+    pub fixed_bytes: u64,
+    /// Bytes that a task holds while it runs, beyond its inputs.
+    pub task_bytes: u64,
 }
 
 /// How a plan reads one source.
@@ -44,6 +50,18 @@ pub struct SourceSummary {
     pub passes: u64,
     /// Its bytes in storage, if known.
     pub stored_bytes: Option<u64>,
+    /// Elements along each axis.
+    pub shape: Vec<u64>,
+    /// The largest chunk; empty if any box of it can be read at the same price.
+    pub chunk_shape: Vec<u64>,
+    /// Bytes of an element.
+    pub item_bytes: usize,
+    /// Decoded bytes that are read of it in all stages.
+    pub bytes_read: u64,
+    /// Those of them that tasks see.
+    pub bytes_seen: u64,
+    /// The box around all that tasks see.
+    pub seen: Vec<Range<u64>>,
 }
 
 /// What a plan does and needs.
@@ -71,6 +89,8 @@ pub struct PlanSummary {
     pub smallest_budget_bytes: u64,
     /// The budget it was planned for.
     pub budget_bytes: u64,
+    /// The threads it was planned for.
+    pub threads: usize,
 }
 
 impl PlanSummary {
@@ -96,6 +116,7 @@ impl PlanSummary {
             tasks: sum(&|s| s.tasks),
             smallest_budget_bytes,
             budget_bytes: resources.budget_bytes,
+            threads: resources.threads.max(1),
             stages,
         }
     }
@@ -103,7 +124,7 @@ impl PlanSummary {
 
 impl StageSummary {
     fn new(stage: &Stage, budget_bytes: u64) -> Self {
-        let reads: Vec<(u64, u64)> = match &stage.work {
+        let reads: Vec<Reading> = match &stage.work {
             StageWork::Pass { source, .. } => vec![all_of(&**source)],
             _ => (0..stage.inputs.len()).map(|n| read_of(stage, n)).collect(),
         };
@@ -118,13 +139,16 @@ impl StageSummary {
         };
         Self {
             name: stage.name.clone(),
-            chunks_read: reads.iter().map(|(chunks, _)| chunks).sum(),
+            chunks_read: reads.iter().map(|read| read.chunks).sum(),
             chunks_written: sinks.iter().map(chunks).sum(),
             tasks: stage.task_count(),
-            bytes_read: reads.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add),
+            bytes_read: reads.iter().map(|read| read.bytes).fold(0, u64::saturating_add),
             bytes_written: sinks.iter().map(written).fold(0, u64::saturating_add),
             progress_bytes: byte_count(&stage.shape(), stage.item_bytes()).unwrap_or(u64::MAX),
             peak_bytes: stage.peak_bytes.min(budget_bytes),
+            wanted_bytes: stage.peak_bytes,
+            fixed_bytes: stage.fixed_bytes,
+            task_bytes: stage.task_bytes,
         }
     }
 }
@@ -142,22 +166,36 @@ fn written_ranges(stage: &Stage, grid: &ChunkGrid) -> Vec<Range<u64>> {
     applied.index_axes.iter().map(axis).collect()
 }
 
-/// How many chunks and decoded bytes a source has.
-fn all_of(source: &dyn Source) -> (u64, u64) {
-    let bytes = byte_count(&source.grid().shape(), source.dtype().size());
-    (source.grid().chunk_count(), bytes.unwrap_or(u64::MAX))
+/// What a stage reads of a source, at most.
+#[derive(Default)]
+struct Reading {
+    chunks: u64,
+    /// Decoded.
+    bytes: u64,
+    /// Those of them that tasks see.
+    bytes_seen: u64,
+    /// The box around what they see; empty if that is nothing.
+    around: Vec<Range<u64>>,
 }
 
-/// How many chunks and decoded bytes a stage reads of input `n`, at most: what its tasks see of it, whatever else is there.
-fn read_of(stage: &Stage, n: usize) -> (u64, u64) {
-    let Some(input) = stage.inputs.get(n) else { return (0, 0) };
+/// All of a source.
+fn all_of(source: &dyn Source) -> Reading {
+    let shape = source.grid().shape();
+    let bytes = byte_count(&shape, source.dtype().size()).unwrap_or(u64::MAX);
+    let around = shape.into_iter().map(|extent| 0..extent).collect();
+    Reading { chunks: source.grid().chunk_count(), bytes, bytes_seen: bytes, around }
+}
+
+/// What a stage reads of input `n`: what its tasks see of it, whatever else is there.
+fn read_of(stage: &Stage, n: usize) -> Reading {
+    let Some(input) = stage.inputs.get(n) else { return Reading::default() };
     let part = stage.task_ranges();
     let (shape, grid) = (stage.tasks.shape(), input.source.grid());
     let axes = stage.tasks.axes().iter().zip(&part);
     let own: Vec<Range<u64>> =
         axes.map(|(axis, range)| axis.start(range.start)..axis.start(range.end)).collect();
     let item_bytes = input.source.dtype().size();
-    let (mut chunks, mut bytes) = (0_u64, 0_u64);
+    let (mut chunks, mut bytes, mut bytes_seen) = (0_u64, 0_u64, 0_u64);
     // The box around what all leaves see: they read a chunk once.
     let mut around: Vec<Range<u64>> = Vec::new();
     for leaf in stage.leaves.iter().filter(|leaf| leaf.input == n) {
@@ -172,6 +210,12 @@ fn read_of(stage: &Stage, n: usize) -> (u64, u64) {
         }
         chunks = chunks.saturating_add(count);
         bytes = bytes.saturating_add(byte_count(&lengths, item_bytes).unwrap_or(u64::MAX));
+        let places = leaf.view.axes().iter().map(|view| {
+            let along = view.output_axis().and_then(|axis| local.get(axis));
+            along.map_or(1, |range| range.end - range.start)
+        });
+        let seen = byte_count(&places.collect::<Vec<_>>(), item_bytes);
+        bytes_seen = bytes_seen.saturating_add(seen.unwrap_or(u64::MAX));
         if around.is_empty() {
             around = below;
         } else {
@@ -179,11 +223,12 @@ fn read_of(stage: &Stage, n: usize) -> (u64, u64) {
             around = both.map(|(a, b)| a.start.min(b.start)..a.end.max(b.end)).collect();
         }
     }
-    let around: Vec<Range<u64>> =
-        around.into_iter().zip(grid.axes()).map(|(range, cut)| cut.chunks_in(range)).collect();
-    let most = around.iter().map(|range| range.end - range.start).fold(1, u64::saturating_mul);
-    let most_bytes = byte_count(&extents(grid.axes(), &around), item_bytes).unwrap_or(u64::MAX);
-    (chunks.min(most), bytes.min(most_bytes))
+    let cuts: Vec<Range<u64>> =
+        around.iter().zip(grid.axes()).map(|(range, cut)| cut.chunks_in(range.clone())).collect();
+    let most = cuts.iter().map(|range| range.end - range.start).fold(1, u64::saturating_mul);
+    let most_bytes = byte_count(&extents(grid.axes(), &cuts), item_bytes).unwrap_or(u64::MAX);
+    let bytes = bytes.min(most_bytes);
+    Reading { chunks: chunks.min(most), bytes, bytes_seen: bytes_seen.min(bytes), around }
 }
 
 /// How many chunks of an axis, cut so, a view of `local` meets within `below`, and how many elements these have: a step may
@@ -229,13 +274,12 @@ fn summarize_sources(stages: &[Stage]) -> Vec<SourceSummary> {
             _ => None,
         };
         let stored = stage.inputs.iter().enumerate().filter(|(_, input)| input.temporary.is_none());
-        let stored = stored
-            .map(|(n, input)| (&input.source, if stage.part.is_some() { read_of(stage, n).0 } else { 0 }));
-        for (source, chunks) in stored.chain(passed.map(|source| (source, 0))) {
+        let stored = stored.map(|(n, input)| (&input.source, read_of(stage, n)));
+        for (source, reading) in stored.chain(passed.map(|source| (source, all_of(&**source)))) {
+            let chunks = if stage.part.is_some() { reading.chunks } else { 0 };
             let passes = u64::from(stage.part.is_none());
             let at = found.iter().position(|(known, _)| *known == address(source)).unwrap_or_else(|| {
-                let (label, stored_bytes) = (source.label().to_owned(), source.stored_bytes());
-                found.push((address(source), SourceSummary { label, passes: 0, stored_bytes }));
+                found.push((address(source), SourceSummary::unread(&**source)));
                 in_parts.push(0);
                 found.len() - 1
             });
@@ -244,10 +288,41 @@ fn summarize_sources(stages: &[Stage]) -> Vec<SourceSummary> {
                 let before = read.div_ceil(all);
                 *read = read.saturating_add(chunks);
                 summary.passes += passes + (read.div_ceil(all) - before);
+                summary.add(&reading);
             }
         }
     }
     found.into_iter().map(|(_, summary)| summary).collect()
+}
+
+impl SourceSummary {
+    fn unread(source: &dyn Source) -> Self {
+        let grid = source.grid();
+        // Its chunks are what readers cut, not what is stored.
+        let is_cut_anyhow = source.recut(grid).is_some();
+        Self {
+            label: source.label().to_owned(),
+            passes: 0,
+            stored_bytes: source.stored_bytes(),
+            shape: grid.shape(),
+            chunk_shape: if is_cut_anyhow { Vec::new() } else { grid.largest_chunk() },
+            item_bytes: source.dtype().size(),
+            bytes_read: 0,
+            bytes_seen: 0,
+            seen: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, reading: &Reading) {
+        self.bytes_read = self.bytes_read.saturating_add(reading.bytes);
+        self.bytes_seen = self.bytes_seen.saturating_add(reading.bytes_seen);
+        if self.seen.is_empty() {
+            self.seen.clone_from(&reading.around);
+        }
+        for (seen, more) in self.seen.iter_mut().zip(&reading.around) {
+            *seen = seen.start.min(more.start)..seen.end.max(more.end);
+        }
+    }
 }
 
 impl fmt::Display for PlanSummary {

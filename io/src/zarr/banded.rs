@@ -15,6 +15,7 @@ use crate::codec::blosc::{FrameIndex, decode_scratch_bytes};
 use crate::codec::{Chain, Codec};
 use crate::error::{Error, Result};
 use crate::store::RegularFile;
+use blockwise_core::coding;
 use blockwise_core::grid::AxisGrid;
 use blockwise_core::{Chunk, ChunkGrid, Source, TaskContext};
 use blockwise_kernels::{Buffer, BufferPool, DType, byteswap};
@@ -344,19 +345,23 @@ impl Banded {
                     encoded = cx.pool().take(group.bytes.len());
                 }
                 file.read_into(group.bytes.start, encoded.get_mut(..group.bytes.len()).unwrap_or_default())?;
-                for (number, place) in (blocks.start..group.end).zip(&group.places) {
-                    let from = number * block_bytes;
-                    let len = block_bytes.min(decoded_bytes - from);
-                    let bytes = encoded.get(place.start - group.bytes.start..place.end - group.bytes.start);
-                    let bytes = bytes.unwrap_or_default(); // never: the places of a group lie within it
-                    if let Some(place) = target.whole(from, len) {
-                        frame.decode(bytes, place).map_err(|error| error.at(file.path))?;
-                    } else {
-                        let decoded = block.get_mut(..len).unwrap_or_default();
-                        frame.decode(bytes, decoded).map_err(|error| error.at(file.path))?;
-                        target.put(from, decoded);
-                    }
-                }
+                coding::decoding(|| {
+                    (blocks.start..group.end).zip(&group.places).try_for_each(|(number, place)| {
+                        let from = number * block_bytes;
+                        let len = block_bytes.min(decoded_bytes - from);
+                        let bytes =
+                            encoded.get(place.start - group.bytes.start..place.end - group.bytes.start);
+                        let bytes = bytes.unwrap_or_default(); // never: the places of a group lie within it
+                        if let Some(place) = target.whole(from, len) {
+                            frame.decode(bytes, place).map_err(|error| error.at(file.path))?;
+                        } else {
+                            let decoded = block.get_mut(..len).unwrap_or_default();
+                            frame.decode(bytes, decoded).map_err(|error| error.at(file.path))?;
+                            target.put(from, decoded);
+                        }
+                        Ok::<(), Error>(())
+                    })
+                })?;
                 blocks.start = group.end;
             }
         }
