@@ -33,6 +33,8 @@ const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 const QUESTIONS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 /// What a look costs, at most, of the time between two looks: one of so many parts.
 const LOOK_SHARE: u32 = 25;
+/// Longest time between two looks, however long they take.
+const REST: Duration = Duration::from_secs(30);
 /// Longest time without asking whether the run is to stop.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Most workers of one submission: Slurm takes arrays of so many by default.
@@ -278,7 +280,7 @@ impl Driver {
                 question = (question * 5 / 4).min(QUESTIONS.1);
             }
             // A look at a million marks takes as long as it takes, but not all of the driver's time.
-            let next = Instant::now() + look.max(began.elapsed() * LOOK_SHARE);
+            let next = Instant::now() + look.max((began.elapsed() * LOOK_SHARE).min(REST));
             while !(cancellation.is_cancelled() || next <= Instant::now()) {
                 std::thread::sleep(next.saturating_duration_since(Instant::now()).min(PAUSE));
             }
