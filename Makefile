@@ -53,8 +53,13 @@ faults: ## the whole fault plan of docs/reliability.md, with figures (two hours;
 sanitize: ## tests of kernels in miri, of codecs under an AddressSanitizer (nightly Rust with miri and rust-src)
 	tools/sanitize.sh
 
-fuzz: ## every parser and decoder on bytes that nobody wrote, FUZZ_SECS each (nightly Rust, cargo-fuzz)
-	PYTHON="$$(tools/venv.sh oracle tests/oracle/requirements.txt)" tools/fuzz.sh $(FUZZ_SECS) $(FUZZ_TARGETS)
+fuzz: ## every parser and decoder on bytes that nobody wrote, FUZZ_SECS each, and random stores beside zarr-python (nightly Rust, cargo-fuzz)
+	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"
+	CMAKE="$$(tools/cmake.sh)"; export CMAKE
+	PYTHON="$$python" tools/fuzz.sh $(FUZZ_SECS) $(FUZZ_TARGETS)
+	$(CARGO) build -p arrayctl
+	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl" BLOCKWISE_DIFFERENTIAL_SECS=$(FUZZ_SECS) \
+	  "$$python" -m pytest tests/oracle/test_differential.py $(PYTEST_ARGS)
 
 dist: ## a release in dist/: stripped program, completions, manual pages, checksum
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE

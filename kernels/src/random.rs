@@ -28,6 +28,9 @@ use philox::{Draws, words};
 use pulp::NullaryFnOnce;
 use smallvec::SmallVec;
 
+/// 2^-53, to the bit. What `powi` gives may err by as much as these numbers are apart: the language promises nothing of its precision.
+const SHARE_53: f64 = 1.0 / (1_u64 << 53) as f64;
+
 /// The random numbers of one array.
 ///
 /// ```
@@ -320,7 +323,7 @@ impl NullaryFnOnce for Uniform<'_> {
     #[inline(always)]
     fn call(self) {
         let Self { low, width, drop, bits } = self;
-        let unit = 2.0_f64.powi(drop.cast_signed() - 64);
+        let unit = libm::scalbn(1.0, drop.cast_signed() - 64);
         for word in bits {
             // Below 2^53, so that signed and unsigned are alike.
             *word = (low + width * ((*word >> drop).cast_signed() as f64 * unit)).to_bits();
@@ -331,11 +334,11 @@ impl NullaryFnOnce for Uniform<'_> {
 /// From 0 up to 1, without 1.
 #[inline(always)]
 fn unit(word: u64) -> f64 {
-    (word >> 11) as f64 * 2.0_f64.powi(-53)
+    (word >> 11) as f64 * SHARE_53
 }
 
 /// Between 0 and 1, without both: 52 bits and a half.
 #[inline(always)]
 fn open(word: u64) -> f64 {
-    ((word >> 12) as f64 + 0.5) * 2.0_f64.powi(-52)
+    ((word >> 12) as f64 + 0.5) * (2.0 * SHARE_53)
 }

@@ -55,6 +55,7 @@ def bad_stores():
         ("fill_missing", dict(fill_value="__del__"), "fill_value missing", ""),
         ("must_understand", dict(new_ext=dict(name="x")), "unknown field that must be understood", ""),
         ("transformer", dict(storage_transformers=[dict(name="x")]), "unknown storage transformer", ""),
+        ("transformers_number", dict(storage_transformers=1), "storage transformers are a number", ""),
         ("group", dict(node_type="group"), "array requested, node_type group with array keys", ""),
         ("key_enc", dict(chunk_key_encoding=dict(name="zzz")), "unknown chunk key encoding", ""),
         ("shape_u64", dict(shape=[2**64, 1]), "shape beyond u64", "dos"),

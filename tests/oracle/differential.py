@@ -23,6 +23,7 @@ KNOWN = [
     ("blockwise", r"other bytes follow|bz2 header missing|bytes follow the|the header states \d+ encoded bytes, there are|too few for the header",
      "a chunk with more or fewer bytes than its frame is damaged; zarr-python's codecs look at the frame alone"),
     ("blockwise", r"the shard has \d+ bytes, too few for its index", "a shard without its index is damaged; zarr-python takes it for absent"),
+    ("blockwise", r"which is neither 0 nor 1", "other bytes are no bools; NumPy takes them for true, and hands them on as they are"),
     ("blockwise", r"'delta' with 'astype' \">|the filter 'delta' on (float16|complex)", "deltas of big-endian items, halves and complex numbers are not supported"),
     ("zarr-python", r"missing 1 required keyword-only argument: 'fill_value'", "no fill value is null"),
     ("zarr-python", r"does not have a 'configuration' key|Got <class 'NoneType'> instead", "a codec without a setting has its default"),

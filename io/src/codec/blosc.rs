@@ -215,6 +215,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn blocks_longer_than_the_content_are_refused() {
+        let noise: Vec<u8> = (0..200_u32).map(|i| (i.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
+        for content in [noise, vec![1; 200]] {
+            let (compressor, shuffle) = (BloscCompressor::Lz4, BloscShuffle::Byte);
+            let blosc = Blosc { compressor, level: 1, shuffle, item_bytes: 1, block_bytes: 0 };
+            let mut encoded = vec![0; content.len() + 16];
+            let len = blosc.encode_into(&content, &mut encoded).unwrap();
+            encoded.truncate(len);
+            let mut decoded = vec![0; content.len()];
+            decode_into(&encoded, &mut decoded).unwrap();
+            assert_eq!(decoded, content);
+            encoded[9] = 1; // blocks of 256 bytes more, whether the content is stored as it is or not
+            assert!(decode_into(&encoded, &mut decoded).is_err());
+        }
+    }
+
     /// Long enough to be sampled: floats with noise in their low bytes, counters, and both.
     #[test]
     fn sampled_frames_come_back_and_do_not_depend_on_what_was_encoded_before() {

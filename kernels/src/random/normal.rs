@@ -86,7 +86,7 @@ fn ratio((top, bottom): &Ratio, x: f64) -> f64 {
 /// The word as a probability less one half: odd multiples of 2^-54, none of them 0 or +-1/2.
 #[inline(always)]
 fn centred(word: u64) -> f64 {
-    (((word >> 11).cast_signed() - (1 << 52)) as f64 + 0.5) * 2.0_f64.powi(-53)
+    (((word >> 11).cast_signed() - (1 << 52)) as f64 + 0.5) * super::SHARE_53
 }
 
 #[inline(always)]
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn quantiles_are_right() {
         for (k, expected) in QUANTILES {
-            let (word, p) = (k << 11, (k as f64 + 0.5) * 2.0_f64.powi(-53));
+            let (word, p) = (k << 11, (k as f64 + 0.5) * crate::random::SHARE_53);
             let got = quantile(word);
             assert!((got - expected).abs() <= 4e-15 * expected.abs(), "{k}: {got} {expected}");
             let back = 0.5 * libm::erfc(-got / std::f64::consts::SQRT_2);

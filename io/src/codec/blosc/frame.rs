@@ -71,7 +71,8 @@ impl Header {
                 "the header states {encoded_bytes} encoded bytes, there are {frame_bytes}"
             )));
         }
-        if item_bytes == 0 || (block_bytes == 0 && decoded_bytes > 0) {
+        // C-Blosc never writes blocks longer than the content, and refuses them: the header is damaged.
+        if item_bytes == 0 || (decoded_bytes > 0 && !(1..=decoded_bytes).contains(&block_bytes)) {
             return Err(bad(format!(
                 "the header states items of {item_bytes} and blocks of {block_bytes} bytes"
             )));

@@ -86,10 +86,17 @@ pub(crate) fn parse(path: &str, document: &Map<String, Value>) -> Result<ArrayMe
         grid.get("chunk_shape").ok_or_else(|| corrupt(path, "the chunk grid has no 'chunk_shape'"))?;
     let chunk_shape = lengths(path, "chunk_shape", chunks)?;
     check_chunks(path, &shape, &chunk_shape)?;
-    let transformers = document.get("storage_transformers").and_then(Value::as_array);
-    if let Some(first) = transformers.and_then(|list| list.first()) {
-        let name = Named::parse(path, "storage_transformers", first)?.name;
-        return Err(unsupported(path, format!("the storage transformer '{name}'")));
+    match document.get("storage_transformers") {
+        None | Some(Value::Null) => {}
+        Some(Value::Array(list)) => {
+            if let Some(first) = list.first() {
+                let name = Named::parse(path, "storage_transformers", first)?.name;
+                return Err(unsupported(path, format!("the storage transformer '{name}'")));
+            }
+        }
+        Some(other) => {
+            return Err(corrupt(path, format!("'storage_transformers' holds {}, no list", excerpt(other))));
+        }
     }
     let stored = StoredType::parse_v3(path, field(path, document, "data_type")?)?;
     let fill_value = field(path, document, "fill_value")?;
@@ -111,4 +118,29 @@ pub(crate) fn parse(path: &str, document: &Map<String, Value>) -> Result<ArrayMe
         dimension_names: names,
         attributes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn storage_transformers_are_refused() {
+        let parsed = |transformers: Value| {
+            let document = json!({
+                "zarr_format": 3, "node_type": "array", "shape": [4], "data_type": "uint8", "fill_value": 0,
+                "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2]}},
+                "chunk_key_encoding": {"name": "default"}, "codecs": [{"name": "bytes"}],
+                "storage_transformers": transformers,
+            });
+            parse("x/zarr.json", document.as_object().unwrap()).map(|meta| meta.shape)
+        };
+        assert_eq!(parsed(json!([])).unwrap(), [4]);
+        assert_eq!(parsed(Value::Null).unwrap(), [4]);
+        for bad in [json!(1), json!({}), json!([{"name": "x"}])] {
+            let error = parsed(bad).unwrap_err().to_string();
+            assert!(error.contains("storage"), "{error}");
+        }
+    }
 }
