@@ -45,6 +45,25 @@ fn the_pool_keeps_its_limit() {
     });
 }
 
+/// Where live bytes pass the limit, nothing beyond it is kept of what comes back.
+#[test]
+fn what_was_beyond_the_limit_is_not_kept() {
+    try_orders(|| {
+        let pool = BufferPool::new(4096);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let buffer = pool.take(4096);
+                    thread::yield_now();
+                    drop(buffer);
+                    assert!(pool.retained_bytes() <= 4096);
+                });
+            }
+        });
+        assert_eq!((pool.live_bytes(), pool.retained_bytes()), (0, 4096));
+    });
+}
+
 /// What is set aside makes room for itself, and gives it back once.
 #[test]
 fn what_is_set_aside_counts() {

@@ -26,7 +26,9 @@ KNOWN = [
     ("blockwise", r"which is neither 0 nor 1", "other bytes are no bools; NumPy takes them for true, and hands them on as they are"),
     ("blockwise", r"'delta' with 'astype' \">|the filter 'delta' on (float16|complex)", "deltas of big-endian items, halves and complex numbers are not supported"),
     ("zarr-python", r"missing 1 required keyword-only argument: 'fill_value'", "no fill value is null"),
-    ("zarr-python", r"does not have a 'configuration' key|Got <class 'NoneType'> instead", "a codec without a setting has its default"),
+    ("zarr-python", r"does not have a 'configuration' key|Got <class 'NoneType'> instead|Expected dict, got <class 'NoneType'>", "a codec without a setting has its default"),
+    ("zarr-python", r"Zstd decompression error: invalid input data", "frames that do not state their content's size, which numcodecs cannot read"),
+    ("zarr-python", r"Invalid type: .* Expected a float", "a number is a complex number without an imaginary part"),
     ("zarr-python", r"missing 1 required positional argument: 'dtype'", "a filter without a type has that of its array"),
 ]
 
