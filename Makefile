@@ -46,7 +46,7 @@ faults: ## the whole fault plan of docs/reliability.md, with figures (two hours;
 	$(CARGO) build --workspace --features cuda --bins
 	BLOCKWISE_SCHEDULES=20000 $(CARGO) $(MODELS)
 	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
-	BLOCKWISE_FAULT_ROUNDS=10 "$$python" -m pytest tests/slurm -rs $(PYTEST_ARGS)
+	BLOCKWISE_FAULT_ROUNDS="$${BLOCKWISE_FAULT_ROUNDS:-10}" "$$python" -m pytest tests/slurm -rs $(PYTEST_ARGS)
 	BLOCKWISE_FAULTS=full "$$python" -m pytest tests/oracle/test_faults.py tests/oracle/test_fault_plan.py \
 	  tests/oracle/test_corpus.py tests/oracle/test_memory.py $(PYTEST_ARGS)
 

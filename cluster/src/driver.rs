@@ -4,7 +4,7 @@
 //! not done again, also by a driver that takes the run up; the folder of a run is gone when the run ends well or is cancelled, and
 //! stays when it fails. Called by [`crate::start`].
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))] // it reads what /proc says of it
 mod simulation;
 
 use crate::error::{Error, Result, absolute, text_of};

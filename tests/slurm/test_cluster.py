@@ -226,6 +226,12 @@ def rounds(test):
     return pytest.mark.parametrize("round", range(ROUNDS))(test)
 
 
+@pytest.fixture(params=["slurm", "slurm-hold"])
+def jobs(request, slurm):
+    """An engine whose workers are jobs, its environment, and the cluster's folder."""
+    return request.param, environment(slurm), pathlib.Path(slurm["SLURM_CONF"]).parent
+
+
 @rounds
 def test_killed_tasks(kind, data, tmp_path, round):
     kind, env = kind
@@ -298,14 +304,13 @@ def test_interrupted(kind, data, tmp_path, round):
 
 
 @rounds
-def test_the_controller_is_restarted(slurm, data, tmp_path, round):
-    env = environment(slurm)
-    folder = pathlib.Path(slurm["SLURM_CONF"]).parent
-    driver = Driver("anomaly.zarr", "slurm", env, data, tmp_path)
+def test_the_controller_is_restarted(jobs, data, tmp_path, round):
+    kind, env, folder = jobs
+    driver = Driver("anomaly.zarr", kind, env, data, tmp_path)
     driver.wait_for_marks(1)
     kill(int((folder / "run/slurmctld.pid").read_text()))
     time.sleep(2)
-    subprocess.run(["slurmctld", "-f", slurm["SLURM_CONF"]], check=True)
+    subprocess.run(["slurmctld", "-f", env["SLURM_CONF"]], check=True)
     # It may have forgotten jobs of its last seconds, whose numbers it gives to others: nodes that run both it drains, for somebody
     # to look after. That somebody is this loop.
     while driver.process.poll() is None:
@@ -331,12 +336,6 @@ def test_an_error_is_shown_with_its_chunk(kind, data, tmp_path):
     assert left["driver"] is None and left["stages"][0]["failures"] >= 2
     subprocess.run([ARRAYCTL, "runs", "cancel", left["id"], "--work-dir", tmp_path / "work"], check=True, env=env)
     assert not list((tmp_path / "work").glob("run-*"))
-
-
-@pytest.fixture(params=["slurm", "slurm-hold"])
-def jobs(request, slurm):
-    """An engine whose workers are jobs, its environment, and the cluster's folder."""
-    return request.param, environment(slurm), pathlib.Path(slurm["SLURM_CONF"]).parent
 
 
 @rounds
