@@ -113,6 +113,7 @@ mod pages {
         memory "../docs/memory.md"
         proof "../docs/proof.md"
         reliability "../docs/reliability.md"
+        scale "../docs/scale.md"
         slurm "../docs/slurm.md"
         tour "../docs/tour.md"
     }
