@@ -86,13 +86,26 @@ impl State {
                 self.stages.push(StageProgress::begun(name, *chunks, *bytes, now_secs));
             }
             Event::ChunkRead { stage, bytes, secs } => {
-                self.note(Kind::Read, *stage, *bytes, *secs, now_secs);
+                self.note_here(Kind::Read, *stage, *bytes, *secs, now_secs);
                 self.bytes_read += bytes;
             }
             Event::ChunkWritten { stage, bytes, stored_bytes, secs } => {
-                self.note(Kind::Task, *stage, *bytes, *secs, now_secs);
+                self.note_here(Kind::Task, *stage, *bytes, *secs, now_secs);
                 self.stored_bytes += stored_bytes;
                 self.live.take_written(*bytes);
+                if let Some(stage) = self.stage(*stage) {
+                    stage.advance(1, *bytes);
+                }
+            }
+            Event::StepElsewhere { stage, thread, is_read, bytes, secs, ended_secs_ago } => {
+                let kind = if *is_read { Kind::Read } else { Kind::Task };
+                self.note(kind, *stage, thread, *bytes, *secs, (now_secs - ended_secs_ago).max(0.0));
+                self.bytes_read += if *is_read { *bytes } else { 0 };
+            }
+            Event::BatchDone { stage, bytes, stored_bytes, peak_reserved_bytes } => {
+                self.stored_bytes += stored_bytes;
+                self.live.take_written(*bytes);
+                self.take_memory(now_secs as f32, *peak_reserved_bytes);
                 if let Some(stage) = self.stage(*stage) {
                     stage.advance(1, *bytes);
                 }
@@ -110,15 +123,16 @@ impl State {
             }
             Event::StageFailed { error, .. } => self.live.take_error(error.to_string()),
             Event::TemporaryDisk { bytes } => self.live.take_temporary(*bytes),
-            Event::Memory { reserved_bytes } => {
-                self.live.take_memory(now_secs as f32, *reserved_bytes);
-                let now = now_secs as f32;
-                let due = self.memory.last().is_none_or(|(last, _)| now - last >= MEMORY_STEP_SECS);
-                if due && self.memory.len() < MOST_SPANS {
-                    self.memory.push((now, *reserved_bytes));
-                }
-            }
+            Event::Memory { reserved_bytes } => self.take_memory(now_secs as f32, *reserved_bytes),
             _ => {}
+        }
+    }
+
+    fn take_memory(&mut self, now_secs: f32, reserved_bytes: u64) {
+        self.live.take_memory(now_secs, reserved_bytes);
+        let due = self.memory.last().is_none_or(|(last, _)| now_secs - last >= MEMORY_STEP_SECS);
+        if due && self.memory.len() < MOST_SPANS {
+            self.memory.push((now_secs, reserved_bytes));
         }
     }
 
@@ -126,9 +140,13 @@ impl State {
         self.stages.get_mut(self.stages_before + stage)
     }
 
-    fn note(&mut self, kind: Kind, stage: usize, bytes: u64, secs: f64, end_secs: f64) {
+    /// Notes a step of the thread that says so.
+    fn note_here(&mut self, kind: Kind, stage: usize, bytes: u64, secs: f64, end_secs: f64) {
         let thread = std::thread::current();
-        let name = thread.name().unwrap_or("thread");
+        self.note(kind, stage, thread.name().unwrap_or("thread"), bytes, secs, end_secs);
+    }
+
+    fn note(&mut self, kind: Kind, stage: usize, name: &str, bytes: u64, secs: f64, end_secs: f64) {
         let position = self.threads.iter().position(|known| known == name).unwrap_or_else(|| {
             self.threads.push(name.to_owned());
             self.threads.len() - 1
@@ -297,6 +315,10 @@ impl Observer for Recorder {
             next.observe(event);
         }
     }
+
+    fn follows_steps(&self) -> bool {
+        true
+    }
 }
 
 impl Watcher for Recorder {
@@ -350,5 +372,28 @@ mod tests {
         assert!(events.iter().any(|event| event["args"]["bytes"] == 77));
         let page = recorder.report_html("a & b");
         assert!(page.contains("a &amp; b") && page.contains("&lt;mean&gt;") && !page.contains("http://cdn"));
+    }
+
+    #[test]
+    fn workers_have_lanes_of_their_own() {
+        let recorder = Recorder::new();
+        assert!(recorder.follows_steps());
+        recorder.observe(&Event::StageStarted { stage: 0, name: "mean", chunks: 9, bytes: 90 });
+        let batch = Event::BatchDone { stage: 0, bytes: 40, stored_bytes: 7, peak_reserved_bytes: 1000 };
+        recorder.observe(&batch);
+        for thread in ["worker 10.1", "worker 2.1"] {
+            for is_read in [true, false] {
+                let (bytes, secs, ended_secs_ago) = (5, 0.25, 1e9);
+                let step = Event::StepElsewhere { stage: 0, thread, is_read, bytes, secs, ended_secs_ago };
+                recorder.observe(&step);
+            }
+        }
+        let seen = recorder.snapshot();
+        assert_eq!(seen.threads, ["worker 10.1", "worker 2.1"]);
+        assert_eq!((seen.stages[0].bytes_done, seen.bytes_written, seen.bytes_read), (40, 40, 10));
+        assert_eq!((seen.stored_bytes, seen.peak_reserved_bytes), (7, 1000));
+        assert!(seen.recent.iter().all(|span| span.start_secs >= 0.0), "clocks differ");
+        let page = recorder.report_html("x");
+        assert!(page.find("worker 2.1") < page.find("worker 10.1"), "lanes in order");
     }
 }

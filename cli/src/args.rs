@@ -235,11 +235,10 @@ pub(crate) struct StoreArgs {
 }
 
 impl StoreArgs {
-    /// Starts the engine that is asked for. Called before the resources of a run are made; the run of several processes ends when what
+    /// Starts the engine that is asked for, or has it plan. Called before the resources of a run are made; the run of several processes ends when what
     /// this gives drops.
     pub(crate) fn start(&self, run: &RunArgs) -> Result<Option<cluster::Run>> {
-        // A plan alone is made by this process.
-        if self.dry_run { Ok(None) } else { self.engine.start(run, self.resume).map(Some) }
+        if self.dry_run { self.engine.plan_only(run) } else { self.engine.start(run, self.resume) }.map(Some)
     }
 
     /// The output at `path`.

@@ -4,7 +4,7 @@
 //! store results, through [`crate::args::StoreArgs::start`].
 
 use crate::args::RunArgs;
-use blockwise::cluster::{Kind, Run, Settings, start};
+use blockwise::cluster::{Gres, Kind, Run, Settings, plan_only, start};
 use blockwise::{Error, Result};
 use clap::Args;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// What carries out the work.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EngineArgs {
-    /// What carries out the work: threads of this process, processes of this machine, or jobs of slurm
+    /// What carries out the work: threads of this process, processes of this machine, jobs of slurm, or tasks of hq (HyperQueue)
     #[arg(long, value_name = "ENGINE", default_value = "threads", help_heading = "Engine")]
     engine: String,
     /// Folder on storage that all nodes share, for what lies between stages [default: BLOCKWISE_WORK_DIR]
@@ -24,16 +24,19 @@ pub(crate) struct EngineArgs {
     /// Hold one allocation of Slurm for the whole run, instead of a job array a stage
     #[arg(long, help_heading = "Engine")]
     hold: bool,
-    /// Time limit of a job, as sbatch takes it
+    /// Time limit of a job or task, as sbatch takes it
     #[arg(long, value_name = "TIME", help_heading = "Engine")]
     time: Option<String>,
-    /// Partition of jobs
+    /// Partition of jobs (slurm)
     #[arg(long, value_name = "NAME", help_heading = "Engine")]
     partition: Option<String>,
-    /// Account of jobs
+    /// Account of jobs (slurm)
     #[arg(long, value_name = "NAME", help_heading = "Engine")]
     account: Option<String>,
-    /// One more argument of sbatch, such as --engine-flag=--qos=long (repeatable)
+    /// What each worker needs beside cores and memory, such as scratch:10 (slurm, hq)
+    #[arg(long, value_name = "NAME[:MODEL]:N", help_heading = "Engine")]
+    gres: Option<Gres>,
+    /// One more argument of sbatch or hq submit, such as --engine-flag=--qos=long (repeatable)
     #[arg(long, value_name = "FLAG", allow_hyphen_values = true, help_heading = "Engine")]
     engine_flag: Vec<String>,
     /// How often work that was lost with its node or job is started again
@@ -49,7 +52,7 @@ impl EngineArgs {
 
     /// Starts the engine.
     pub(crate) fn start(&self, run: &RunArgs, resume: bool) -> Result<Run> {
-        let kind: Kind = self.engine.parse()?;
+        let kind = self.kind()?;
         let work_folder = match (work_folder(self.work_dir.as_ref()), kind) {
             (Some(folder), _) => folder,
             (None, Kind::Threads) => PathBuf::new(),
@@ -62,6 +65,31 @@ impl EngineArgs {
                 });
             }
         };
+        let mut settings = self.settings(kind, work_folder, run)?;
+        settings.resume = resume;
+        Ok(start(settings)?)
+    }
+
+    /// Has plans made as for the engine, and no more: for that no work folder is needed.
+    pub(crate) fn plan_only(&self, run: &RunArgs) -> Result<Run> {
+        Ok(plan_only(self.settings(self.kind()?, PathBuf::new(), run)?)?)
+    }
+
+    /// The engine, if it can do what is asked of it.
+    fn kind(&self) -> Result<Kind> {
+        let kind = self.engine.parse()?;
+        if self.gres.as_ref().is_some_and(|gres| gres.gpus() > 0) {
+            return Err(Error::Refused {
+                path: "--gres".to_owned(),
+                what: "this program does not compute on devices yet, so its workers would leave the GPUs idle; leave \
+                       --gres out (programs whose closures use GPUs themselves ask for them by BLOCKWISE_GRES)"
+                    .to_owned(),
+            });
+        }
+        Ok(kind)
+    }
+
+    fn settings(&self, kind: Kind, work_folder: PathBuf, run: &RunArgs) -> Result<Settings> {
         let mut settings = Settings::new(kind, work_folder, self.workers);
         settings.threads = run.threads();
         settings.budget_bytes = run.budget_bytes()?.unwrap_or(settings.budget_bytes);
@@ -69,10 +97,10 @@ impl EngineArgs {
         settings.time.clone_from(&self.time);
         settings.partition.clone_from(&self.partition);
         settings.account.clone_from(&self.account);
+        settings.gres.clone_from(&self.gres);
         settings.flags.clone_from(&self.engine_flag);
         settings.retries = self.retries;
-        settings.resume = resume;
-        Ok(start(settings)?)
+        Ok(settings)
     }
 }
 

@@ -90,6 +90,7 @@ pub(crate) fn plan(summary: &PlanSummary) -> Value {
                 "bytes_read": stage.bytes_read,
                 "bytes_written": stage.bytes_written,
                 "peak_bytes": stage.peak_bytes,
+                "batches": stage.batches,
             })
         })
         .collect();

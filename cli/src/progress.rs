@@ -70,6 +70,10 @@ impl Observer for Recording {
     fn observe(&self, event: &Event<'_>) {
         self.recorder.observe(event);
     }
+
+    fn follows_steps(&self) -> bool {
+        self.recorder.follows_steps()
+    }
 }
 
 impl Watcher for Recording {
@@ -133,7 +137,9 @@ impl Observer for Bar {
     fn observe(&self, event: &Event<'_>) {
         match event {
             Event::StageStarted { name, .. } => self.bar.set_message(format!("{} {name}", self.heading())),
-            Event::ChunkWritten { bytes, .. } | Event::ChunksSkipped { bytes, .. } => self.bar.inc(*bytes),
+            Event::ChunkWritten { bytes, .. }
+            | Event::ChunksSkipped { bytes, .. }
+            | Event::BatchDone { bytes, .. } => self.bar.inc(*bytes),
             _ => {}
         }
     }
@@ -200,7 +206,9 @@ impl Observer for Lines {
                 });
                 eprintln!("{line}");
             }
-            Event::ChunkWritten { bytes, .. } | Event::ChunksSkipped { bytes, .. } => {
+            Event::ChunkWritten { bytes, .. }
+            | Event::ChunksSkipped { bytes, .. }
+            | Event::BatchDone { bytes, .. } => {
                 self.written_bytes.fetch_add(*bytes, Ordering::Relaxed);
                 // Whoever finds the state locked leaves the report to the one that holds it.
                 if let Ok(mut state) = self.state.try_lock()

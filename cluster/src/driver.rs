@@ -11,8 +11,9 @@ use crate::error::{Error, Result, absolute, text_of};
 use crate::folder::{self, DoneMark, FailedMark, Folder, RunFacts, host};
 use crate::launcher::{Launcher, launcher};
 use crate::order::{COMBINED, Numbered, Order, Work};
-use crate::settings::{Settings, batch_bytes_from_environment};
+use crate::settings::Settings;
 use crate::stage::Board;
+use crate::steps::{Step, Steps, now_secs};
 use blockwise_core::engine::{Engine, Role};
 use blockwise_core::exec::batches::{Batch, SharedRun, StageFacts};
 use blockwise_core::exec::{RunReport, run_here};
@@ -25,8 +26,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Batches for each worker, so that a slow one does not keep the others waiting.
-const BATCHES_PER_WORKER: u64 = 4;
 /// Shortest and longest time between two looks at the marks of a stage.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Shortest and longest time between two questions to the engine.
@@ -84,9 +83,7 @@ impl Driver {
         launcher: impl FnOnce(&Settings, &Folder, &str) -> Result<Box<dyn Launcher>>,
     ) -> Result<Self> {
         settings.check()?;
-        if let Some(batch_bytes) = batch_bytes_from_environment()? {
-            settings.batch_bytes = batch_bytes;
-        }
+        settings = settings.with_batch_bytes_of_environment()?;
         folder::create(&settings.work_folder)?;
         settings.work_folder = absolute(&settings.work_folder)?;
         text_of(&settings.work_folder)?;
@@ -165,7 +162,8 @@ impl Driver {
         folder::write(&planned, &digest)?;
         let mut report = RunReport::default();
         for (stage, facts) in shared.stages().iter().enumerate() {
-            let at = Stage { plan: number, stage, digest: &digest, facts };
+            let at =
+                Stage { plan: number, stage, digest: &digest, facts, notes_steps: observer.follows_steps() };
             let (bytes, chunks) = (facts.bytes, facts.tasks);
             observer.observe(&Event::StageStarted { stage, name: &facts.name, chunks, bytes });
             let complete = self.folder.stage(number, stage).join("complete");
@@ -192,14 +190,13 @@ impl Driver {
         cancellation: &Cancellation,
     ) -> blockwise_core::Result<()> {
         let folder = self.folder.stage(at.plan, at.stage);
-        ["done", "failed"].iter().try_for_each(|part| folder::create(&folder.join(part)))?;
+        ["done", "failed", "steps"].iter().try_for_each(|part| folder::create(&folder.join(part)))?;
         let known = folder.join("batches.json");
         let decided = match folder::read::<Batches>(&known) {
             Some(decided) => decided,
             None => {
-                let bytes = at.facts.read_bytes.saturating_add(at.facts.bytes);
-                let most = u64::from(self.settings.workers).saturating_mul(BATCHES_PER_WORKER);
-                let wanted = (bytes / self.settings.batch_bytes).clamp(1, most);
+                // A plan that is too small is not here.
+                let wanted = self.settings.batches(u64::MAX, at.facts.about_bytes()).unwrap_or(1);
                 let batches = shared.batches(at.stage, wanted)?;
                 let name = at.facts.name.clone();
                 let decided = Batches { name, batches, combines: shared.leaves_states(at.stage) };
@@ -303,6 +300,7 @@ impl Driver {
                 threads: self.settings.threads,
                 budget_bytes: self.settings.budget_bytes,
                 batch_bytes: self.settings.batch_bytes,
+                notes_steps: at.notes_steps,
                 work,
             };
             let number = self.orders.fetch_add(1, Ordering::SeqCst);
@@ -361,12 +359,12 @@ impl Driver {
             report.bytes_written += mark.bytes_written;
             report.stored_bytes += mark.stored_bytes;
             report.peak_reserved_bytes = report.peak_reserved_bytes.max(mark.peak_reserved_bytes);
-            observer.observe(&Event::ChunkWritten {
-                stage: at.stage,
-                bytes: mark.bytes_written,
-                stored_bytes: mark.stored_bytes,
-                secs: mark.secs,
-            });
+            let (bytes, stored_bytes) = (mark.bytes_written, mark.stored_bytes);
+            let peak_reserved_bytes = mark.peak_reserved_bytes;
+            observer.observe(&Event::BatchDone { stage: at.stage, bytes, stored_bytes, peak_reserved_bytes });
+            if observer.follows_steps() {
+                self.pass_on(at, batch, observer);
+            }
         }
         for name in folder::names(&folder.join("failed")) {
             let batch = name.split_once('-').and_then(|(batch, _)| batch.parse().ok());
@@ -377,6 +375,25 @@ impl Driver {
         }
         is_new
     }
+
+    /// Tells an observer the steps that a worker took in a batch.
+    fn pass_on(&self, at: &Stage<'_>, batch: u64, observer: &dyn Observer) {
+        let path = self.folder.steps(at.plan, at.stage, batch);
+        let Some(steps) = folder::read::<Steps>(&path) else { return };
+        let _ = fs::remove_file(&path); // goes with the run else
+        let ago_secs = (now_secs() - steps.began_secs).max(0.0);
+        for (number, own) in steps.threads.iter().enumerate() {
+            let thread = format!("worker {}.{}", steps.share + 1, number + 1);
+            for Step { is_read, start_secs, secs, bytes } in own {
+                let ended_secs_ago = (ago_secs - f64::from(start_secs + secs)).max(0.0);
+                let (is_read, bytes, secs) = (*is_read, *bytes, f64::from(*secs));
+                let stage = at.stage;
+                let step =
+                    Event::StepElsewhere { stage, thread: &thread, is_read, bytes, secs, ended_secs_ago };
+                observer.observe(&step);
+            }
+        }
+    }
 }
 
 impl Engine for Driver {
@@ -386,6 +403,10 @@ impl Engine for Driver {
 
     fn role(&self) -> Role {
         Role::Driver
+    }
+
+    fn batches(&self, plan_bytes: u64, stage_bytes: u64) -> Option<u64> {
+        self.settings.batches(plan_bytes, stage_bytes)
     }
 
     fn run(
@@ -527,4 +548,6 @@ struct Stage<'a> {
     stage: usize,
     digest: &'a str,
     facts: &'a StageFacts,
+    /// Whether workers note their steps.
+    notes_steps: bool,
 }

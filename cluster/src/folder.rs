@@ -8,7 +8,7 @@
 //!              /orders/N.json     batches of one submission, by share; N.sh: its job script
 //!              /logs/             what workers printed
 //!              /plan-N/           one plan: plan.json, arrays and states (core's)
-//!                     /stage-N/batches.json, done/BATCH, failed/BATCH-*, complete
+//!                     /stage-N/batches.json, done/BATCH, failed/BATCH-*, steps/BATCH, complete
 //! ```
 //!
 //! Invariants: every file that is read by another process appears whole, by rename, and ends with its checksum; one that does not is as if
@@ -75,6 +75,11 @@ impl Folder {
 
     pub(crate) fn stage(&self, plan: u64, stage: usize) -> PathBuf {
         self.plan(plan).join(format!("stage-{stage}"))
+    }
+
+    /// The steps of a batch.
+    pub(crate) fn steps(&self, plan: u64, stage: usize, batch: u64) -> PathBuf {
+        self.stage(plan, stage).join("steps").join(batch.to_string())
     }
 
     pub(crate) fn order(&self, number: u64) -> PathBuf {

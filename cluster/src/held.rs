@@ -6,10 +6,12 @@
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
+use crate::gres::Gres;
+use crate::job::{prefix, quoted, write_script};
 use crate::launcher::{Launcher, Place};
 use crate::order::{ORDER, RUN, command};
 use crate::settings::Settings;
-use crate::slurm::{Avoided, Job, cancel_all, prefix, queue, quoted, requests, write_script};
+use crate::slurm::{Avoided, Job, cancel_all, queue, requests};
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -113,6 +115,7 @@ impl Held {
         let child = Command::new("srun")
             .args([format!("--jobid={job}"), format!("--ntasks={shares}")])
             .arg(format!("--cpus-per-task={}", self.settings.threads))
+            .args(self.settings.gres.iter().flat_map(Gres::for_slurm))
             .args(["--kill-on-bad-exit=0", "--wait=0", "--input=none"])
             .arg(format!("--output={}/{order}-%t.log", self.folder.logs().display()))
             .args(&self.command)

@@ -1,7 +1,7 @@
 //! [`Launcher`]: how workers are started, looked after and stopped.
 //!
 //! Invariant: a launcher is asked, never trusted: what it says of a worker only decides when to start another one. Implemented by
-//! [`crate::processes`], [`crate::slurm`] and [`crate::held`]; called by [`crate::driver`].
+//! [`crate::processes`], [`crate::slurm`], [`crate::held`] and [`crate::hq`]; called by [`crate::driver`].
 
 use crate::error::Result;
 use crate::folder::Folder;
@@ -39,6 +39,7 @@ pub(crate) fn launcher(settings: &Settings, folder: &Folder, id: &str) -> Result
     Ok(match settings.kind {
         Kind::Slurm if settings.hold => Box::new(crate::held::Held::new(settings, folder, id)?),
         Kind::Slurm => Box::new(crate::slurm::Slurm::new(settings, folder, id)?),
+        Kind::HyperQueue => Box::new(crate::hq::HyperQueue::new(settings, folder, id)?),
         Kind::Threads | Kind::Processes => Box::new(crate::processes::Processes::new(folder)?),
     })
 }

@@ -19,17 +19,23 @@
 mod driver;
 mod error;
 mod folder;
+mod gres;
 mod held;
+mod hq;
+mod job;
 mod launcher;
 mod order;
+mod planner;
 mod processes;
 mod runs;
 mod settings;
 mod slurm;
 mod stage;
+mod steps;
 mod worker;
 
 pub use error::{Error, Result};
+pub use gres::Gres;
 pub use runs::{RunState, StageState, cancel, list, show};
 pub use settings::{Kind, Settings};
 
@@ -90,6 +96,19 @@ pub fn start(settings: Settings) -> Result<Run> {
     let driver = Arc::new(Driver::begin(settings)?);
     installed(Arc::clone(&driver) as Arc<dyn Engine>)?;
     Ok(Run { driver: Some(driver) })
+}
+
+/// As [`start`], to plan alone: plans are made as for a run with these settings, which starts no worker and makes no folder.
+///
+/// # Errors
+/// If the settings make no sense.
+pub fn plan_only(settings: Settings) -> Result<Run> {
+    if settings.kind != Kind::Threads {
+        settings.check()?;
+        let settings = settings.with_batch_bytes_of_environment()?;
+        installed(Arc::new(planner::Planner { settings }))?;
+    }
+    Ok(Run { driver: None })
 }
 
 fn start_worker() -> Result<Run> {

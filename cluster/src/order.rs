@@ -50,6 +50,8 @@ pub(crate) struct Order {
     pub(crate) budget_bytes: u64,
     /// What a plan must read and write for workers to carry it out.
     pub(crate) batch_bytes: u64,
+    /// Whether somebody wants to see the steps of workers.
+    pub(crate) notes_steps: bool,
     pub(crate) work: Work,
 }
 

@@ -5,6 +5,7 @@
 use crate::driver::{Batches, lock, remove};
 use crate::error::{Error, Result};
 use crate::folder::{self, DoneMark, Folder, RunFacts, names};
+use crate::settings::Kind;
 use std::path::Path;
 
 /// A run of a work folder.
@@ -82,8 +83,12 @@ pub fn cancel(work_folder: &Path, id: &str) -> Result<()> {
     let Some(lock) = lock(&folder)? else {
         return folder::write(&folder.root.join("cancel"), &"cancelled");
     };
-    if facts.engine == crate::Kind::Slurm.name() {
-        crate::slurm::cancel_all(id);
+    match facts.engine.parse() {
+        Ok(Kind::Slurm) => {
+            crate::slurm::cancel_all(id);
+        }
+        Ok(Kind::HyperQueue) => crate::hq::cancel_all(id),
+        Ok(Kind::Threads | Kind::Processes) | Err(_) => {}
     }
     drop(lock);
     remove(&folder.root).map_err(|source| Error::os(&folder.root, "removing", source))

@@ -4,6 +4,7 @@
 //! [`crate::driver`] and the launchers.
 
 use crate::error::{Error, Result};
+use crate::gres::Gres;
 use blockwise_core::machine;
 use std::env;
 use std::path::PathBuf;
@@ -17,12 +18,18 @@ pub enum Kind {
     Processes,
     /// Slurm, through `sbatch`, `squeue`, `scancel` and `srun`.
     Slurm,
+    /// HyperQueue, through `hq`.
+    HyperQueue,
 }
 
 impl Kind {
     /// The engines by name.
-    pub const NAMES: [(&'static str, Self); 3] =
-        [("threads", Self::Threads), ("processes", Self::Processes), ("slurm", Self::Slurm)];
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("threads", Self::Threads),
+        ("processes", Self::Processes),
+        ("slurm", Self::Slurm),
+        ("hq", Self::HyperQueue),
+    ];
 
     /// Its name.
     #[must_use]
@@ -39,10 +46,7 @@ impl std::str::FromStr for Kind {
         found.ok_or_else(|| Error::Setting {
             name: "engine",
             value: text.to_owned(),
-            why: match text {
-                "hq" => "(HyperQueue) is not supported yet; use slurm, processes or threads".to_owned(),
-                _ => "is none of threads, processes, slurm".to_owned(),
-            },
+            why: "is none of threads, processes, slurm, hq".to_owned(),
         })
     }
 }
@@ -62,13 +66,15 @@ pub struct Settings {
     pub budget_bytes: u64,
     /// Whether one allocation is held for the whole run, in which each stage is one `srun`; else each stage is a job array.
     pub hold: bool,
-    /// Time limit of a job, as Slurm takes it.
+    /// Time limit of a job or task, as Slurm takes it.
     pub time: Option<String>,
     /// Partition of jobs.
     pub partition: Option<String>,
     /// Account of jobs.
     pub account: Option<String>,
-    /// More arguments of `sbatch`.
+    /// What each worker needs beside cores and memory: GPUs.
+    pub gres: Option<Gres>,
+    /// More arguments of `sbatch` or `hq submit`.
     pub flags: Vec<String>,
     /// How often a batch that was lost is started again.
     pub retries: u32,
@@ -78,6 +84,8 @@ pub struct Settings {
     pub resume: bool,
 }
 
+/// Batches for each worker, so that a slow one does not keep the others waiting.
+const BATCHES_PER_WORKER: u64 = 4;
 /// Default of [`Settings::batch_bytes`].
 const BATCH_BYTES: u64 = 32 << 20;
 
@@ -95,6 +103,7 @@ impl Settings {
             time: None,
             partition: None,
             account: None,
+            gres: None,
             flags: Vec::new(),
             retries: 3,
             batch_bytes: BATCH_BYTES,
@@ -106,13 +115,14 @@ impl Settings {
     ///
     /// | variable | what |
     /// |---|---|
-    /// | `BLOCKWISE_ENGINE` | `threads`, `processes` or `slurm` |
+    /// | `BLOCKWISE_ENGINE` | `threads`, `processes`, `slurm` or `hq` |
     /// | `BLOCKWISE_WORK_DIR` | the work folder; must be set |
     /// | `BLOCKWISE_WORKERS` | workers at once [default: 2] |
     /// | `BLOCKWISE_THREADS` | threads of each [default: the cores of this machine] |
     /// | `BLOCKWISE_MEMORY` | budget of each, in bytes [default: half of this machine's memory] |
     /// | `BLOCKWISE_SLURM_HOLD` | `1`: one allocation for the whole run |
-    /// | `BLOCKWISE_SLURM_FLAGS` | more arguments of `sbatch`, such as `--time=1:00:00 --partition=short` |
+    /// | `BLOCKWISE_GRES` | what each needs beside cores and memory, such as `gpu:1` |
+    /// | `BLOCKWISE_ENGINE_FLAGS` | more arguments of `sbatch` or `hq submit`, such as `--time=1:00:00 --partition=short` |
     /// | `BLOCKWISE_RETRIES` | how often a lost batch is started again [default: 3] |
     /// | `BLOCKWISE_BATCH_BYTES` | what a batch reads and writes at least [default: 32 MiB] |
     /// | `BLOCKWISE_RESUME` | `1`: take up the run of a driver that died |
@@ -135,10 +145,25 @@ impl Settings {
         settings.hold = is_on("BLOCKWISE_SLURM_HOLD");
         settings.resume = is_on("BLOCKWISE_RESUME");
         settings.retries = number("BLOCKWISE_RETRIES")?.unwrap_or(settings.retries);
-        settings.batch_bytes = batch_bytes_from_environment()?.unwrap_or(settings.batch_bytes);
-        let flags = variable("BLOCKWISE_SLURM_FLAGS").unwrap_or_default();
+        settings.gres = variable("BLOCKWISE_GRES").map(|text| text.parse()).transpose()?;
+        let flags = variable("BLOCKWISE_ENGINE_FLAGS").unwrap_or_default();
         settings.flags = flags.split_whitespace().map(str::to_owned).collect();
-        Ok(Some(settings))
+        settings.with_batch_bytes_of_environment().map(Some)
+    }
+
+    /// These, with what `BLOCKWISE_BATCH_BYTES` says, which the command line has no option for.
+    ///
+    /// # Errors
+    /// If it is no number.
+    pub(crate) fn with_batch_bytes_of_environment(mut self) -> Result<Self> {
+        self.batch_bytes = number("BLOCKWISE_BATCH_BYTES")?.unwrap_or(self.batch_bytes);
+        Ok(self)
+    }
+
+    /// About how many batches a stage is cut into, as [`Engine::batches`](blockwise_core::engine::Engine::batches) says.
+    pub(crate) fn batches(&self, plan_bytes: u64, stage_bytes: u64) -> Option<u64> {
+        let most = u64::from(self.workers).saturating_mul(BATCHES_PER_WORKER).max(1);
+        (plan_bytes > self.batch_bytes).then(|| (stage_bytes / self.batch_bytes).clamp(1, most))
     }
 
     /// Whether a setting is out of its range.
@@ -149,16 +174,34 @@ impl Settings {
         };
         zero("workers", u64::from(self.workers))?;
         zero("threads", self.threads as u64)?;
-        zero("batch bytes", self.batch_bytes)
+        zero("batch bytes", self.batch_bytes)?;
+        self.check_for_engine()
     }
-}
 
-/// What `BLOCKWISE_BATCH_BYTES` says, which the command line has no option for.
-///
-/// # Errors
-/// If it is no number.
-pub(crate) fn batch_bytes_from_environment() -> Result<Option<u64>> {
-    number("BLOCKWISE_BATCH_BYTES")
+    /// Whether the engine has what is asked for.
+    fn check_for_engine(&self) -> Result<()> {
+        let unknown = |name, value: &str| {
+            let why = format!("is nothing that engine {} has; leave it out", self.kind.name());
+            Error::Setting { name, value: value.to_owned(), why }
+        };
+        match (&self.gres, self.kind) {
+            (Some(gres), Kind::Slurm) if self.hold => gres.check_for_hold()?,
+            (Some(gres), Kind::HyperQueue) => gres.check_for_hq()?,
+            (Some(_), Kind::Threads | Kind::Processes) => return Err(unknown("gres", "")),
+            (Some(_), Kind::Slurm) | (None, _) => {}
+        }
+        if self.kind == Kind::Slurm {
+            return Ok(());
+        }
+        if self.hold {
+            return Err(unknown("hold", ""));
+        }
+        let named = [("partition", &self.partition), ("account", &self.account)];
+        match named.into_iter().find_map(|(name, value)| Some((name, value.as_ref()?))) {
+            Some((name, value)) => Err(unknown(name, value)),
+            None => Ok(()),
+        }
+    }
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -184,10 +227,35 @@ mod tests {
         for (name, kind) in Kind::NAMES {
             assert_eq!((name.parse::<Kind>().unwrap(), kind.name()), (kind, name));
         }
-        assert!("hq".parse::<Kind>().unwrap_err().to_string().contains("not supported yet"));
+        assert!("pbs".parse::<Kind>().unwrap_err().to_string().contains("none of"));
         let mut settings = Settings::new(Kind::Slurm, PathBuf::new(), 3);
         assert!(settings.check().is_ok());
         settings.workers = 0;
         assert!(settings.check().unwrap_err().to_string().contains("workers"));
+    }
+
+    #[test]
+    fn what_an_engine_does_not_have_is_refused() {
+        let asks: [fn(&mut Settings); 5] = [
+            |settings| settings.hold = true,
+            |settings| settings.partition = Some("short".to_owned()),
+            |settings| settings.account = Some("me".to_owned()),
+            |settings| settings.gres = "gpu:a100:1".parse().ok(),
+            |settings| (settings.hold, settings.gres) = (true, "scratch:1".parse().ok()),
+        ];
+        let refused = |kind| -> Vec<bool> {
+            let is_refused = |ask: &fn(&mut Settings)| {
+                let mut settings = Settings::new(kind, PathBuf::new(), 1);
+                ask(&mut settings);
+                settings.check().is_err()
+            };
+            asks.iter().map(is_refused).collect()
+        };
+        assert_eq!(refused(Kind::Slurm), [false, false, false, false, true]);
+        assert_eq!(refused(Kind::HyperQueue), [true; 5]);
+        assert_eq!(refused(Kind::Processes), [true; 5]);
+        let mut settings = Settings::new(Kind::HyperQueue, PathBuf::new(), 1);
+        settings.gres = "gpu:1".parse().ok();
+        assert!(settings.check().is_ok());
     }
 }

@@ -6,26 +6,20 @@
 
 use crate::error::{Error, Result};
 use crate::folder::Folder;
+use crate::gres::Gres;
+use crate::job::{BASELINE_BYTES, ENDING, PATIENCE, job_name, prefix, worker_line, write_script};
 use crate::launcher::{Launcher, Place, output_of};
-use crate::order::{ORDER, RUN, command};
+use crate::order::command;
 use crate::settings::Settings;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How long a submission is tried while the controller does not answer.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How long cancelled jobs are waited for.
-const ENDING: Duration = Duration::from_secs(10);
 /// How long a job may be said to run before its worker signs in. A controller that was killed may list jobs as running that no node
 /// has; should the worker come all the same, its batches are carried out twice.
 const SIGNING_IN: Duration = Duration::from_secs(30);
-/// Bytes of memory that a worker takes beyond its budget: the program, stacks, buffers of libraries.
-const BASELINE_BYTES: u64 = 384 << 20;
 
 /// Workers as job arrays.
 #[derive(Debug)]
@@ -93,16 +87,6 @@ impl Slurm {
     }
 }
 
-/// The name of an order's job.
-pub(crate) fn job_name(id: &str, order: u64) -> String {
-    format!("{}{order}", prefix(id))
-}
-
-/// What the names of all jobs of a run begin with.
-pub(crate) fn prefix(id: &str) -> String {
-    format!("blockwise-{id}-")
-}
-
 /// What a worker may take, as `sbatch` and `srun` take it.
 pub(crate) fn requests(settings: &Settings) -> Vec<String> {
     let memory_bytes = settings.budget_bytes.saturating_add(BASELINE_BYTES);
@@ -114,36 +98,8 @@ pub(crate) fn requests(settings: &Settings) -> Vec<String> {
     let named =
         [("time", &settings.time), ("partition", &settings.partition), ("account", &settings.account)];
     all.extend(named.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
+    all.extend(settings.gres.iter().flat_map(Gres::for_slurm));
     all
-}
-
-/// A job script that runs `lines` in the folder that the driver was started in.
-pub(crate) fn write_script(path: &Path, lines: &[Vec<u8>]) -> Result<()> {
-    let mut script = b"#!/bin/sh\n".to_vec();
-    for line in lines {
-        script.extend_from_slice(line);
-        script.push(b'\n');
-    }
-    fs::write(path, script).map_err(|source| Error::os(path, "writing", source))
-}
-
-/// A word as a shell takes it.
-pub(crate) fn quoted(word: &std::ffi::OsStr) -> Vec<u8> {
-    let mut quoted = b"'".to_vec();
-    for byte in word.as_bytes() {
-        if *byte == b'\'' {
-            quoted.extend_from_slice(b"'\\''");
-        } else {
-            quoted.push(*byte);
-        }
-    }
-    quoted.push(b'\'');
-    quoted
-}
-
-/// A program with its arguments, as a shell takes them.
-pub(crate) fn quoted_command(words: &[OsString]) -> Vec<u8> {
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(&b' ')
 }
 
 /// Submits a script; tries again while the controller does not answer.
@@ -241,11 +197,7 @@ pub(crate) fn cancel_all(id: &str) -> bool {
 impl Launcher for Slurm {
     fn submit(&mut self, order: u64, shares: usize) -> Result<()> {
         let script = self.folder.root.join("orders").join(format!("{order}.sh"));
-        let mut run = format!("{RUN}=").into_bytes();
-        run.extend(quoted(self.folder.root.as_os_str()));
-        run.extend(format!(" {ORDER}={order} exec ").bytes());
-        run.extend(quoted_command(&self.command));
-        write_script(&script, &[run])?;
+        write_script(&script, &[worker_line(&self.folder.root, order, &self.command)])?;
         let mut arguments = requests(&self.settings);
         arguments.extend([
             format!("--job-name={}", job_name(&self.id, order)),
@@ -306,20 +258,15 @@ mod tests {
     use std::path::PathBuf;
 
     #[test]
-    fn words_survive_a_shell() {
-        let words = ["it's", "a b", "$HOME", "`x`\\", ""].map(OsString::from);
-        let mut line = b"printf '%s\\n' ".to_vec();
-        line.extend(quoted_command(&words));
-        let printed = Command::new("sh").arg("-c").arg(String::from_utf8(line).unwrap()).output().unwrap();
-        assert_eq!(String::from_utf8(printed.stdout).unwrap(), "it's\na b\n$HOME\n`x`\\\n\n");
-    }
-
-    #[test]
     fn requests_are_of_a_worker() {
         let mut settings = Settings::new(crate::Kind::Slurm, PathBuf::from("/w"), 2);
         (settings.threads, settings.budget_bytes) = (4, 640 << 20);
         settings.partition = Some("gpu".to_owned());
-        assert_eq!(requests(&settings), ["--cpus-per-task=4", "--mem-per-cpu=262144K", "--partition=gpu"]);
+        settings.gres = Some("gpu:2".parse().unwrap());
+        assert_eq!(
+            requests(&settings),
+            ["--cpus-per-task=4", "--mem-per-cpu=262144K", "--partition=gpu", "--gpus-per-task=2"]
+        );
         assert!(is_away(
             "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)"
         ));

@@ -9,6 +9,7 @@ use crate::driver::is_small;
 use crate::error::{Error, FAULTS, Result};
 use crate::folder::{self, DoneMark, FailedMark, Folder, host};
 use crate::order::{COMBINED, Order, Work, of_this_process};
+use crate::steps::Noted;
 use blockwise_core::engine::{Engine, Role};
 use blockwise_core::exec::batches::SharedRun;
 use blockwise_core::exec::{RunReport, run_here};
@@ -118,7 +119,16 @@ impl Worker {
             Work::Tasks(shares) => {
                 let own = shares.get(self.share).into_iter().flatten().find(|own| own.id == id);
                 let Some(own) = own else { return Ok(RunReport::default()) };
-                shared.run_batch(self.order.stage, id, &own.batch, &Unobserved, cancellation)
+                if !self.order.notes_steps {
+                    return shared.run_batch(self.order.stage, id, &own.batch, &Unobserved, cancellation);
+                }
+                let noted = Noted::begin(self.share);
+                let report = shared.run_batch(self.order.stage, id, &own.batch, &noted, cancellation)?;
+                let path = self.folder.steps(self.order.plan, self.order.stage, id);
+                if let Err(error) = folder::write(&path, &noted.into_steps()) {
+                    tracing::debug!("{error}"); // they are for the eye alone
+                }
+                Ok(report)
             }
         }
     }
@@ -143,6 +153,11 @@ impl Engine for Worker {
 
     fn role(&self) -> Role {
         Role::Worker
+    }
+
+    /// Only the driver decides that.
+    fn batches(&self, _plan_bytes: u64, _stage_bytes: u64) -> Option<u64> {
+        None
     }
 
     fn run(

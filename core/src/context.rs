@@ -109,6 +109,32 @@ pub enum Event<'a> {
         /// Bytes reserved now.
         reserved_bytes: u64,
     },
+    /// Another process of the run has carried out some tasks.
+    BatchDone {
+        /// The stage.
+        stage: usize,
+        /// Decoded bytes that its tasks were about, as [`Event::ChunkWritten`] counts them.
+        bytes: u64,
+        /// Stored bytes.
+        stored_bytes: u64,
+        /// The most bytes of its budget that it had reserved at once.
+        peak_reserved_bytes: u64,
+    },
+    /// A thread of another process took a step, some time ago. Only for those who [follow steps](Observer::follows_steps).
+    StepElsewhere {
+        /// The stage.
+        stage: usize,
+        /// The process and its thread, for people.
+        thread: &'a str,
+        /// Whether it read a chunk; otherwise it computed, encoded and wrote.
+        is_read: bool,
+        /// Decoded bytes that it was about.
+        bytes: u64,
+        /// Seconds it took.
+        secs: f64,
+        /// Seconds since its end.
+        ended_secs_ago: f64,
+    },
 }
 
 /// Who wants to know what happens in a run: progress bars, reports, traces.
@@ -117,6 +143,11 @@ pub enum Event<'a> {
 pub trait Observer: Send + Sync {
     /// Takes note of `event`.
     fn observe(&self, event: &Event<'_>);
+
+    /// Whether it wants to know the single steps of other processes of the run, which costs them a file a batch.
+    fn follows_steps(&self) -> bool {
+        false
+    }
 }
 
 /// An observer that takes no note.

@@ -35,6 +35,10 @@ pub trait Engine: Debug + Send + Sync {
     /// The part of this process.
     fn role(&self) -> Role;
 
+    /// About how many batches a stage that reads and writes `stage_bytes` is cut into, in a plan of `plan_bytes`; `None`: the
+    /// driver carries out the plan by itself.
+    fn batches(&self, plan_bytes: u64, stage_bytes: u64) -> Option<u64>;
+
     /// Runs a plan, made with `resources`.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ impl Window {
     }
 }
 
-/// A row a thread: what it did most of the time in every bin.
+/// A row a thread, in the order of their names: what it did most of the time in every bin.
 pub(crate) fn threads(names: &[String], spans: &[Span], window: Window) -> String {
     let mut shares = vec![vec![[0.0_f32; 2]; WIDTH]; names.len()];
     let bin_secs = (window.secs() / WIDTH as f64) as f32;
@@ -54,7 +54,9 @@ pub(crate) fn threads(names: &[String], spans: &[Span], window: Window) -> Strin
     }
     let height = names.len() * ROW_HEIGHT + 20;
     let mut svg = open_svg(height);
-    for (row, (name, bins)) in names.iter().zip(&shares).enumerate() {
+    let mut rows: Vec<(&String, &Vec<[f32; 2]>)> = names.iter().zip(&shares).collect();
+    rows.sort_by(|(one, _), (other, _)| in_order(one).cmp(&in_order(other)));
+    for (row, (name, bins)) in rows.into_iter().enumerate() {
         let y = row * ROW_HEIGHT;
         let _ = write!(svg, "<text x=\"0\" y=\"{}\">{}</text>", y + 15, escaped(name));
         // Neighbouring bins of one colour are one bar.
@@ -80,6 +82,16 @@ pub(crate) fn threads(names: &[String], spans: &[Span], window: Window) -> Strin
         }
     }
     close_svg(svg, height, window)
+}
+
+/// A key by which `thread 9` comes before `thread 10`: the words of a name, and its numbers.
+fn in_order(name: &str) -> Vec<(&str, u64)> {
+    let parts = name.split(|c: char| !c.is_ascii_alphanumeric());
+    let split = parts.map(|part| {
+        let word = part.trim_end_matches(|c: char| c.is_ascii_digit());
+        (word, part.get(word.len()..).and_then(|number| number.parse().ok()).unwrap_or(0))
+    });
+    split.collect()
 }
 
 /// Bytes reserved over time, and the budget as a line.
@@ -174,6 +186,10 @@ mod tests {
         assert_eq!(rects(&[span(1.0, 2.0)]), 0);
         assert_eq!(rects(&[span(9.0, 2.0), span(15.0, 1.0)]), 2);
         assert!(threads(&names, &[], window).contains("&lt;a&gt;"));
+        assert!(
+            in_order("worker 2.10") > in_order("worker 2.9")
+                && in_order("worker 10.1") > in_order("worker 9.1")
+        );
         assert_eq!(throughput(&[span(1.0, 2.0)], window), throughput(&[], window));
         assert_ne!(throughput(&[span(11.0, 2.0)], window), throughput(&[], window));
     }

@@ -2,9 +2,9 @@
 # A private Slurm of several virtual nodes on this machine: own munge key, loopback only, no systemd, no cgroups.
 # usage: up.sh FOLDER NODES CPUS_PER_NODE; then: export SLURM_CONF=FOLDER/slurm.conf. Needs root and Debian's slurmd, which is
 # built with multiple-slurmd; packages that are missing are installed with apt. Environment: SLURMD_TIMEOUT (seconds until a node that does not
-# answer is down, 10), SLURM_PORT (16917; nodes have the ports above it).
+# answer is down, 10), SLURM_PORT (16917; nodes have the ports above it), SLURM_CARDS (GPUs of each node, which do not exist; 0).
 set -euo pipefail
-folder=$1 nodes=$2 cpus=$3 port=${SLURM_PORT:-16917}
+folder=$1 nodes=$2 cpus=$3 port=${SLURM_PORT:-16917} cards=${SLURM_CARDS:-0}
 for tool in slurmctld slurmd sbatch munged; do
   command -v "$tool" >/dev/null || { "$(dirname "$0")/../../tools/apt.sh" slurmctld slurmd slurm-client munge >&2; break; }
 done
@@ -39,9 +39,12 @@ SlurmdParameters=config_overrides
 SlurmdTimeout=${SLURMD_TIMEOUT:-10}
 KillWait=2
 MinJobAge=300
-NodeName=n[1-$nodes] NodeHostname=localhost NodeAddr=127.0.0.1 Port=[$((port + 1))-$((port + nodes))] CPUs=$cpus RealMemory=4000
+GresTypes=gpu
+NodeName=n[1-$nodes] NodeHostname=localhost NodeAddr=127.0.0.1 Port=[$((port + 1))-$((port + nodes))] CPUs=$cpus RealMemory=4000$([ "$cards" = 0 ] || echo " Gres=gpu:$cards")
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 CONF
+# Any character devices will do: they are counted, not opened.
+[ "$cards" = 0 ] || echo "NodeName=n[1-$nodes] Name=gpu File=/dev/tty[1-$cards]" >"$folder/gres.conf"
 export SLURM_CONF=$folder/slurm.conf
 slurmctld -c -f "$SLURM_CONF"
 for node in $(seq "$nodes"); do

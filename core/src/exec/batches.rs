@@ -12,6 +12,7 @@ use super::states::{self, States};
 use super::task::Work;
 use super::{Done, Kept, Machine, RunReport, StageRun, threads};
 use crate::context::{Cancellation, Observer, TaskContext};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::plan::{Output, Plan, Resources, Stage, StageWork};
 use crate::region::byte_count;
@@ -38,6 +39,14 @@ pub struct StageFacts {
     pub bytes: u64,
     /// Bytes that its tasks read, at most, if each input is read once.
     pub read_bytes: u64,
+}
+
+impl StageFacts {
+    /// Bytes that it reads and writes, by which it is cut.
+    #[must_use]
+    pub fn about_bytes(&self) -> u64 {
+        self.read_bytes.saturating_add(self.bytes)
+    }
 }
 
 /// A plan whose temporary arrays lie in a folder that all processes of a run see.
@@ -76,16 +85,6 @@ impl<'a> SharedRun<'a> {
     /// The stages in order.
     #[must_use]
     pub fn stages(&self) -> Vec<StageFacts> {
-        let facts = |stage: &Stage| StageFacts {
-            name: stage.name.clone(),
-            tasks: stage.task_count(),
-            bytes: byte_count(&stage.shape(), stage.item_bytes()).unwrap_or(u64::MAX),
-            read_bytes: stage
-                .inputs
-                .iter()
-                .map(|input| byte_count(&input.source.grid().shape(), input.source.dtype().size()))
-                .fold(0, |sum: u64, bytes| sum.saturating_add(bytes.unwrap_or(u64::MAX))),
-        };
         self.plan.stages.iter().map(facts).collect()
     }
 
@@ -215,6 +214,25 @@ impl<'a> SharedRun<'a> {
     fn states_folder(&self, number: usize) -> PathBuf {
         self.folder.join(format!("states-{number}"))
     }
+}
+
+fn facts(stage: &Stage) -> StageFacts {
+    StageFacts {
+        name: stage.name.clone(),
+        tasks: stage.task_count(),
+        bytes: byte_count(&stage.shape(), stage.item_bytes()).unwrap_or(u64::MAX),
+        read_bytes: stage
+            .inputs
+            .iter()
+            .map(|input| byte_count(&input.source.grid().shape(), input.source.dtype().size()))
+            .fold(0, |sum: u64, bytes| sum.saturating_add(bytes.unwrap_or(u64::MAX))),
+    }
+}
+
+/// How many batches `engine` cuts a stage of a plan of `plan_bytes` into.
+pub(crate) fn planned(stage: &Stage, engine: &dyn Engine, plan_bytes: u64) -> Option<u64> {
+    let wanted = engine.batches(plan_bytes, facts(stage).about_bytes())?;
+    Some(cut(stage, wanted.max(1)).len() as u64)
 }
 
 /// Brings what the stage wrote to where it stays; its temporary arrays are in the run's folder, which its caller sees to.

@@ -5,6 +5,7 @@
 
 use super::{Output, Resources, Stage, StageWork, extents};
 use crate::error::human_bytes;
+use crate::exec::batches::planned;
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::region::byte_count;
 use crate::sink::Sink;
@@ -39,6 +40,8 @@ pub struct StageSummary {
     pub fixed_bytes: u64,
     /// Bytes that a task holds while it runs, beyond its inputs.
     pub task_bytes: u64,
+    /// Batches that several processes share, if an engine has it carried out so.
+    pub batches: Option<u64>,
 }
 
 /// How a plan reads one source.
@@ -102,8 +105,16 @@ impl PlanSummary {
     ) -> Self {
         let temporary_bytes = most_disk_bytes(stages);
         let sources = summarize_sources(stages);
-        let stages: Vec<StageSummary> =
+        let mut summaries: Vec<StageSummary> =
             stages.iter().map(|stage| StageSummary::new(stage, resources.budget_bytes)).collect();
+        if let Some(engine) = &resources.engine {
+            let bytes = summaries.iter().map(|stage| stage.bytes_read.saturating_add(stage.bytes_written));
+            let plan_bytes = bytes.fold(0, u64::saturating_add);
+            for (summary, stage) in summaries.iter_mut().zip(stages) {
+                summary.batches = planned(stage, &**engine, plan_bytes);
+            }
+        }
+        let stages = summaries;
         let sum = |f: &dyn Fn(&StageSummary) -> u64| stages.iter().map(f).fold(0_u64, u64::saturating_add);
         Self {
             label,
@@ -149,6 +160,7 @@ impl StageSummary {
             wanted_bytes: stage.peak_bytes,
             fixed_bytes: stage.fixed_bytes,
             task_bytes: stage.task_bytes,
+            batches: None,
         }
     }
 }
@@ -329,7 +341,7 @@ impl fmt::Display for PlanSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.label)?;
         for (n, stage) in self.stages.iter().enumerate() {
-            writeln!(
+            write!(
                 f,
                 "  stage {}: {}: {} chunks in, {} out, {} within {}",
                 n + 1,
@@ -339,6 +351,10 @@ impl fmt::Display for PlanSummary {
                 human_bytes(stage.bytes_written),
                 human_bytes(stage.peak_bytes)
             )?;
+            match stage.batches {
+                Some(batches) => writeln!(f, ", in {batches} batches")?,
+                None => writeln!(f)?,
+            }
         }
         for source in &self.sources {
             write!(f, "  passes over source  {} of {}", source.passes, source.label)?;

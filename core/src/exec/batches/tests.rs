@@ -65,6 +65,10 @@ impl Engine for Batched {
         Ok(RunReport::default())
     }
 
+    fn batches(&self, _plan_bytes: u64, _stage_bytes: u64) -> Option<u64> {
+        Some(self.wanted)
+    }
+
     fn agree(&self, _what: &str, own: &str) -> Result<String> {
         Ok(own.to_owned())
     }

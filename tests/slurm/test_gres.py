@@ -1,0 +1,77 @@
+"""GPUs of workers, on a private Slurm of two virtual nodes with two cards each that do not exist: Slurm counts them and tells jobs theirs.
+
+usage: BLOCKWISE_ARRAYCTL=.../arrayctl BLOCKWISE_MANY_NODES=.../examples/many_nodes pytest tests/slurm/test_gres.py -rs
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+
+import pytest
+from test_cluster import ARRAYCTL, HERE, MANY_NODES, PATIENCE_SECS, engine, environment, same
+
+
+@pytest.fixture(scope="module")
+def slurm():
+    """The environment of a Slurm with cards, beside that of the other tests."""
+    if os.geteuid() != 0:
+        pytest.skip("a private Slurm needs root")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="blockwise-gres-"))
+    env = {**os.environ, "SLURM_PORT": "16957", "SLURM_CARDS": "2"}
+    up = subprocess.run([HERE / "up.sh", folder, "2", "8"], env=env, capture_output=True, text=True)
+    if up.returncode:
+        subprocess.run([HERE / "down.sh", folder])
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(f"no private Slurm here: {up.stderr.strip()[-300:]}")
+    yield {"SLURM_CONF": str(folder / "slurm.conf")}
+    subprocess.run([HERE / "down.sh", folder])
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def cards(work):
+    """The cards that each worker of a run was given, by process."""
+    mark = b"BLOCKWISE_WORKER_RUN=" + str(work).encode()
+    found = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        try:
+            env = path.read_bytes().split(b"\0")
+            if not any(word.startswith(mark) for word in env) or os.readlink(path.parent / "exe") != os.path.realpath(MANY_NODES):
+                continue
+        except OSError:
+            continue
+        words = dict(word.split(b"=", 1) for word in env if b"=" in word)
+        found[path.parent.name] = (words.get(b"SLURMD_NODENAME"), words.get(b"CUDA_VISIBLE_DEVICES"))
+    return found
+
+
+@pytest.mark.parametrize("hold", ["0", "1"], ids=["arrays", "hold"])
+def test_each_worker_has_a_card_of_its_own(hold, slurm, tmp_path):
+    if not MANY_NODES:
+        pytest.skip("BLOCKWISE_MANY_NODES is not set: the example is not built")
+    here = subprocess.run([MANY_NODES, "600", "800", tmp_path / "a.zarr"], capture_output=True, text=True)
+    workers = "4" if hold == "1" else "6"
+    env = environment({**slurm, "BLOCKWISE_ENGINE": "slurm", "BLOCKWISE_WORK_DIR": str(tmp_path / "work"), "BLOCKWISE_WORKERS": workers})
+    env |= {"BLOCKWISE_THREADS": "1", "BLOCKWISE_MEMORY": str(256 << 20), "BLOCKWISE_SLURM_HOLD": hold, "BLOCKWISE_GRES": "gpu:1"}
+    run = subprocess.Popen([MANY_NODES, "600", "800", tmp_path / "b.zarr"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    seen, end = {}, time.monotonic() + PATIENCE_SECS
+    while run.poll() is None and time.monotonic() < end:
+        now = cards(tmp_path / "work")
+        assert len(set(now.values())) == len(now) <= 4, now
+        seen |= now
+        time.sleep(0.005)
+    out, errors = run.communicate(timeout=PATIENCE_SECS)
+    assert run.returncode == 0 and out == here.stdout, errors
+    assert same(tmp_path / "a.zarr", tmp_path / "b.zarr")
+    assert seen and all(card in (b"0", b"1") for _, card in seen.values()), seen
+    assert not list((tmp_path / "work").glob("*"))
+
+
+def test_this_program_would_leave_cards_idle(tmp_path):
+    for kind in ("slurm", "hq", "processes"):
+        words = ["convert", "no.npy", tmp_path / "out.zarr", *engine(kind, tmp_path), "--gres", "gpu:1"]
+        done = subprocess.run([ARRAYCTL, *map(str, words)], capture_output=True, text=True, timeout=PATIENCE_SECS)
+        assert done.returncode == 3 and "does not compute on devices yet" in done.stderr, done.stderr
+    assert not list(tmp_path.iterdir())
