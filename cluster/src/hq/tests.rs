@@ -1,4 +1,4 @@
-//! Command lines of `hq`, and what is made of its answers: of the form that versions 0.19 to 0.27 print.
+//! Command lines of `hq`, and what is made of its answers: of the form that its sources print.
 
 use super::*;
 use std::path::PathBuf;
