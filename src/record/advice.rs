@@ -274,7 +274,8 @@ fn small_chunks(planned: &StageSummary, took: &Sum) -> Option<Advice> {
 fn idle(planned: &StageSummary, took: &Sum, plan: &PlanSummary) -> Option<Advice> {
     let threads = plan.threads as f64;
     let share = 1.0 - took.busy_secs() / (threads * took.wall_secs).max(1e-9);
-    if plan.threads < 2 || share < LEAST_IDLE_SHARE {
+    // Whose threads waited in other processes, and for what, is not known.
+    if plan.threads < 2 || share < LEAST_IDLE_SHARE || planned.batches.is_some() {
         return None;
     }
     let (topic, why) = if planned.tasks < plan.threads as u64 {
