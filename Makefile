@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: demo test faults sanitize fuzz dist lint layers bench doc book fmt clean help
+.PHONY: demo test faults miri fuzz dist lint layers bench doc book fmt clean help
 
 CARGO ?= cargo
 CACHE ?= $(CURDIR)/.cache
@@ -50,8 +50,8 @@ faults: ## the whole fault plan of docs/reliability.md, with figures (two hours;
 	BLOCKWISE_FAULTS=full "$$python" -m pytest tests/oracle/test_faults.py tests/oracle/test_fault_plan.py \
 	  tests/oracle/test_corpus.py tests/oracle/test_memory.py $(PYTEST_ARGS)
 
-sanitize: ## tests of kernels in miri, of codecs under an AddressSanitizer (nightly Rust with miri and rust-src)
-	tools/sanitize.sh
+miri: ## undefined behaviour, looked for in the unit tests of kernels (nightly Rust with miri and rust-src)
+	tools/miri.sh
 
 fuzz: ## every parser and decoder on bytes that nobody wrote, FUZZ_SECS each, and random stores beside zarr-python (nightly Rust, cargo-fuzz)
 	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"

@@ -5,6 +5,8 @@
 //! with the feature `shuttle`, by `make test` shortly and by `make faults` longer: `BLOCKWISE_SCHEDULES` says how many orders each model
 //! is tried in.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
+
 use blockwise_core::memory::MemoryArray;
 use blockwise_core::plan::{CopyOptions, Plan, Resources, plan_copy};
 use blockwise_core::{Array, Cancellation, Chunk, ChunkGrid, DType, Error, Result, Session, Sink, Source};

@@ -3,6 +3,8 @@
 //! Run with the feature `shuttle`, by `make test` shortly and by `make faults` longer: `BLOCKWISE_SCHEDULES` says how many orders each
 //! model is tried in. A failure prints the order; `shuttle::replay` repeats it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of test functions")]
+
 use blockwise_kernels::BufferPool;
 use shuttle::{check_pct, check_random, thread};
 
