@@ -97,6 +97,15 @@ impl fmt::Display for Location {
 }
 
 /// An open container with its tree, and the node that was named.
+///
+/// ```
+/// use blockwise::{Location, io::OpenOptions};
+/// let location: Location = "examples/data/coads_climatology.cdf::SST".parse()?;
+/// let opened = location.open(&OpenOptions::default())?;
+/// assert!(opened.arrays.len() > 1);
+/// assert_eq!(opened.only_array()?.shape, [12, 90, 180]);
+/// # Ok::<(), blockwise::Error>(())
+/// ```
 pub struct Opened {
     /// The container.
     pub container: Arc<dyn Container>,

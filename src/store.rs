@@ -100,6 +100,17 @@ fn named(array: Array, info: &ArrayInfo) -> Result<Array> {
 }
 
 /// How arrays are stored.
+///
+/// ```
+/// use blockwise::codec_text::parse_codec;
+/// use blockwise::convert::ArrayOptions;
+/// use blockwise::store::StoreOptions;
+/// let codec = Some(parse_codec("blosc:zstd:1:shuffle")?);
+/// let arrays = ArrayOptions { chunks: Some("12,45,-1".parse()?), codec, ..ArrayOptions::default() };
+/// let options = StoreOptions { arrays, overwrite: true, ..StoreOptions::default() };
+/// # assert!(options.attributes.is_empty());
+/// # Ok::<(), blockwise::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
     /// Chunks, shards, codec and dtype; by default the array's own chunks and the format's usual codec.

@@ -10,6 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A flag that asks a run to stop. Cloning shares it.
+///
+/// ```
+/// use blockwise_core::{Array, Cancellation, Error, Session};
+/// let (cancellation, x) = (Cancellation::new(), Array::from_fn(&[1000], |at| at[0] as f32)?);
+/// let session = Session::with_budget(64 << 20).with_cancellation(cancellation.clone());
+/// cancellation.cancel(); // from a handler of signals, or another thread
+/// assert!(matches!(session.compute::<f32>(&x), Err(Error::Cancelled)));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Cancellation {
     flag: Arc<AtomicBool>,
@@ -140,6 +149,27 @@ pub enum Event<'a> {
 /// Who wants to know what happens in a run: progress bars, reports, traces.
 ///
 /// Called from the run's threads, so it must be quick.
+///
+/// ```
+/// use blockwise_core::{Array, Event, Observer, Session};
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// #[derive(Default)]
+/// struct Stages(AtomicU64);
+/// impl Observer for Stages {
+///     fn observe(&self, event: &Event<'_>) {
+///         if matches!(event, Event::StageFinished { .. }) {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// let stages = Arc::new(Stages::default());
+/// let x = Array::from_fn(&[400, 100], |at| at[0] as f32)?;
+/// let session = Session::with_budget(64 << 20).with_observer(stages.clone());
+/// session.compute::<f32>(&(&x - x.mean(0)?))?;
+/// assert_eq!(stages.0.load(Ordering::Relaxed), 2);
+/// # Ok::<(), blockwise_core::Error>(())
+/// ```
 pub trait Observer: Send + Sync {
     /// Takes note of `event`.
     fn observe(&self, event: &Event<'_>);

@@ -222,11 +222,11 @@ impl Plan {
     ///
     /// ```
     /// use blockwise_core::{Array, Session};
-    /// let x = Array::from_fn(&[4000, 1000], |at| at[0] as f64)?;
-    /// let session = Session::with_budget(8 << 20);
-    /// let plan = session.explain(&[x.reshape(&[2000, 2000])?.mean(0)?])?;
+    /// let x = Array::from_fn(&[4000, 1000], |at| at[0] as f64)?.rechunk([4000, 10])?;
+    /// let plan = Session::with_budget(64 << 20).explain(&[x.rechunk([10, 1000])?])?;
     /// let more = blockwise_core::machine::resources(1 << 30);
-    /// assert!(plan.summary_with(&more)?.temporary_bytes <= plan.summary().temporary_bytes);
+    /// assert_eq!(plan.summary_with(&more)?.budget_bytes, 1 << 30);
+    /// assert_eq!(plan.summary_with(&more)?.bytes_written, plan.summary().bytes_written);
     /// # Ok::<(), blockwise_core::Error>(())
     /// ```
     ///

@@ -107,7 +107,7 @@ impl Tally {
     }
 
     pub(super) fn of_plan(&self, plan: usize) -> Sum {
-        self.plans.get(plan).map_or_else(Sum::default, |stages| added(stages))
+        self.plans.get(plan).map_or_else(Sum::default, added)
     }
 
     pub(super) fn all(&self) -> Sum {
