@@ -9,9 +9,9 @@ if ! "$cargo" +nightly miri --version >/dev/null 2>&1; then
   echo "miri: needs nightly Rust with miri: rustup toolchain install nightly --component miri,rust-src" >&2
   exit 1
 fi
-# Interpreted code takes hundreds of times as long: few cases of each property, and those left out whose arrays are large on
+# Interpreted code takes hundreds of times as long: few cases of each property, and tests left out that are long on
 # purpose. The vector units of processors are not interpreted: the plain loops run.
-slow=(order:: distance:: filter::components filter::stream filter::window)
+slow=(order::narrow order::select distance:: scratch_stays_below function::cuda filter::components filter::stream filter::window)
 skipped=()
 for tests in "${slow[@]}"; do skipped+=(--skip "$tests"); done
 target_dir=$(tools/target_dir.sh)
