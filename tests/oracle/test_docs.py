@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", *BOOK]
 LINKED = [*PAGES, *(ROOT / name for name in ("ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md"))]
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.M | re.S)
 # What a block that is not run may begin with.
-NOT_RUN = ("make ", "cargo ", "BLOCKWISE_ENGINE=slurm ", "arrayctl rechunk era5.zarr ")
+NOT_RUN = ("make ", "cargo ", "hq ", "BLOCKWISE_ENGINE=slurm ", "arrayctl rechunk era5.zarr ")
 
 
 def shell_blocks(page):
