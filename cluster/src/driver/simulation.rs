@@ -3,6 +3,7 @@
 //! The driver is the real one: it plans, cuts, orders, looks and publishes. Its workers are one other process, which reads the orders and
 //! writes the marks of their batches, so many a second. [`run`] is one such run and prints its figures; a short one, with bounds, is part
 //! of the tests, and `docs/scale.md` says how to run others. Called by `cargo test`.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
 
 use super::Driver;
 use crate::error::{Error, Result};
