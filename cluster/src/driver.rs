@@ -11,6 +11,7 @@ use crate::error::{Error, Result, absolute, text_of};
 use crate::folder::{self, DoneMark, FailedMark, Folder, RunFacts, host};
 use crate::launcher::{Launcher, launcher};
 use crate::order::{COMBINED, Numbered, Order, Work};
+use crate::pace::Pace;
 use crate::settings::Settings;
 use crate::stage::Board;
 use crate::steps::{Step, Steps, now_secs};
@@ -21,6 +22,7 @@ use blockwise_core::plan::{Plan, Resources};
 use blockwise_core::{Cancellation, Event, Fault, Observer};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -56,6 +58,7 @@ pub(crate) struct Driver {
     folder: Folder,
     id: String,
     launcher: Mutex<Box<dyn Launcher>>,
+    pace: Mutex<Pace>,
     plans: AtomicU64,
     agreed: AtomicU64,
     orders: AtomicU64,
@@ -111,6 +114,7 @@ impl Driver {
             settings,
             id: facts.id,
             launcher: Mutex::new(launcher),
+            pace: Mutex::default(),
             plans: AtomicU64::new(0),
             agreed: AtomicU64::new(0),
             orders: AtomicU64::new(last.map_or(0, |last| last + 1)),
@@ -140,6 +144,10 @@ impl Driver {
 
     fn launcher(&self) -> MutexGuard<'_, Box<dyn Launcher>> {
         self.launcher.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run_plan(
@@ -196,8 +204,8 @@ impl Driver {
             Some(decided) => decided,
             None => {
                 // A plan that is too small is not here.
-                let wanted = self.settings.batches(u64::MAX, at.facts.about_bytes()).unwrap_or(1);
-                let batches = shared.batches(at.stage, wanted)?;
+                let wanted = self.pace().batches(&self.settings, u64::MAX, at.facts.about_bytes());
+                let batches = shared.batches(at.stage, &wanted.unwrap_or(1..=1))?;
                 let name = at.facts.name.clone();
                 let decided = Batches { name, batches, combines: shared.leaves_states(at.stage) };
                 folder::write(&known, &decided)?;
@@ -355,6 +363,7 @@ impl Driver {
                 continue;
             }
             is_new = true;
+            self.pace().take(&mark);
             report.bytes_read += mark.bytes_read;
             report.bytes_written += mark.bytes_written;
             report.stored_bytes += mark.stored_bytes;
@@ -405,8 +414,8 @@ impl Engine for Driver {
         Role::Driver
     }
 
-    fn batches(&self, plan_bytes: u64, stage_bytes: u64) -> Option<u64> {
-        self.settings.batches(plan_bytes, stage_bytes)
+    fn batches(&self, plan_bytes: u64, stage_bytes: u64) -> Option<RangeInclusive<u64>> {
+        self.pace().batches(&self.settings, plan_bytes, stage_bytes)
     }
 
     fn run(

@@ -25,6 +25,7 @@ mod hq;
 mod job;
 mod launcher;
 mod order;
+mod pace;
 mod planner;
 mod processes;
 mod runs;

@@ -2,11 +2,13 @@
 //!
 //! Invariant: plans made with it are those of a run with the same settings, and nothing is submitted. Called by [`crate::plan_only`].
 
+use crate::pace::Pace;
 use crate::settings::Settings;
 use blockwise_core::engine::{Engine, Role};
 use blockwise_core::exec::{RunReport, run_here};
 use blockwise_core::plan::{Plan, Resources};
 use blockwise_core::{Cancellation, Observer};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Plans, and starts nobody.
@@ -24,8 +26,8 @@ impl Engine for Planner {
         Role::Driver
     }
 
-    fn batches(&self, plan_bytes: u64, stage_bytes: u64) -> Option<u64> {
-        self.settings.batches(plan_bytes, stage_bytes)
+    fn batches(&self, plan_bytes: u64, stage_bytes: u64) -> Option<RangeInclusive<u64>> {
+        Pace::default().batches(&self.settings, plan_bytes, stage_bytes)
     }
 
     /// What must be known before the plan can be made, is computed here.

@@ -84,8 +84,6 @@ pub struct Settings {
     pub resume: bool,
 }
 
-/// Batches for each worker, so that a slow one does not keep the others waiting.
-const BATCHES_PER_WORKER: u64 = 4;
 /// Default of [`Settings::batch_bytes`].
 const BATCH_BYTES: u64 = 32 << 20;
 
@@ -158,12 +156,6 @@ impl Settings {
     pub(crate) fn with_batch_bytes_of_environment(mut self) -> Result<Self> {
         self.batch_bytes = number("BLOCKWISE_BATCH_BYTES")?.unwrap_or(self.batch_bytes);
         Ok(self)
-    }
-
-    /// About how many batches a stage is cut into, as [`Engine::batches`](blockwise_core::engine::Engine::batches) says.
-    pub(crate) fn batches(&self, plan_bytes: u64, stage_bytes: u64) -> Option<u64> {
-        let most = u64::from(self.workers).saturating_mul(BATCHES_PER_WORKER).max(1);
-        (plan_bytes > self.batch_bytes).then(|| (stage_bytes / self.batch_bytes).clamp(1, most))
     }
 
     /// Whether a setting is out of its range.

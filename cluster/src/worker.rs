@@ -17,6 +17,7 @@ use blockwise_core::plan::{Plan, Resources};
 use blockwise_core::{Cancellation, Fault, Observer, Unobserved};
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -156,7 +157,7 @@ impl Engine for Worker {
     }
 
     /// Only the driver decides that.
-    fn batches(&self, _plan_bytes: u64, _stage_bytes: u64) -> Option<u64> {
+    fn batches(&self, _plan_bytes: u64, _stage_bytes: u64) -> Option<RangeInclusive<u64>> {
         None
     }
 

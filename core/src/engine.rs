@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::exec::RunReport;
 use crate::plan::{Plan, Resources};
 use std::fmt::Debug;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -35,9 +36,9 @@ pub trait Engine: Debug + Send + Sync {
     /// The part of this process.
     fn role(&self) -> Role;
 
-    /// About how many batches a stage that reads and writes `stage_bytes` is cut into, in a plan of `plan_bytes`; `None`: the
-    /// driver carries out the plan by itself.
-    fn batches(&self, plan_bytes: u64, stage_bytes: u64) -> Option<u64>;
+    /// About how many batches a stage that reads and writes `stage_bytes` is cut into, in a plan of `plan_bytes`: at least, and at
+    /// most, for stages that finer batches cost next to nothing. `None`: the driver carries out the plan by itself.
+    fn batches(&self, plan_bytes: u64, stage_bytes: u64) -> Option<RangeInclusive<u64>>;
 
     /// Runs a plan, made with `resources`.
     ///

@@ -20,7 +20,7 @@ use crate::shared::SharedArray;
 use crate::sink::Sharing;
 use crate::spill::fault;
 use std::fs;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -88,13 +88,14 @@ impl<'a> SharedRun<'a> {
         self.plan.stages.iter().map(facts).collect()
     }
 
-    /// Stage `number` cut into about `wanted` batches; fewer where it cannot be cut further.
+    /// Stage `number` cut into about as many batches as the start of `wanted` says, or up to its end where that hardly reads more and
+    /// leaves no more states; fewer where it cannot be cut further.
     ///
     /// # Errors
     /// If there is no such stage.
-    pub fn batches(&self, number: usize, wanted: u64) -> Result<Vec<Batch>> {
+    pub fn batches(&self, number: usize, wanted: &RangeInclusive<u64>) -> Result<Vec<Batch>> {
         let stage = self.stage(number)?;
-        Ok(cut(stage, wanted.max(1)))
+        Ok(cut_within(stage, wanted))
     }
 
     /// Carries out batch `id` of stage `number`; called by any process, any number of times.
@@ -232,7 +233,23 @@ fn facts(stage: &Stage) -> StageFacts {
 /// How many batches `engine` cuts a stage of a plan of `plan_bytes` into.
 pub(crate) fn planned(stage: &Stage, engine: &dyn Engine, plan_bytes: u64) -> Option<u64> {
     let wanted = engine.batches(plan_bytes, facts(stage).about_bytes())?;
-    Some(cut(stage, wanted.max(1)).len() as u64)
+    Some(cut_within(stage, &wanted).len() as u64)
+}
+
+/// Finer batches may read more by one part in so many.
+const FINER_READS: u64 = 20;
+
+/// As [`SharedRun::batches`] says.
+fn cut_within(stage: &Stage, wanted: &RangeInclusive<u64>) -> Vec<Batch> {
+    let coarse = cut(stage, (*wanted.start()).max(1));
+    if together(stage).1 {
+        return coarse; // each batch leaves states
+    }
+    let bytes = read_bytes(stage, &coarse);
+    let most_bytes = bytes.saturating_add(bytes / FINER_READS);
+    let counts = std::iter::successors(Some(*wanted.end()), |count| Some(count / 2));
+    let mut finer = counts.take_while(|count| *count > coarse.len() as u64).map(|count| cut(stage, count));
+    finer.find(|finer| read_bytes(stage, finer) <= most_bytes).unwrap_or(coarse)
 }
 
 /// Brings what the stage wrote to where it stays; its temporary arrays are in the run's folder, which its caller sees to.

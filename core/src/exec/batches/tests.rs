@@ -12,14 +12,14 @@ use std::sync::Mutex;
 /// Carries out every batch in this process, each as another process would: by a run of its own.
 #[derive(Debug)]
 struct Batched {
-    wanted: u64,
+    wanted: RangeInclusive<u64>,
     folder: tempfile::TempDir,
     /// Batches of each stage that was run.
     counts: Mutex<Vec<usize>>,
 }
 
 impl Batched {
-    fn new(wanted: u64) -> Self {
+    fn new(wanted: RangeInclusive<u64>) -> Self {
         Self { wanted, folder: tempfile::tempdir().unwrap(), counts: Mutex::default() }
     }
 }
@@ -44,7 +44,7 @@ impl Engine for Batched {
         let driver = SharedRun::new(plan, resources, &folder);
         driver.create()?;
         for number in 0..driver.stages().len() {
-            let batches = driver.batches(number, self.wanted)?;
+            let batches = driver.batches(number, &self.wanted)?;
             self.counts.lock().unwrap().push(batches.len());
             let mut tasks: Vec<Vec<u64>> = batches.iter().cloned().flat_map(crate::plan::c_order).collect();
             let all = tasks.len();
@@ -65,8 +65,8 @@ impl Engine for Batched {
         Ok(RunReport::default())
     }
 
-    fn batches(&self, _plan_bytes: u64, _stage_bytes: u64) -> Option<u64> {
-        Some(self.wanted)
+    fn batches(&self, _plan_bytes: u64, _stage_bytes: u64) -> Option<RangeInclusive<u64>> {
+        Some(self.wanted.clone())
     }
 
     fn agree(&self, _what: &str, own: &str) -> Result<String> {
@@ -102,6 +102,10 @@ fn noise(shape: &[u64], chunks: &[u64]) -> Array {
 
 /// The same bits from `wanted` batches as from one process; how many batches each stage had.
 fn same_bits(array: &Array, wanted: u64, budget_bytes: u64) -> Vec<usize> {
+    same_bits_within(array, wanted..=wanted, budget_bytes)
+}
+
+fn same_bits_within(array: &Array, wanted: RangeInclusive<u64>, budget_bytes: u64) -> Vec<usize> {
     let bits = |engine: Option<Arc<dyn Engine>>| {
         let grid = array.grid().clone();
         let result = Arc::new(crate::memory::MemoryArray::zeros("r", DType::F64, grid).unwrap());
@@ -151,9 +155,19 @@ fn functions_of_blocks_and_empty_arrays() {
 }
 
 #[test]
+fn finer_batches_are_made_where_they_cost_next_to_nothing() {
+    let x = noise(&[64, 8], &[1, 8]);
+    assert_eq!(same_bits_within(&(&x + 1.0), 4..=32, 64 << 20), [32]);
+    // Windows of 17 rows: what batches read beyond their own grows with their number.
+    assert_eq!(same_bits_within(&x.filter().gaussian(&[2.0, 1.0]).unwrap(), 4..=32, 64 << 20), [4]);
+    // Each batch leaves states.
+    assert_eq!(same_bits_within(&x.mean(0).unwrap(), 4..=32, 64 << 20), [4]);
+}
+
+#[test]
 fn a_plan_for_others_runs_here_too() {
     let x = noise(&[20, 6], &[3, 6]);
-    let engine: Arc<dyn Engine> = Arc::new(Batched::new(3));
+    let engine: Arc<dyn Engine> = Arc::new(Batched::new(3..=3));
     let session = session(Some(engine), 64 << 20);
     let result = Arc::new(crate::memory::MemoryArray::zeros("r", DType::F64, x.grid().clone()).unwrap());
     let plan = session.plan(&[(&x + 1.0, Arc::clone(&result) as Arc<dyn crate::Sink>)]).unwrap();
