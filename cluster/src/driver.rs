@@ -251,7 +251,7 @@ impl Driver {
         let mut launcher = self.launcher();
         let (mut look, mut question) = (LOOKS.0, QUESTIONS.0);
         let mut asked: Option<Instant> = None;
-        let mut submitted = false;
+        let mut submissions = 0;
         loop {
             if cancellation.is_cancelled() || self.folder.root.join("cancel").exists() {
                 launcher.stop();
@@ -271,14 +271,16 @@ impl Driver {
                     let missing =
                         board.missing(&alive, &logs).map_err(|error| self.with_last_words(error))?;
                     if !missing.is_empty() {
-                        if submitted && board.is_silent() && !self.folder.is_seen() {
+                        // A controller may lose what it was given once.
+                        let often = submissions > self.settings.retries.min(1);
+                        if often && board.is_silent() && !self.folder.is_seen() {
                             let (folder, detail) =
                                 (self.folder.root.display().to_string(), launcher.detail());
                             return Err(Error::NotShared { folder, detail }.into());
                         }
                         launcher.suspect(&board.places(&missing));
                         self.submit(at, &|part| works(&missing, part), &mut board, &mut **launcher)?;
-                        submitted = true;
+                        submissions += 1;
                     }
                 }
                 asked = Some(Instant::now());
