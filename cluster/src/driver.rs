@@ -6,6 +6,8 @@
 
 #[cfg(all(test, target_os = "linux"))] // it reads what /proc says of it
 mod simulation;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{Error, Result, absolute, text_of};
 use crate::folder::{self, DoneMark, FailedMark, Folder, RunFacts, host};
@@ -137,7 +139,7 @@ impl Driver {
                 "run {} is left in {root}; the same command with --resume goes on with it",
                 self.id
             );
-        } else if let Err(error) = remove(&self.folder.root) {
+        } else if let Err(error) = self.folder.remove() {
             tracing::warn!("{root} cannot be removed: {error}; delete that folder");
         }
     }
@@ -163,7 +165,7 @@ impl Driver {
         let planned = root.join("plan.json");
         if folder::read::<String>(&planned).is_some_and(|known| known != digest) {
             tracing::warn!("plan {number} is not that of the run before; it starts anew");
-            remove(&root).map_err(|source| Error::os(&root, "removing", source))?;
+            folder::remove(&root).map_err(|source| Error::os(&root, "removing", source))?;
         }
         let shared = SharedRun::new(plan, resources, &root);
         shared.create()?;
@@ -278,7 +280,10 @@ impl Driver {
                                 (self.folder.root.display().to_string(), launcher.detail());
                             return Err(Error::NotShared { folder, detail }.into());
                         }
-                        launcher.suspect(&board.places(&missing));
+                        let lost = board.places(&missing);
+                        if !lost.is_empty() {
+                            launcher.suspect(&lost);
+                        }
                         self.submit(at, &|part| works(&missing, part), &mut board, &mut **launcher)?;
                         submissions += 1;
                     }
@@ -452,7 +457,7 @@ impl Engine for Driver {
                     if !root.exists() {
                         break;
                     }
-                    remove(&root).map_err(|source| Error::os(&root, "removing", source))?;
+                    folder::remove(&root).map_err(|source| Error::os(&root, "removing", source))?;
                 }
             }
         }
@@ -473,25 +478,11 @@ impl Engine for Driver {
     }
 }
 
-/// Removes a folder in which workers that are ending may still write.
-pub(crate) fn remove(root: &Path) -> std::io::Result<()> {
-    let mut last = Ok(());
-    for _ in 0..50 {
-        last = fs::remove_dir_all(root);
-        match &last {
-            Ok(()) => return Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !root.exists() => return Ok(()),
-            Err(_) => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
-    last
-}
-
 /// What this program is.
 fn own_facts(settings: &Settings) -> Result<RunFacts> {
-    let here = Path::new(".");
-    let failed = |source| Error::os(here, "finding the program", source);
-    let command = crate::order::command().map_err(failed)?;
+    let command = crate::order::command()?;
+    let here = std::env::current_dir()
+        .map_err(|source| Error::os(Path::new("."), "finding the current folder", source))?;
     let length = command.first().and_then(|program| fs::metadata(program).ok()).map_or(0, |file| file.len());
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Ok(RunFacts {
@@ -502,7 +493,7 @@ fn own_facts(settings: &Settings) -> Result<RunFacts> {
             .map(|word| word.to_string_lossy().into_owned())
             .filter(|word| word != "--resume")
             .collect(),
-        folder: text_of(&std::env::current_dir().map_err(failed)?)?,
+        folder: text_of(&here)?,
         program: format!("{} {length}", env!("CARGO_PKG_VERSION")),
         engine: settings.kind.name().to_owned(),
         started_secs: since.map_or(0, |since| since.as_secs()),

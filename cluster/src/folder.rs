@@ -23,6 +23,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What a run is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +70,14 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
+    /// Removes the run: first what it is, so that nobody takes what is left for a run.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        match fs::remove_file(self.facts()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => remove(&self.root),
+        }
+    }
+
     pub(crate) fn plan(&self, number: u64) -> PathBuf {
         self.root.join(format!("plan-{number}"))
     }
@@ -187,6 +196,20 @@ pub(crate) fn unique() -> String {
 /// This machine's name.
 pub(crate) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Removes a folder in which workers that are ending may still write.
+pub(crate) fn remove(root: &Path) -> io::Result<()> {
+    let mut last = Ok(());
+    for _ in 0..50 {
+        last = fs::remove_dir_all(root);
+        match &last {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !root.exists() => return Ok(()),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    last
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Held {
     pub(crate) fn new(settings: &Settings, folder: &Folder, id: &str) -> Result<Self> {
         let found = crate::launcher::output_of(Command::new("srun").arg("--version"));
         found.map_err(|message| Error::Command { command: "srun --version".to_owned(), message })?;
-        let command = command().map_err(|source| Error::os(&folder.root, "finding the program", source))?;
+        let command = command()?;
         Ok(Self {
             folder: folder.clone(),
             settings: settings.clone(),

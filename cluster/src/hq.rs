@@ -41,7 +41,7 @@ impl HyperQueue {
                 "no worker of HyperQueue counts its memory (resource 'mem'): tasks ask for cores alone"
             );
         }
-        let command = command().map_err(|source| Error::os(&folder.root, "finding the program", source))?;
+        let command = command()?;
         Ok(Self {
             folder: folder.clone(),
             settings: settings.clone(),

@@ -3,11 +3,12 @@
 //! Invariants: an order is written before its workers start and never changes; a worker of share `n` does the batches of that share
 //! that are not done yet, one after the other. Called by the driver (who writes orders) and by [`crate::worker`].
 
+use crate::error::{Error, Result};
 use blockwise_core::exec::batches::Batch;
 use serde::{Deserialize, Serialize};
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The folder of the run.
 pub(crate) const RUN: &str = "BLOCKWISE_WORKER_RUN";
@@ -82,7 +83,8 @@ pub(crate) fn of_this_process() -> Option<(PathBuf, u64, usize)> {
 }
 
 /// This program and its arguments, the first absolute.
-pub(crate) fn command() -> std::io::Result<Vec<OsString>> {
-    let program = env::current_exe()?.into_os_string();
+pub(crate) fn command() -> Result<Vec<OsString>> {
+    let failed = |source| Error::os(Path::new("."), "finding the program", source);
+    let program = env::current_exe().map_err(failed)?.into_os_string();
     Ok(std::iter::once(program).chain(env::args_os().skip(1)).collect())
 }

@@ -14,7 +14,7 @@ const BATCHES_PER_WORKER: u64 = 4;
 const MOST_PER_WORKER: u64 = 64;
 /// Seconds of a batch where finer ones cost next to nothing.
 const BATCH_SECS: f64 = 20.0;
-/// What a thread reads and writes in a second, before anything is known; a decoder of Zstandard makes ten times as much.
+/// What a thread reads and writes in a second, before anything is known: slow, so that the first stage has batches enough.
 const BYTES_PER_SEC: f64 = 50e6;
 
 /// What has been done in a run.
@@ -25,10 +25,13 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Takes note of a batch.
+    /// Takes note of a batch; states that are put together count no bytes, and say nothing of how long bytes take.
     pub(crate) fn take(&mut self, mark: &DoneMark) {
-        self.bytes = self.bytes.saturating_add(mark.bytes_read).saturating_add(mark.bytes_written);
-        self.secs += mark.secs;
+        let bytes = mark.bytes_read.saturating_add(mark.bytes_written);
+        if bytes > 0 {
+            self.bytes = self.bytes.saturating_add(bytes);
+            self.secs += mark.secs;
+        }
     }
 
     /// About how many batches a stage is cut into, as [`Engine::batches`](blockwise_core::engine::Engine::batches) says.
@@ -76,6 +79,7 @@ mod tests {
             host: String::new(),
         };
         pace.take(&mark);
+        pace.take(&DoneMark { bytes_read: 0, bytes_written: 0, ..mark.clone() });
         pace.take(&mark);
         // 1 GB in 20 s.
         assert_eq!(batches(&pace, 200_000_000_000), 40..=200);

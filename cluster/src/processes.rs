@@ -22,7 +22,7 @@ pub(crate) struct Processes {
 
 impl Processes {
     pub(crate) fn new(folder: &Folder) -> Result<Self> {
-        let command = command().map_err(|source| Error::os(&folder.root, "finding the program", source))?;
+        let command = command()?;
         Ok(Self { folder: folder.clone(), command, running: Vec::new() })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: looking changes nothing. Called by the command line.
 
-use crate::driver::{Batches, lock, remove};
+use crate::driver::{Batches, lock};
 use crate::error::{Error, Result};
 use crate::folder::{self, DoneMark, Folder, RunFacts, names};
 use crate::settings::Kind;
@@ -91,7 +91,7 @@ pub fn cancel(work_folder: &Path, id: &str) -> Result<()> {
         Ok(Kind::Threads | Kind::Processes) | Err(_) => {}
     }
     drop(lock);
-    remove(&folder.root).map_err(|source| Error::os(&folder.root, "removing", source))
+    folder.remove().map_err(|source| Error::os(&folder.root, "removing", source))
 }
 
 fn none(work_folder: &Path, id: &str) -> Error {
@@ -137,6 +137,9 @@ fn state(folder: &Folder) -> Result<Option<RunState>> {
                 failures: names(&root.join("failed")).len() as u64,
             });
         }
+    }
+    if !folder.facts().exists() {
+        return Ok(None); // it has ended meanwhile
     }
     let RunFacts { id, command, folder, engine, started_secs, .. } = facts;
     Ok(Some(RunState { id, command, folder, engine, started_secs, driver, stages }))

@@ -73,7 +73,7 @@ impl Slurm {
     pub(crate) fn new(settings: &Settings, folder: &Folder, id: &str) -> Result<Self> {
         let found = output_of(Command::new("sbatch").arg("--version"));
         found.map_err(|message| Error::Command { command: "sbatch --version".to_owned(), message })?;
-        let command = command().map_err(|source| Error::os(&folder.root, "finding the program", source))?;
+        let command = command()?;
         let (folder, settings, id) = (folder.clone(), settings.clone(), id.to_owned());
         Ok(Self {
             folder,

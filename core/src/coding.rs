@@ -25,20 +25,22 @@ pub(crate) struct Spent {
 /// assert_eq!(decoded, b"bytes");
 /// ```
 pub fn decoding<T>(decode: impl FnOnce() -> T) -> T {
-    let started = Instant::now();
-    let decoded = decode();
-    let secs = started.elapsed().as_secs_f64();
-    SPENT.set(Spent { decoding_secs: SPENT.get().decoding_secs + secs, ..SPENT.get() });
-    decoded
+    timed(decode, |spent| &mut spent.decoding_secs)
 }
 
 /// Calls `encode`, whose time counts as this thread's encoding.
 pub fn encoding<T>(encode: impl FnOnce() -> T) -> T {
+    timed(encode, |spent| &mut spent.encoding_secs)
+}
+
+/// Calls `code`, whose time counts as what `part` names.
+fn timed<T>(code: impl FnOnce() -> T, part: impl FnOnce(&mut Spent) -> &mut f64) -> T {
     let started = Instant::now();
-    let encoded = encode();
-    let secs = started.elapsed().as_secs_f64();
-    SPENT.set(Spent { encoding_secs: SPENT.get().encoding_secs + secs, ..SPENT.get() });
-    encoded
+    let coded = code();
+    let mut spent = SPENT.get();
+    *part(&mut spent) += started.elapsed().as_secs_f64();
+    SPENT.set(spent);
+    coded
 }
 
 /// What this thread spent since the last call.

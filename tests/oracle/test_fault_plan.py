@@ -40,6 +40,18 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """As `small`, with chunks of 819 KB, large enough to be written past the cache of files."""
+    return store(tmp_path_factory.mktemp("large") / "in.zarr", (32, 160, 160), (8, 160, 160)), "32,40,160"
+
+
+@pytest.fixture(params=["small", "large"])
+def sized(request):
+    """The jobs of both sizes."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
 def medium(tmp_path_factory):
     """(source, target chunks, budget) of a job that takes temporary files: 31 MB."""
     folder = tmp_path_factory.mktemp("medium")
@@ -168,9 +180,9 @@ IO_FAULTS = [
 
 
 @pytest.mark.parametrize("operation, error", IO_FAULTS)
-def test_output_cannot_be_written(small, tmp_path, figure, operation, error):
+def test_output_cannot_be_written(sized, tmp_path, figure, operation, error):
     options = ["--mode", "nth", "--path", "out.zarr", "--op", operation, "--err", error]
-    seen = crashloop(tmp_path, *small, *options, "--rounds", str(rounds(1, 8)))
+    seen = crashloop(tmp_path, *sized, *options, "--rounds", str(rounds(1, 8)))
     figure(f"F5 {operation} of the output fails with {error}", seen["passed"], seen["tried"])
 
 
@@ -221,8 +233,8 @@ def powercut(folder, writer, check, cuts):
     return sum("check_rc=0" in line or not check for line in whole), done.stdout
 
 
-def test_power_cut(small, tmp_path, figure):
-    source, chunks = small
+def test_power_cut(sized, tmp_path, figure):
+    source, chunks = sized
     own = f"mkdir -p $MNT/z; {shlex.quote(arrayctl_path())}"
     writer = f'{own} rechunk {source} "$MNT/z/out.zarr" --chunks {chunks}'
     check = f'{shlex.quote(arrayctl_path())} verify {source} "$MNT/z/out.zarr"'

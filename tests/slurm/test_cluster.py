@@ -6,6 +6,7 @@ installed, the tests that need it are skipped and say so. BLOCKWISE_FAULT_ROUNDS
 usage: BLOCKWISE_ARRAYCTL=.../arrayctl BLOCKWISE_MANY_NODES=.../examples/many_nodes pytest tests/slurm
 """
 
+import contextlib
 import filecmp
 import json
 import os
@@ -14,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 import numpy as np
@@ -26,20 +28,27 @@ ROUNDS = int(os.environ.get("BLOCKWISE_FAULT_ROUNDS", "1"))
 PATIENCE_SECS = 150
 
 
-@pytest.fixture(scope="session")
-def slurm():
-    """The environment of a private Slurm."""
+@contextlib.contextmanager
+def private_slurm(nodes, cores, more=None):
+    """The environment of a private Slurm of so many nodes with so many cores each; `more` is for up.sh."""
     if os.geteuid() != 0:
         pytest.skip("a private Slurm needs root")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="blockwise-slurm-"))
-    up = subprocess.run([HERE / "up.sh", folder, "3", "2"], capture_output=True, text=True)
-    if up.returncode:
+    env = {**os.environ, **(more or {})}
+    up = subprocess.run([HERE / "up.sh", folder, str(nodes), str(cores)], env=env, capture_output=True, text=True)
+    try:
+        if up.returncode:
+            pytest.skip(f"no private Slurm here: {up.stderr.strip()[-300:]}")
+        yield {"SLURM_CONF": str(folder / "slurm.conf")}
+    finally:
         subprocess.run([HERE / "down.sh", folder])
         shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"no private Slurm here: {up.stderr.strip()[-300:]}")
-    yield {"SLURM_CONF": str(folder / "slurm.conf")}
-    subprocess.run([HERE / "down.sh", folder])
-    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def slurm():
+    with private_slurm(3, 2) as env:
+        yield env
 
 
 @pytest.fixture(scope="session")
@@ -205,6 +214,28 @@ def wait_until_up(env):
     raise AssertionError(f"nodes are {states}")
 
 
+@contextlib.contextmanager
+def operator(env):
+    """Somebody who looks after nodes until all take jobs again. A controller that is restarted may have forgotten jobs of its last seconds,
+    whose numbers it gives to others: nodes that are to run both it drains, also when the run that had them is over."""
+
+    def look_after():
+        while not is_over.wait(0.5):
+            state = subprocess.run(["sinfo", "-h", "-N", "-o", "%t"], env=env, capture_output=True, text=True)
+            if "dr" in state.stdout:
+                subprocess.run(["scontrol", "update", "NodeName=n[1-3]", "State=RESUME"], env=env, capture_output=True)
+
+    is_over = threading.Event()
+    somebody = threading.Thread(target=look_after)
+    somebody.start()
+    try:
+        yield
+        wait_until_up(env)
+    finally:
+        is_over.set()
+        somebody.join()
+
+
 def of_node(folder, node):
     """Process numbers of a node: its daemon, its tasks, and the daemons between them."""
     found = {int((folder / f"run/slurmd.{node}.pid").read_text())}
@@ -311,15 +342,9 @@ def test_the_controller_is_restarted(jobs, data, tmp_path, round):
     kill(int((folder / "run/slurmctld.pid").read_text()))
     time.sleep(2)
     subprocess.run(["slurmctld", "-f", env["SLURM_CONF"]], check=True)
-    # It may have forgotten jobs of its last seconds, whose numbers it gives to others: nodes that run both it drains, for somebody
-    # to look after. That somebody is this loop.
-    while driver.process.poll() is None:
-        state = subprocess.run(["sinfo", "-h", "-N", "-o", "%t"], env=env, capture_output=True, text=True)
-        if "dr" in state.stdout:
-            subprocess.run(["scontrol", "update", "NodeName=n[1-3]", "State=RESUME"], env=env, capture_output=True)
-        time.sleep(0.5)
-    driver.end()
-    expect_same(data, tmp_path, "anomaly.zarr", env)
+    with operator(env):
+        driver.end()
+        expect_same(data, tmp_path, "anomaly.zarr", env)
 
 
 def test_an_error_is_shown_with_its_chunk(kind, data, tmp_path):

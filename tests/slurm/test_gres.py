@@ -5,30 +5,18 @@ usage: BLOCKWISE_ARRAYCTL=.../arrayctl BLOCKWISE_MANY_NODES=.../examples/many_no
 
 import os
 import pathlib
-import shutil
 import subprocess
-import tempfile
 import time
 
 import pytest
-from test_cluster import ARRAYCTL, HERE, MANY_NODES, PATIENCE_SECS, engine, environment, same
+from test_cluster import ARRAYCTL, MANY_NODES, PATIENCE_SECS, engine, environment, private_slurm, same
 
 
 @pytest.fixture(scope="module")
 def slurm():
-    """The environment of a Slurm with cards, beside that of the other tests."""
-    if os.geteuid() != 0:
-        pytest.skip("a private Slurm needs root")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="blockwise-gres-"))
-    env = {**os.environ, "SLURM_PORT": "16957", "SLURM_CARDS": "2"}
-    up = subprocess.run([HERE / "up.sh", folder, "2", "8"], env=env, capture_output=True, text=True)
-    if up.returncode:
-        subprocess.run([HERE / "down.sh", folder])
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"no private Slurm here: {up.stderr.strip()[-300:]}")
-    yield {"SLURM_CONF": str(folder / "slurm.conf")}
-    subprocess.run([HERE / "down.sh", folder])
-    shutil.rmtree(folder, ignore_errors=True)
+    """A Slurm with cards, beside that of the other tests."""
+    with private_slurm(2, 8, {"SLURM_PORT": "16957", "SLURM_CARDS": "2"}) as env:
+        yield env
 
 
 def cards(work):

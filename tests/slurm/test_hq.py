@@ -81,42 +81,35 @@ def test_same_bits(name, hq, data, tmp_path):  # noqa: F811
     expect_same(data, tmp_path, name, {})
 
 
-def test_a_worker_of_hyperqueue_is_killed(hq, data, tmp_path):  # noqa: F811
-    driver = Driver("anomaly.zarr", "hq", hq.env, data, tmp_path)
+def kill_a_worker_of_hyperqueue(hq, driver):
     driver.wait_for_marks(1)
     hq.workers[0].kill()
-    driver.end()
-    hq.expect_no_jobs()
-    expect_same(data, tmp_path, "anomaly.zarr", {})
 
 
-def test_a_task_is_killed(hq, data, tmp_path):  # noqa: F811
-    driver = Driver("anomaly.zarr", "hq", hq.env, data, tmp_path)
+def kill_a_task(hq, driver):
     hq.wait_for(driver.workers)
     kill(driver.workers()[0])
-    driver.end()
-    hq.expect_no_jobs()
-    expect_same(data, tmp_path, "anomaly.zarr", {})
 
 
-def test_the_server_is_started_anew(hq, data, tmp_path):  # noqa: F811
-    driver = Driver("anomaly.zarr", "hq", hq.env, data, tmp_path)
+def start_the_server_anew(hq, driver):
     driver.wait_for_marks(1)
     hq.server.kill()
     hq.server.wait()
     hq.serve()
     hq.add_worker()
-    driver.end()
-    hq.expect_no_jobs()
-    expect_same(data, tmp_path, "anomaly.zarr", {})
 
 
-def test_killed_driver(hq, data, tmp_path):  # noqa: F811
-    driver = Driver("anomaly.zarr", "hq", hq.env, data, tmp_path)
+def kill_the_driver(hq, driver):
     driver.wait_for_marks(1)
     driver.process.kill()
     driver.process.communicate()
     driver.process = driver.start("--resume")
+
+
+@pytest.mark.parametrize("fault", [kill_a_worker_of_hyperqueue, kill_a_task, start_the_server_anew, kill_the_driver])
+def test_fault(fault, hq, data, tmp_path):  # noqa: F811
+    driver = Driver("anomaly.zarr", "hq", hq.env, data, tmp_path)
+    fault(hq, driver)
     driver.end()
     hq.expect_no_jobs()
     expect_same(data, tmp_path, "anomaly.zarr", {})

@@ -3,19 +3,19 @@
 //! The driver is the real one: it plans, cuts, orders, looks and publishes. Its workers are one other process, which reads the orders and
 //! writes the marks of their batches, so many a second. [`run`] is one such run and prints its figures; a short one, with bounds, is part
 //! of the tests, and `docs/scale.md` says how to run others. Called by `cargo test`.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 use super::Driver;
+use super::tests::Unwritten;
 use crate::error::{Error, Result};
 use crate::folder::{self, DoneMark, Folder};
 use crate::launcher::{Launcher, Place};
 use crate::order::Order;
 use crate::settings::{Kind, Settings};
-use blockwise_core::context::TaskContext;
 use blockwise_core::engine::Engine;
 use blockwise_core::plan::Resources;
-use blockwise_core::sink::{Sharing, Sink};
-use blockwise_core::{Array, Chunk, ChunkGrid, DType, Session};
+use blockwise_core::sink::Sink;
+use blockwise_core::{Array, ChunkGrid, Session};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -119,39 +119,6 @@ fn work(root: PathBuf, per_sec: u64) {
             }
         }
         std::fs::write(ended(&folder.root, number), "").unwrap();
-    }
-}
-
-/// An array that workers write, chunk by chunk, each at its place; here nobody does.
-struct Unwritten(ChunkGrid);
-
-impl Sink for Unwritten {
-    fn label(&self) -> &str {
-        "unwritten"
-    }
-
-    fn dtype(&self) -> DType {
-        DType::F32
-    }
-
-    fn grid(&self) -> &ChunkGrid {
-        &self.0
-    }
-
-    fn write_scratch_bytes(&self) -> u64 {
-        0
-    }
-
-    fn write(&self, _: &[u64], _: &Chunk, _: &TaskContext<'_>) -> blockwise_core::Result<u64> {
-        panic!("a driver computes nothing");
-    }
-
-    fn sharing(&self) -> Sharing {
-        Sharing::Shared
-    }
-
-    fn finish(&self) -> blockwise_core::Result<()> {
-        Ok(())
     }
 }
 

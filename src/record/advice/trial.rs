@@ -13,11 +13,14 @@ use blockwise_core::region::byte_count;
 use blockwise_core::{Array, Session};
 use blockwise_io::{ElementType, Format, OpenOptions};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Decoded bytes of the largest chunk that is tried.
 const MOST_BYTES: u64 = 64 << 20;
-/// Each codec's best of so many counts.
+/// Each codec's best of so many counts,
 const ROUNDS: usize = 3;
+/// or of fewer once its rounds took so long.
+const MOST_SECS: f64 = 0.5;
 
 /// What a codec made of a chunk.
 pub(in crate::record) struct Trial {
@@ -55,7 +58,11 @@ pub(in crate::record) fn trials(location: &Location, resources: &Resources) -> O
         let arrays = ArrayOptions { codec: Some(parse_codec(codec).ok()?), ..ArrayOptions::default() };
         let options = StoreOptions { arrays, overwrite: true, ..StoreOptions::default() };
         let mut best: Option<Trial> = None;
-        for _ in 0..ROUNDS {
+        let began = Instant::now();
+        for round in 0..ROUNDS {
+            if round > 0 && began.elapsed().as_secs_f64() > MOST_SECS {
+                break;
+            }
             let recorder = Arc::new(Recorder::new());
             let watched = session.clone().with_observer(Arc::clone(&recorder) as Arc<_>);
             let report = if is_zarr {
