@@ -1,73 +1,91 @@
 //! Which device a run computes on.
 //!
-//! Invariant: a device that cannot compute is refused before anything is read, with the reason. Called by the command
-//! line.
+//! Invariant: a device that there is not is refused before anything is read, with the reason. Called by the command line.
 
 use crate::{Error, Result};
-use blockwise_gpu::device::{Device as Found, Unavailable, detect};
+use blockwise_core::device::Device as Computing;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// What computes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Device {
     /// This machine's processors.
     #[default]
     Cpu,
-    /// The CUDA device of a number.
+    /// CUDA devices, where they gain time.
     Cuda {
-        /// The driver's number of it.
-        ordinal: u32,
+        /// The driver's numbers of them: at least one, each once.
+        ordinals: Vec<u32>,
     },
 }
 
 impl FromStr for Device {
     type Err = Error;
 
-    /// Reads `cpu`, `cuda` (the first device) and `cuda:N`.
+    /// Reads `cpu`, `cuda` (the first device), `cuda:N` and `cuda:N,M`.
     ///
     /// ```
     /// use blockwise::device::Device;
-    /// assert_eq!("cuda:1".parse::<Device>()?, Device::Cuda { ordinal: 1 });
+    /// assert_eq!("cuda:1".parse::<Device>()?, Device::Cuda { ordinals: vec![1] });
     /// assert!("gpu".parse::<Device>().is_err());
     /// # Ok::<(), blockwise::Error>(())
     /// ```
     fn from_str(text: &str) -> Result<Self> {
-        let number = match text {
+        let numbers = match text {
             "cpu" => return Ok(Self::Cpu),
-            "cuda" => Some(0),
-            _ => text.strip_prefix("cuda:").and_then(|number| number.parse().ok()),
+            "cuda" => Some(vec![0]),
+            _ => text.strip_prefix("cuda:").and_then(|list| {
+                list.split(',').map(|number| number.parse().ok()).collect::<Option<Vec<u32>>>()
+            }),
         };
-        number.map(|ordinal| Self::Cuda { ordinal }).ok_or_else(|| Error::Argument {
+        let is_set = |numbers: &Vec<u32>| {
+            numbers
+                .iter()
+                .enumerate()
+                .all(|(at, number)| !numbers.iter().take(at).any(|earlier| earlier == number))
+        };
+        numbers.filter(is_set).map(|ordinals| Self::Cuda { ordinals }).ok_or_else(|| Error::Argument {
             what: "device",
             text: text.to_owned(),
-            why: "give cpu, cuda or cuda:N".to_owned(),
+            why: "give cpu, cuda, cuda:N or cuda:N,M".to_owned(),
         })
     }
 }
 
 impl Device {
-    /// Checks that plans can run on it.
+    /// What computes instead of the processors, ready; `None` if they do. The variables `BLOCKWISE_DEVICE_MEMORY` (bytes of each device that may
+    /// be used, such as 8GiB) and `BLOCKWISE_DEVICE_ALWAYS` (1: also where little is gained) say more.
     ///
     /// # Errors
-    /// [`Error::Refused`] for every CUDA device: why there is none or, where there is one, that plans do not run on it yet.
-    pub fn require(self) -> Result<()> {
-        let Self::Cuda { ordinal } = self else { return Ok(()) };
-        let what = refusal(ordinal, &detect());
-        Err(Error::Refused { path: format!("device cuda:{ordinal}"), what })
+    /// [`Error::Refused`] if there is no such device, or nothing that compiles kernels for it.
+    pub fn open(&self) -> Result<Option<Arc<dyn Computing>>> {
+        let Self::Cuda { ordinals } = self else { return Ok(None) };
+        opened(ordinals).map(Some)
     }
 }
 
-fn refusal(ordinal: u32, found: &Result<Vec<Found>, Unavailable>) -> String {
-    match found {
-        Err(why) => format!("{why}; or use --device cpu"),
-        Ok(devices) => match devices.iter().find(|device| device.ordinal == ordinal) {
-            None => format!("there are only {} devices, counted from 0", devices.len()),
-            Some(device) => {
-                format!(
-                    "there is an {}, but this version does not compute on devices yet; use --device cpu",
-                    device.name
-                )
-            }
-        },
-    }
+#[cfg(feature = "cuda")]
+fn opened(ordinals: &[u32]) -> Result<Arc<dyn Computing>> {
+    use blockwise_gpu::cuda::{Cuda, Options, Several};
+    let given = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let memory_bytes =
+        given("BLOCKWISE_DEVICE_MEMORY").map(|text| crate::size::parse_bytes(&text)).transpose()?;
+    let options =
+        Options { memory_bytes, insists: given("BLOCKWISE_DEVICE_ALWAYS").is_some_and(|text| text == "1") };
+    let device: Result<Arc<dyn Computing>, blockwise_gpu::Error> = match ordinals {
+        [only] => Cuda::open(*only, options).map(|device| Arc::new(device) as Arc<dyn Computing>),
+        several => Several::open(several, options).map(|devices| Arc::new(devices) as Arc<dyn Computing>),
+    };
+    device.map_err(|error| refused(ordinals, &error))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn opened(ordinals: &[u32]) -> Result<Arc<dyn Computing>> {
+    Err(refused(ordinals, &blockwise_gpu::Error::Unavailable(blockwise_gpu::device::Unavailable::NotBuilt)))
+}
+
+fn refused(ordinals: &[u32], error: &blockwise_gpu::Error) -> Error {
+    let numbers: Vec<String> = ordinals.iter().map(u32::to_string).collect();
+    Error::Refused { path: format!("device cuda:{}", numbers.join(",")), what: error.to_string() }
 }

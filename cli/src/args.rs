@@ -5,6 +5,7 @@
 
 use blockwise::codec_text::parse_codec;
 use blockwise::convert::{ArrayOptions, Destination};
+use blockwise::core::Role;
 use blockwise::core::plan::{CopyOptions, PassThrough, Resources};
 use blockwise::device::Device;
 use blockwise::io::{Format, MissingChunks, OpenOptions};
@@ -154,7 +155,7 @@ pub(crate) struct RunArgs {
     /// Threads [default: one per core]
     #[arg(long, value_name = "N", help_heading = "Resources")]
     pub(crate) threads: Option<std::num::NonZeroUsize>,
-    /// What computes: cpu, cuda or cuda:N (devices are found, but nothing runs on them yet)
+    /// What computes: cpu; cuda, cuda:N or cuda:N,M where that gains time
     #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Resources")]
     pub(crate) device: String,
     /// Folder for temporary files [default: the system's]
@@ -195,10 +196,18 @@ impl RunArgs {
         self.threads.map_or_else(machine::cores, std::num::NonZeroUsize::get)
     }
 
+    /// What is to compute.
+    pub(crate) fn device(&self) -> Result<Device> {
+        self.device.parse()
+    }
+
     /// The library's resources.
     pub(crate) fn resources(&self) -> Result<Resources> {
-        self.device.parse::<Device>()?.require()?;
+        let device = self.device()?;
         let engine = blockwise::core::engine::installed();
+        // What decides for workers computes nothing itself, and may run where there are no devices.
+        let computes = engine.is_none_or(|engine| engine.role() == Role::Worker);
+        let device = if computes { device.open()? } else { None };
         let budget_bytes = self.budget_bytes()?.unwrap_or_else(machine::default_budget_bytes);
         let spill_folder = self.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
         if !spill_folder.is_dir() {
@@ -214,6 +223,7 @@ impl RunArgs {
             spill_folder,
             spill_limit_bytes: self.spill_limit.as_deref().map(size::parse_bytes).transpose()?,
             engine: engine.cloned(),
+            device,
         })
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::args::RunArgs;
 use blockwise::cluster::{Gres, Kind, Run, Settings, plan_only, start};
+use blockwise::device::Device;
 use blockwise::{Error, Result};
 use clap::Args;
 use std::path::PathBuf;
@@ -52,7 +53,7 @@ impl EngineArgs {
 
     /// Starts the engine.
     pub(crate) fn start(&self, run: &RunArgs, resume: bool) -> Result<Run> {
-        let kind = self.kind()?;
+        let kind = self.kind(run)?;
         let work_folder = match (work_folder(self.work_dir.as_ref()), kind) {
             (Some(folder), _) => folder,
             (None, Kind::Threads) => PathBuf::new(),
@@ -72,18 +73,16 @@ impl EngineArgs {
 
     /// Has plans made as for the engine, and no more: for that no work folder is needed.
     pub(crate) fn plan_only(&self, run: &RunArgs) -> Result<Run> {
-        Ok(plan_only(self.settings(self.kind()?, PathBuf::new(), run)?)?)
+        Ok(plan_only(self.settings(self.kind(run)?, PathBuf::new(), run)?)?)
     }
 
     /// The engine, if it can do what is asked of it.
-    fn kind(&self) -> Result<Kind> {
+    fn kind(&self, run: &RunArgs) -> Result<Kind> {
         let kind = self.engine.parse()?;
-        if self.gres.as_ref().is_some_and(|gres| gres.gpus() > 0) {
+        if self.gres.as_ref().is_some_and(|gres| gres.gpus() > 0) && run.device()? == Device::Cpu {
             return Err(Error::Refused {
                 path: "--gres".to_owned(),
-                what: "this program does not compute on devices yet, so its workers would leave the GPUs idle; leave \
-                       --gres out (programs whose closures use GPUs themselves ask for them by BLOCKWISE_GRES)"
-                    .to_owned(),
+                what: "workers would leave the GPUs idle; add --device cuda, or leave --gres out".to_owned(),
             });
         }
         Ok(kind)

@@ -23,6 +23,7 @@ mod view;
 use crate::chunk::Chunk;
 use crate::coding::{self, Spent};
 use crate::context::{Cancellation, Event, Observer, TaskContext};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::plan::leaf::c_order;
 use crate::plan::{Plan, Resources, Stage, StageWork};
@@ -123,16 +124,22 @@ pub fn run_here(
     Ok(report)
 }
 
-/// Threads beyond those that compute, where writes wait for a device.
+/// Threads beyond those that compute, where some wait for a disk or a device.
 const WAITING_THREADS: usize = 2;
 
 /// The threads and the buffers of a run.
 fn threads(plan: &Plan, resources: &Resources) -> Result<(Workers, BufferPool)> {
-    let waits = plan.stages.iter().any(|stage| stage.work.sinks().iter().any(|sink| sink.waits()));
+    let waits = resources.device.is_some()
+        || plan.stages.iter().any(|stage| stage.work.sinks().iter().any(|sink| sink.waits()));
     let spare = if waits { WAITING_THREADS } else { 0 };
     let workers = Workers::new(resources.threads.max(1).saturating_add(spare))?;
-    let pool = BufferPool::new(usize::try_from(resources.budget_bytes).unwrap_or(usize::MAX));
-    Ok((workers, pool))
+    Ok((workers, pool(resources)))
+}
+
+/// Buffers within the budget.
+fn pool(resources: &Resources) -> BufferPool {
+    let pages = resources.device.as_ref().and_then(|device| device.pages());
+    BufferPool::with_pages(usize::try_from(resources.budget_bytes).unwrap_or(usize::MAX), pages)
 }
 
 /// What stages run on.
@@ -141,19 +148,21 @@ struct Machine<'a> {
     /// That compute at a time.
     threads: usize,
     pool: &'a BufferPool,
+    device: Option<&'a dyn Device>,
     budget_bytes: u64,
     page_cache_bytes: u64,
 }
 
 impl<'a> Machine<'a> {
-    fn new(workers: &'a Workers, pool: &'a BufferPool, resources: &Resources) -> Self {
+    fn new(workers: &'a Workers, pool: &'a BufferPool, resources: &'a Resources) -> Self {
         let budget_bytes = resources.budget_bytes;
         // Half of what is left beside the budget: others use the cache, too.
         let memory = crate::machine::Memory::detect();
         let available_bytes = memory.available_bytes.zip(memory.usable_bytes()).map_or(0, |(a, b)| a.min(b));
         let page_cache_bytes = available_bytes.saturating_sub(budget_bytes) / 2;
         let threads = resources.threads.max(1);
-        Self { workers, threads, pool, budget_bytes, page_cache_bytes }
+        let device = resources.device.as_deref();
+        Self { workers, threads, pool, device, budget_bytes, page_cache_bytes }
     }
 }
 
@@ -181,7 +190,7 @@ fn run_stages(
         }
         let pool = machine.pool;
         let boxes = stage.boxes();
-        let work = stage.begin();
+        let work = stage.begin(machine.device, machine.threads);
         let run = StageRun { number, stage, boxes, sources: &sources, work, observer, cancellation, pool };
         let before = std::mem::take(&mut kept);
         let outcome = opened.and_then(|()| run.run(machine, done, before));
@@ -250,13 +259,14 @@ impl Stage {
         self.part.clone().unwrap_or_else(all)
     }
 
-    fn begin(&self) -> Work<'_> {
+    /// What its tasks do, on `device` as far as that is worth its while.
+    fn begin<'a>(&'a self, device: Option<&'a dyn Device>, threads: usize) -> Work<'a> {
         match &self.work {
             StageWork::Pass { source, sink, checked } => {
                 Work::Pass { source: &**source, sink: &**sink, checked: *checked }
             }
             StageWork::Copy(sink) => Work::Copy(&**sink),
-            StageWork::Compute(compute) => Work::Compute(ComputeRun::new(compute, &self.tasks)),
+            StageWork::Compute(compute) => Work::Compute(ComputeRun::new(compute, self, device, threads)),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod chunk;
 pub mod coding;
 pub mod context;
 pub mod dense;
+pub mod device;
 pub mod digest;
 pub mod engine;
 pub mod error;

@@ -68,7 +68,7 @@ pub fn resources(budget_bytes: u64) -> Resources {
     let engine = engine::installed().cloned();
     let threads = engine.as_ref().map_or_else(cores, |engine| engine.threads());
     let spill_folder = std::env::temp_dir();
-    Resources { budget_bytes, threads, spill_folder, spill_limit_bytes: None, engine }
+    Resources { budget_bytes, threads, spill_folder, spill_limit_bytes: None, engine, device: None }
 }
 
 /// Threads that can run at once, as the scheduler and the cgroup allow.

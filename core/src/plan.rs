@@ -17,6 +17,7 @@ mod route;
 mod summary;
 pub(crate) mod sweep;
 
+use crate::device::Device;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -55,6 +56,8 @@ pub struct Resources {
     pub spill_limit_bytes: Option<u64>,
     /// What runs plans instead of this process's threads.
     pub engine: Option<Arc<dyn Engine>>,
+    /// What computes in place of this machine's processors, where it gains time.
+    pub device: Option<Arc<dyn Device>>,
 }
 
 /// One pass over some inputs: a task a box of `tasks`, in the order of `sweep`. Every input chunk is read once.

@@ -24,7 +24,7 @@ fn try_orders(model: impl Fn() + Send + Sync + Copy + 'static) {
 
 fn resources(budget_bytes: u64, threads: usize) -> Resources {
     let spill_folder = std::env::temp_dir();
-    Resources { budget_bytes, threads, spill_folder, spill_limit_bytes: None, engine: None }
+    Resources { budget_bytes, threads, spill_folder, spill_limit_bytes: None, engine: None, device: None }
 }
 
 /// How many threads compute, now and at most.

@@ -87,6 +87,14 @@ pub enum Unavailable {
     /// A driver, but no device.
     #[error("the NVIDIA driver shows no device; check nvidia-smi and CUDA_VISIBLE_DEVICES")]
     NoDevice,
+    /// Fewer devices than the number that was asked for.
+    #[error("there is no device cuda:{ordinal}, only {count}, counted from 0")]
+    NoSuchDevice {
+        /// What was asked for.
+        ordinal: u32,
+        /// How many there are.
+        count: usize,
+    },
     /// A driver that fails.
     #[error("the NVIDIA driver failed: {action} gave error {code}{}", remedy(*code))]
     Failed {

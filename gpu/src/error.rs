@@ -2,13 +2,16 @@
 //!
 //! Invariant: a message says what to do. Called by every module here.
 
+use crate::device::Unavailable;
+use blockwise_core::{Fault, StoreFault};
 use blockwise_kernels::DType;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a kernel could not be generated, compiled or kept.
+/// Why a kernel could not be generated, compiled, kept or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -60,7 +63,7 @@ pub enum Error {
     },
     /// NVRTC, which compiles kernels, cannot be used.
     #[error(
-        "{why}; install CUDA 13's NVRTC (pip install nvidia-cuda-nvrtc) and set BLOCKWISE_CUDA_LIBRARIES to its folder"
+        "{why}; install CUDA 13's NVRTC (pip install nvidia-cuda-nvrtc) and set BLOCKWISE_CUDA_LIBRARIES to its folder, or use --device cpu"
     )]
     NoCompiler {
         /// What is missing.
@@ -74,6 +77,25 @@ pub enum Error {
         /// What NVRTC said.
         log: String,
     },
+    /// There is no such device.
+    #[error("{0}; or use --device cpu")]
+    Unavailable(#[from] Unavailable),
+    /// The driver failed.
+    #[error("{action} gave error {code} ({name}); check nvidia-smi, or use --device cpu")]
+    Driver {
+        /// What was called.
+        action: &'static str,
+        /// The driver's number of the error.
+        code: i32,
+        /// Its name for it.
+        name: String,
+    },
+    /// A kernel could not be had, as was found before.
+    #[error("{cause}")]
+    Kernel {
+        /// Why.
+        cause: Arc<Self>,
+    },
     /// A folder or file of the cache.
     #[error("{}: {source}", path.display())]
     Cache {
@@ -82,4 +104,14 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl StoreFault for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Unavailable(_) | Self::NoCompiler { .. } => Fault::Refused,
+            Self::Kernel { cause } => cause.fault(),
+            _ => Fault::Failed,
+        }
+    }
 }

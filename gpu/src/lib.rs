@@ -1,4 +1,4 @@
-//! CUDA for Blockwise: what can be built and proved without a device.
+//! CUDA for Blockwise.
 //!
 //! | part | what it does |
 //! |---|---|
@@ -6,17 +6,18 @@
 //! | [`jit`] | prints a [`Program`](blockwise_kernels::program::Program), alone or before reductions, as CUDA C |
 //! | `compile` | compiles that text with NVRTC to the machine code of an architecture (feature `cuda`) |
 //! | [`cache`] | keeps compiled kernels on disk, found by content |
+//! | `cuda` | computes the tasks of runs: memory, streams, launches (feature `cuda`) |
 //!
-//! Nothing here runs on a device yet: no memory of one is allocated and no kernel is launched. Kernels are run on the CPU
-//! by this crate's tests, with the arguments that a launch would pass.
-//!
-//! The feature `cuda` binds CUDA's libraries when they are first used, so that the same binary runs where there are none.
+//! The feature `cuda` binds CUDA's libraries when they are first used, so that the same binary runs where there are none. No device was at
+//! hand while this was written: the tests run all of it, the driver's part included, on stand-ins that compute on the CPU.
 //! Invariants: what is generated follows from its arguments alone; results do not depend on how many blocks run.
-//! Called by the facade, which shows devices to the command line.
+//! Called by the facade, which opens devices for the command line.
 
 pub mod cache;
 #[cfg(feature = "cuda")]
 pub mod compile;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod device;
 mod error;
 pub mod jit;

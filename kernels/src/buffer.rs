@@ -47,15 +47,39 @@ static SMALL_MAPPINGS: AtomicUsize = AtomicUsize::new(0);
 #[cfg(target_os = "linux")]
 const HUGE_FROM_BYTES: usize = 2 << 20;
 
+/// Where the larger buffers of a pool lie, if not in memory of this process alone: in pages that a device reads and writes, too.
+pub trait Pages: std::fmt::Debug + Send + Sync {
+    /// Zeroed memory of `len_bytes`, aligned to [`ALIGNMENT_BYTES`]; `None` if there is none to be had, which is no fault.
+    fn page(&self, len_bytes: usize) -> Option<Box<dyn Page>>;
+}
+
+/// Memory that [`Pages`] gave; dropping it gives it back.
+pub trait Page: Send + Sync {
+    /// Its bytes, always as many.
+    fn bytes(&self) -> &[u8];
+
+    /// Its bytes, to write.
+    fn bytes_mut(&mut self) -> &mut [u8];
+}
+
 /// Aligned, initialised memory of a size class.
 enum Memory {
     Heap(Vec<Line>),
     Mapped(MmapMut),
+    Lent(Box<dyn Page>),
 }
 
 impl Memory {
-    /// Zeroed memory. Where the system refuses a mapping, the heap is asked, whose failure ends the process.
-    fn fresh(class_bytes: usize) -> Self {
+    /// Zeroed memory, from `pages` if they have it. Where the system refuses a mapping, the heap is asked, whose failure ends the
+    /// process.
+    fn fresh(class_bytes: usize, pages: Option<&dyn Pages>) -> Self {
+        if class_bytes >= MAPPED_FROM_BYTES
+            && let Some(page) = pages.and_then(|pages| pages.page(class_bytes))
+            && page.bytes().len() == class_bytes
+            && page.bytes().as_ptr().addr().is_multiple_of(ALIGNMENT_BYTES)
+        {
+            return Self::Lent(page);
+        }
         if Self::may_be_mapped(class_bytes)
             && let Ok(mapping) = MmapMut::map_anon(class_bytes)
         {
@@ -82,6 +106,7 @@ impl Memory {
         match self {
             Self::Heap(lines) => bytemuck::cast_slice(lines),
             Self::Mapped(mapping) => mapping,
+            Self::Lent(page) => page.bytes(),
         }
     }
 
@@ -89,6 +114,7 @@ impl Memory {
         match self {
             Self::Heap(lines) => bytemuck::cast_slice_mut(lines),
             Self::Mapped(mapping) => mapping,
+            Self::Lent(page) => page.bytes_mut(),
         }
     }
 }
@@ -117,7 +143,7 @@ impl Buffer {
     /// A buffer of `len_bytes` zeros that belongs to no pool.
     #[must_use]
     pub fn zeroed(len_bytes: usize) -> Self {
-        Self { memory: Memory::fresh(size_class_bytes(len_bytes)), len_bytes, pool: None }
+        Self { memory: Memory::fresh(size_class_bytes(len_bytes), None), len_bytes, pool: None }
     }
 
     /// Bytes in the buffer.
@@ -178,6 +204,7 @@ pub struct BufferPool {
 #[derive(Debug)]
 struct Shared {
     limit_bytes: usize,
+    pages: Option<Arc<dyn Pages>>,
     state: Mutex<State>,
 }
 
@@ -194,7 +221,13 @@ impl BufferPool {
     /// refuse: what may be live is the budget's business.
     #[must_use]
     pub fn new(limit_bytes: usize) -> Self {
-        Self { shared: Arc::new(Shared { limit_bytes, state: Mutex::default() }) }
+        Self::with_pages(limit_bytes, None)
+    }
+
+    /// As [`BufferPool::new`]; its larger buffers lie in `pages`, as far as they last.
+    #[must_use]
+    pub fn with_pages(limit_bytes: usize, pages: Option<Arc<dyn Pages>>) -> Self {
+        Self { shared: Arc::new(Shared { limit_bytes, pages, state: Mutex::default() }) }
     }
 
     /// A buffer of `len_bytes` with unspecified (old or zero) content, to be overwritten whole.
@@ -213,7 +246,7 @@ impl BufferPool {
             drop(freed);
             recycled
         };
-        let memory = recycled.unwrap_or_else(|| Memory::fresh(class_bytes));
+        let memory = recycled.unwrap_or_else(|| Memory::fresh(class_bytes, self.shared.pages.as_deref()));
         Buffer { memory, len_bytes, pool: Some(Arc::clone(&self.shared)) }
     }
 
@@ -354,6 +387,43 @@ mod tests {
         drop(large);
         pool.release_retained();
         assert_eq!((pool.live_bytes(), pool.retained_bytes()), (0, 0));
+    }
+
+    /// Pages of the heap, so many.
+    #[derive(Debug)]
+    struct Few(AtomicUsize);
+
+    impl Pages for Few {
+        fn page(&self, len_bytes: usize) -> Option<Box<dyn Page>> {
+            let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            left.ok()
+                .map(|_| Box::new(Own(bytemuck::zeroed_vec(len_bytes / ALIGNMENT_BYTES))) as Box<dyn Page>)
+        }
+    }
+
+    struct Own(Vec<Line>);
+
+    impl Page for Own {
+        fn bytes(&self) -> &[u8] {
+            bytemuck::cast_slice(&self.0)
+        }
+
+        fn bytes_mut(&mut self) -> &mut [u8] {
+            bytemuck::cast_slice_mut(&mut self.0)
+        }
+    }
+
+    #[test]
+    fn large_buffers_lie_in_pages_while_there_are_some() {
+        let pool = BufferPool::with_pages(10 << 20, Some(Arc::new(Few(AtomicUsize::new(1)))));
+        let mut buffers: Vec<Buffer> = [1 << 20, 1 << 20, 1000].map(|len| pool.take(len)).into();
+        let lent = |buffer: &Buffer| matches!(buffer.memory, Memory::Lent(_));
+        assert_eq!(buffers.iter().map(lent).collect::<Vec<_>>(), [true, false, false]);
+        buffers.iter_mut().for_each(|buffer| buffer.fill(3));
+        assert!(buffers.iter().flat_map(|buffer| buffer.iter()).all(|byte| *byte == 3));
+        drop(buffers);
+        let again = [pool.take(1 << 20), pool.take(1 << 20)];
+        assert!(again.iter().any(lent), "it is kept for reuse");
     }
 
     #[test]

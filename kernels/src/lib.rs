@@ -33,7 +33,7 @@ pub mod simd;
 pub mod strided;
 mod sync;
 
-pub use buffer::{Buffer, BufferPool, SetAside};
+pub use buffer::{Buffer, BufferPool, Page, Pages, SetAside};
 pub use cast::cast;
 pub use dtype::{DType, DTypeVisitor, Element};
 pub use error::KernelError;

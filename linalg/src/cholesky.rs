@@ -223,6 +223,7 @@ mod tests {
                 spill_folder: std::env::temp_dir(),
                 spill_limit_bytes: None,
                 engine: None,
+                device: None,
             })
         };
         let budget_bytes = 26 << 20;

@@ -5,11 +5,12 @@ usage: BLOCKWISE_ARRAYCTL=.../arrayctl BLOCKWISE_MANY_NODES=.../examples/many_no
 
 import os
 import pathlib
+import shutil
 import subprocess
 import time
 
 import pytest
-from test_cluster import ARRAYCTL, MANY_NODES, PATIENCE_SECS, engine, environment, private_slurm, same
+from test_cluster import ARRAYCTL, HERE, JOBS, MANY_NODES, PATIENCE_SECS, data, engine, environment, job, private_slurm, run, same  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +58,35 @@ def test_each_worker_has_a_card_of_its_own(hold, slurm, tmp_path):
     assert not list((tmp_path / "work").glob("*"))
 
 
-def test_this_program_would_leave_cards_idle(tmp_path):
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory):
+    """The environment of a driver and a compiler of kernels that compute on the CPU."""
+    folder, host = tmp_path_factory.mktemp("stand-ins"), HERE.parent.parent / "gpu/tests/host"
+    compiler = os.environ.get("CXX", "c++")
+    if not shutil.which(compiler):
+        pytest.skip(f"no C++ compiler {compiler}: nothing stands in for devices")
+    for library, sources in {"libcuda.so.1": ["driver.cpp", "device.cpp"], "libnvrtc.so.13": ["nvrtc.cpp"]}.items():
+        words = [compiler, "-std=c++17", "-O1", "-w", "-shared", "-fPIC", "-pthread", "-o", folder / library]
+        subprocess.run([*words, *(host / source for source in sources), "-ldl"], check=True)
+    env = {"LD_LIBRARY_PATH": str(folder), "FAKE_CUDA_HEADERS": str(host), "XDG_CACHE_HOME": str(folder / "cache")}
+    return {**env, "BLOCKWISE_DEVICE_ALWAYS": "1", "BLOCKWISE_CUDA_LIBRARIES": "", "CUDA_PATH": ""}
+
+
+def test_workers_compute_on_their_cards(slurm, stand_ins, data, tmp_path):  # noqa: F811
+    """The bits of a device of one machine; the driver has none."""
+    words = [*job(JOBS["anomaly.zarr"], data, tmp_path / "here.zarr"), "--device", "cuda"]
+    run(*words, env=environment(stand_ins))
+    words = [*job(JOBS["anomaly.zarr"], data, tmp_path / "anomaly.zarr"), "--device", "cuda", "--gres", "gpu:1"]
+    counts = {"FAKE_CUDA_COUNTS": str(tmp_path / "counts")}
+    run(*words, *engine("slurm", tmp_path), env=environment({**slurm, **stand_ins, **counts}))
+    assert same(tmp_path / "here.zarr", tmp_path / "anomaly.zarr")
+    launched = [int(line.split()[1]) for line in (tmp_path / "counts").read_text().splitlines() if line.startswith("launches")]
+    assert len(launched) >= 2 and sum(launched) > 0, launched
+
+
+def test_cards_are_not_left_idle(tmp_path):
     for kind in ("slurm", "hq", "processes"):
         words = ["convert", "no.npy", tmp_path / "out.zarr", *engine(kind, tmp_path), "--gres", "gpu:1"]
         done = subprocess.run([ARRAYCTL, *map(str, words)], capture_output=True, text=True, timeout=PATIENCE_SECS)
-        assert done.returncode == 3 and "does not compute on devices yet" in done.stderr, done.stderr
+        assert done.returncode == 3 and "leave the GPUs idle; add --device cuda" in done.stderr, done.stderr
     assert not list(tmp_path.iterdir())

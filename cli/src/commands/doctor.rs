@@ -106,7 +106,7 @@ fn gpu_text(found: &std::result::Result<Vec<Device>, Unavailable>) -> String {
     match found {
         Ok(devices) => {
             let all: Vec<String> = devices.iter().map(one).collect();
-            format!("{}; not used yet: plans run on the CPU", all.join(", "))
+            format!("{}; used with --device cuda", all.join(", "))
         }
         Err(why) => format!("none: {why}"),
     }

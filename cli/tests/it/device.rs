@@ -1,5 +1,5 @@
-//! CUDA devices and drivers of every kind, as far as they can be had without one: what `doctor` says of them, and that
-//! nothing computes on them. Drivers are small libraries, built here, that the program finds through `LD_LIBRARY_PATH`.
+//! CUDA devices and drivers of every kind, as far as they can be had without one: what `doctor` says of them, and what is computed
+//! on them. Drivers are small libraries, built here, that the program finds through `LD_LIBRARY_PATH`.
 
 use crate::run::{refuse, succeed, write_npy};
 use std::path::Path;
@@ -120,15 +120,71 @@ int cuDeviceGetAttribute(int *value, int which, int device) { *value = which == 
     }
 
     #[test]
-    fn a_device_is_shown_and_yet_refused() {
+    fn a_device_is_shown_but_half_a_driver_is_refused() {
         let driver = format!(
             "int cuDriverGetVersion(int *v) {{ *v = 13000; return 0; }} int cuInit(unsigned f) {{ return 0; }}
             int cuDeviceGetCount(int *n) {{ *n = 1; return 0; }}{WHOLE}"
         );
-        doctor_says(&driver, &["Test device", "cuda:0", "sm_90", "80", "not used yet"]);
-        let Some(output) = beside(&driver, &["stats", "a.npy", "--device", "cuda"]) else { return };
-        assert!(String::from_utf8_lossy(&output.stderr).contains("does not compute on devices yet"));
-        let output = beside(&driver, &["stats", "a.npy", "--device", "cuda:1"]).unwrap();
-        assert!(String::from_utf8_lossy(&output.stderr).contains("only 1 devices"));
+        doctor_says(&driver, &["Test device", "cuda:0", "sm_90", "80", "used with --device cuda"]);
+        let Some(output) = beside(&driver, &["stats", "a.npy", "--device", "cuda:1"]) else { return };
+        assert!(String::from_utf8_lossy(&output.stderr).contains("no device cuda:1, only 1"));
+    }
+
+    /// A driver and a compiler of kernels that compute on the CPU, as `blockwise-gpu` tests with.
+    fn stand_ins(folder: &Path) -> bool {
+        let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gpu/tests/host");
+        let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+        let libraries: [(&str, &[&str]); 2] =
+            [("libcuda.so.1", &["driver.cpp", "device.cpp"]), ("libnvrtc.so.13", &["nvrtc.cpp"])];
+        libraries.iter().all(|(library, sources)| {
+            let mut command = Command::new(&compiler);
+            command.args(["-std=c++17", "-O1", "-w", "-shared", "-fPIC", "-pthread", "-o"]);
+            command
+                .arg(folder.join(library))
+                .args(sources.iter().map(|source| host.join(source)))
+                .arg("-ldl");
+            let Ok(built) = command.output() else {
+                eprintln!(
+                    "SKIPPED: there is no C++ compiler '{compiler}'; set CXX to one: nothing ran on a device"
+                );
+                return false;
+            };
+            assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+            true
+        })
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn expressions_are_computed_on_a_device() {
+        let (libraries, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        if !stand_ins(libraries.path()) {
+            return;
+        }
+        write_npy(&folder.path().join("a.npy"), &[60, 100]);
+        let counts = folder.path().join("counts");
+        let on = |device: &str, words: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_arrayctl"));
+            command.current_dir(folder.path()).args(words).args(["--device", device]);
+            command.env("LD_LIBRARY_PATH", libraries.path()).env("BLOCKWISE_DEVICE_ALWAYS", "1");
+            command.env_remove("BLOCKWISE_CUDA_LIBRARIES").env("XDG_CACHE_HOME", folder.path().join("cache"));
+            command.env("FAKE_CUDA_COUNTS", &counts).env("FAKE_CUDA_DEVICES", "2");
+            let headers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gpu/tests/host");
+            let output = command.env("FAKE_CUDA_HEADERS", headers).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let expression = "sqrt(abs(a)) * 2 + a";
+        let plan = on("cuda", &["eval", expression, "-i", "a=a.npy", "-o", "b.zarr", "--dry-run"]);
+        assert!(plan.contains(", on cuda:0"), "{plan}");
+        on("cpu", &["eval", expression, "-i", "a=a.npy", "-o", "here.zarr"]);
+        for (device, out) in [("cuda", "one.zarr"), ("cuda:1", "other.zarr"), ("cuda:0,1", "both.zarr")] {
+            let _ = std::fs::remove_file(&counts);
+            on(device, &["eval", expression, "-i", "a=a.npy", "-o", out]);
+            let counted = std::fs::read_to_string(&counts).unwrap();
+            assert!(!counted.contains("launches 0\n") && counted.contains("slabs_left 0\n"), "{counted}");
+            succeed(folder.path(), &["verify", "here.zarr", out]);
+        }
+        assert_eq!(on("cpu", &["stats", "a.npy"]), on("cuda", &["stats", "a.npy"]));
     }
 }

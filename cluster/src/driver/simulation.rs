@@ -166,6 +166,7 @@ fn run() {
         spill_folder: std::env::temp_dir(),
         spill_limit_bytes: None,
         engine: Some(Arc::clone(&driver) as Arc<dyn Engine>),
+        device: None,
     });
     let (shape, chunks) = ([tasks / 10_000, 160_000, 160_000], [1, 1600, 1600]);
     let x = Array::from_fn(&shape, |at| at[0] as f32).unwrap().rechunk(chunks).unwrap();

@@ -117,6 +117,7 @@ fn run(arrives: Option<usize>) -> (blockwise_core::Result<()>, usize, usize) {
         spill_folder: std::env::temp_dir(),
         spill_limit_bytes: None,
         engine: Some(Arc::clone(&driver) as Arc<dyn Engine>),
+        device: None,
     });
     let (shape, chunks) = ([8, 100, 100], [1, 100, 100]);
     let x = Array::from_fn(&shape, |at| at[0] as f32).unwrap().rechunk(chunks).unwrap();

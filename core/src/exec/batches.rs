@@ -10,7 +10,7 @@
 use super::queue::tasks_in;
 use super::states::{self, States};
 use super::task::Work;
-use super::{Done, Kept, Machine, RunReport, StageRun, threads};
+use super::{Done, Kept, Machine, RunReport, StageRun, pool, threads};
 use crate::context::{Cancellation, Observer, TaskContext};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -117,7 +117,8 @@ impl<'a> SharedRun<'a> {
         }
         let (workers, pool) = threads(self.plan, self.resources)?;
         let machine = Machine::new(&workers, &pool, self.resources);
-        let (sources, boxes, work) = (stage.sources(), batch.clone(), stage.begin());
+        let (sources, boxes, work) =
+            (stage.sources(), batch.clone(), stage.begin(machine.device, machine.threads));
         let run =
             StageRun { number, stage, boxes, sources: &sources, work, observer, cancellation, pool: &pool };
         let nothing = Done::nothing(&stage.commit);
@@ -154,10 +155,10 @@ impl<'a> SharedRun<'a> {
     pub fn combine(&self, number: usize, count: u64, cancellation: &Cancellation) -> Result<RunReport> {
         let started = Instant::now();
         let stage = self.stage(number)?;
-        let Work::Compute(compute) = stage.begin() else {
+        let Work::Compute(compute) = stage.begin(None, 1) else {
             return Err(Error::Internal { message: format!("stage '{}' leaves no states", stage.name) });
         };
-        let (_, pool) = threads(self.plan, self.resources)?;
+        let pool = pool(self.resources);
         let cx = TaskContext::new(&pool, cancellation);
         let folder = self.states_folder(number);
         let states = States::open((0..count).map(|id| folder.join(id.to_string())).collect())?;

@@ -12,9 +12,10 @@ use super::view::StageView;
 use crate::block::{Block, BlockInfo};
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
+use crate::device::{Device, Placed, place_output};
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
-use crate::plan::{Applied, AppliedInput, Compute, FunctionCall, Operand, Output, place, seen};
+use crate::plan::{Applied, AppliedInput, Compute, FunctionCall, Operand, Output, Stage, place, seen};
 use crate::region::{Region, small};
 use crate::sink::Sink;
 use blockwise_kernels::DType;
@@ -29,6 +30,8 @@ pub(super) struct ComputeRun<'a> {
     tasks: &'a ChunkGrid,
     /// Of each output, in order.
     trees: Vec<Trees>,
+    /// Those outputs that a device computes.
+    placed: Vec<Option<Placed<'a>>>,
 }
 
 /// What waits of an output.
@@ -70,13 +73,27 @@ impl<'t> Operands<'t> {
 }
 
 impl<'a> ComputeRun<'a> {
-    pub(super) fn new(compute: &'a Compute, tasks: &'a ChunkGrid) -> Self {
+    /// Begins `compute`, the work of `stage`; a device that computes some of it gets ready.
+    pub(super) fn new(
+        compute: &'a Compute,
+        stage: &'a Stage,
+        device: Option<&'a dyn Device>,
+        threads: usize,
+    ) -> Self {
+        let tasks = &stage.tasks;
+        let placed: Vec<Option<Placed<'a>>> =
+            compute.outputs.iter().map(|output| place_output(stage, output, device?, threads).ok()).collect();
+        if let Ok(shape) = small(&tasks.largest_chunk()) {
+            for placed in placed.iter().flatten() {
+                placed.jobs.iter().for_each(|job| placed.device.prepare(&job.demand(&shape)));
+            }
+        }
         let trees = compute.outputs.iter().map(|output| match output {
             Output::Reduced(reductions) => Trees::Reduced(ReducedRun::new(reductions)),
             Output::Grouped(grouped) => Trees::Grouped(GroupRun::new(grouped)),
             Output::Written { .. } | Output::Applied(_) => Trees::Applied(Tree::default()),
         });
-        Self { compute, tasks, trees: trees.collect() }
+        Self { compute, tasks, trees: trees.collect(), placed }
     }
 
     /// Carries out `task`; the bytes its results took in storage.
@@ -89,7 +106,7 @@ impl<'a> ComputeRun<'a> {
     ) -> Result<u64> {
         let operands = self.gather(task, view, scratch, cx)?;
         let mut stored_bytes = 0;
-        for (output, trees) in self.compute.outputs.iter().zip(&self.trees) {
+        for ((output, trees), placed) in self.compute.outputs.iter().zip(&self.trees).zip(&self.placed) {
             cx.check_cancelled()?;
             stored_bytes += match (output, trees) {
                 (Output::Written { program, operands: wanted, sinks }, _) => {
@@ -101,13 +118,20 @@ impl<'a> ComputeRun<'a> {
                         .map(|dtype| Chunk::uninit(*dtype, task.region.shape(), cx.pool()))
                         .collect::<Result<Vec<_>>>()?;
                     let mut outs: Vec<&mut [u8]> = chunks.iter_mut().map(Chunk::bytes_mut).collect();
-                    program.evaluate(&inputs, &shape, &mut outs, scratch)?;
+                    let is_done = match placed {
+                        Some(placed) => placed.compute(&inputs, &shape, &mut outs, cx)?,
+                        None => false,
+                    };
+                    if !is_done {
+                        program.evaluate(&inputs, &shape, &mut outs, scratch)?;
+                    }
                     write_all(sinks, &task.index, &chunks, cx)?
                 }
                 (Output::Reduced(reductions), Trees::Reduced(run)) => {
                     let inputs = operands.inputs(&reductions.operands);
                     let shape = small(task.region.shape())?;
-                    run.run(reductions, self.tasks, task, scratch, cx, |tiles| {
+                    let device = placed.as_ref().map(|placed| (placed, inputs.as_slice()));
+                    run.run(reductions, self.tasks, task, scratch, cx, device, |tiles| {
                         tiles.take(&inputs, &shape, 0)
                     })?
                 }
@@ -127,6 +151,7 @@ impl<'a> ComputeRun<'a> {
     /// Whether `task` can be carried out on its one chunk in bands of whole positions of the first axis that has several.
     pub(super) fn takes_bands(&self, task: &Task) -> bool {
         match self.compute.outputs.as_slice() {
+            [Output::Reduced(_)] if self.placed.iter().any(Option::is_some) => false,
             [Output::Reduced(reductions)] => takes_bands(reductions, task.region.shape()).unwrap_or(false),
             _ => false,
         }
@@ -146,7 +171,7 @@ impl<'a> ComputeRun<'a> {
         else {
             return Err(Error::Internal { message: "bands of what is not reduced".to_owned() });
         };
-        run.run(reductions, self.tasks, task, scratch, cx, |tiles| {
+        run.run(reductions, self.tasks, task, scratch, cx, None, |tiles| {
             let mut first = 0;
             for band in bands {
                 let band = band?;

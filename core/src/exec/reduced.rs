@@ -8,6 +8,7 @@ use super::fold::{Place, Tree};
 use super::queue::Task;
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
+use crate::device::Placed;
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
 use crate::plan::{Fold, Reductions};
@@ -65,7 +66,9 @@ impl ReducedRun {
         self.trees.iter().all(Tree::is_empty)
     }
 
-    /// Reduces the elements of `task`, all of which `feed` hands over; the bytes that complete results took in storage.
+    /// Reduces the elements of `task`: a device those of its inputs, or all of which `feed` hands over. The bytes that complete results
+    /// took in storage.
+    #[expect(clippy::too_many_arguments, reason = "who reduces what, and for whom")]
     pub(super) fn run(
         &self,
         reductions: &Reductions,
@@ -73,6 +76,7 @@ impl ReducedRun {
         task: &Task,
         scratch: &mut Scratch,
         cx: &TaskContext<'_>,
+        device: Option<(&Placed<'_>, &[Input<'_>])>,
         feed: impl FnOnce(&mut Tiles<'_>) -> Result<()>,
     ) -> Result<u64> {
         let shape = small(task.region.shape())?;
@@ -85,12 +89,22 @@ impl ReducedRun {
                 geometries.push(geometry.clone());
             }
         }
-        let passes = reductions.folds().zip(&geometries).zip(&mut states).map(|((fold, geometry), state)| {
-            Ok((fold.reduction, geometry, fold.reduction.begin(geometry, state)?))
-        });
-        let mut tiles = Tiles { reductions, passes: passes.collect::<Result<_>>()?, scratch };
-        feed(&mut tiles)?;
-        tiles.passes.into_iter().for_each(|(_, _, pass)| pass.end());
+        let is_done = match device {
+            Some((placed, inputs)) => {
+                let mut states: Vec<&mut [u8]> = states.iter_mut().map(|state| &mut state[..]).collect();
+                placed.compute(inputs, &shape, &mut states, cx)?
+            }
+            None => false,
+        };
+        if !is_done {
+            let passes =
+                reductions.folds().zip(&geometries).zip(&mut states).map(|((fold, geometry), state)| {
+                    Ok((fold.reduction, geometry, fold.reduction.begin(geometry, state)?))
+                });
+            let mut tiles = Tiles { reductions, passes: passes.collect::<Result<_>>()?, scratch };
+            feed(&mut tiles)?;
+            tiles.passes.into_iter().for_each(|(_, _, pass)| pass.end());
+        }
 
         let mut stored_bytes = 0;
         let mut complete = self.trees.iter().zip(states);

@@ -4,6 +4,7 @@
 //! the command line.
 
 use super::{Output, Resources, Stage, StageWork, extents};
+use crate::device::placed_at;
 use crate::error::human_bytes;
 use crate::exec::batches::planned;
 use crate::grid::{AxisGrid, ChunkGrid};
@@ -42,6 +43,8 @@ pub struct StageSummary {
     pub task_bytes: u64,
     /// Batches that several processes share, if an engine has it carried out so.
     pub batches: Option<u64>,
+    /// Whether the device that there is computes what it computes, or why not.
+    pub device: Option<String>,
 }
 
 /// How a plan reads one source.
@@ -114,6 +117,11 @@ impl PlanSummary {
                 summary.batches = planned(stage, &**engine, plan_bytes);
             }
         }
+        if let Some(device) = &resources.device {
+            for (summary, stage) in summaries.iter_mut().zip(stages) {
+                summary.device = placed_at(stage, &**device, resources.threads.max(1));
+            }
+        }
         let stages = summaries;
         let sum = |f: &dyn Fn(&StageSummary) -> u64| stages.iter().map(f).fold(0_u64, u64::saturating_add);
         Self {
@@ -161,6 +169,7 @@ impl StageSummary {
             fixed_bytes: stage.fixed_bytes,
             task_bytes: stage.task_bytes,
             batches: None,
+            device: None,
         }
     }
 }
@@ -351,8 +360,11 @@ impl fmt::Display for PlanSummary {
                 human_bytes(stage.bytes_written),
                 human_bytes(stage.peak_bytes)
             )?;
-            match stage.batches {
-                Some(batches) => writeln!(f, ", in {batches} batches")?,
+            if let Some(batches) = stage.batches {
+                write!(f, ", in {batches} batches")?;
+            }
+            match &stage.device {
+                Some(device) => writeln!(f, ", {device}")?,
                 None => writeln!(f)?,
             }
         }

@@ -16,6 +16,7 @@ fn session(budget_bytes: u64, threads: usize) -> Session {
         spill_folder: std::env::temp_dir(),
         spill_limit_bytes: None,
         engine: None,
+        device: None,
     })
 }
 

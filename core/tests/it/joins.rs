@@ -15,6 +15,7 @@ fn session(threads: usize) -> Session {
         spill_folder: std::env::temp_dir(),
         spill_limit_bytes: None,
         engine: None,
+        device: None,
     })
 }
 

@@ -61,6 +61,7 @@ fn a_million_chunks() {
         spill_folder: std::env::temp_dir(),
         spill_limit_bytes: None,
         engine: None,
+        device: None,
     };
     let started = Instant::now();
     let plan = plan_copy(
@@ -89,6 +90,7 @@ fn a_reduction_of_a_million_chunks() {
         spill_folder: std::env::temp_dir(),
         spill_limit_bytes: None,
         engine: None,
+        device: None,
     };
     let started = Instant::now();
     let x = Array::from_source(Arc::new(Trivial(grid)));

@@ -93,6 +93,7 @@ pub(crate) fn resources(budget_bytes: u64, threads: usize) -> Resources {
         spill_folder: std::env::temp_dir(),
         spill_limit_bytes: None,
         engine: None,
+        device: None,
     }
 }
 

@@ -1,8 +1,4 @@
-// The threads of a block on one CPU thread, and a program that runs kernels on what a file says.
-//
-// usage: PROGRAM CASES RESULTS. CASES holds, as 64-bit words and bytes, for every case: its buffers (length, bytes before
-// the first, whether content follows, whether it is wanted back), then its launches (kernel, blocks, whether it has
-// barriers, arguments: a place in a buffer, or a value). RESULTS gets the wanted buffers in order.
+// The threads of a block on one CPU thread, barriers between them, and conversions that a device has instructions for.
 #include "device.h"
 #include <cstdio>
 #include <cstdlib>
@@ -70,7 +66,7 @@ void run_blocks(unsigned x, unsigned y, unsigned threads, bool barriers, const s
   gridDim = {x, y, 1};
   blockDim = {threads, 1, 1};
   if (barriers && !stacks) {
-    void *memory = mmap(nullptr, threads * STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(nullptr, 1024 * STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) fail("no memory for stacks");
     stacks = (char *)memory;
   }
@@ -108,69 +104,4 @@ float half_value(unsigned short bits) {
     return sign ? -value : value;
   }
   return __uint_as_float(sign | ((size << 13) + 0x38000000));
-}
-
-extern const Call *const CALLS;
-extern const uint64_t CALL_COUNT;
-
-struct Buffer {
-  char *allocation;
-  uint64_t len, shift;
-  bool wanted;
-};
-
-static FILE *cases;
-
-static uint64_t word() {
-  uint64_t value;
-  if (std::fread(&value, sizeof value, 1, cases) != 1) fail("the file of cases ends too early");
-  return value;
-}
-
-static void bytes(char *to, uint64_t len) {
-  if (len != 0 && std::fread(to, len, 1, cases) != 1) fail("the file of cases ends too early");
-}
-
-int main(int count, char **arguments) {
-  if (count != 3 || !(cases = std::fopen(arguments[1], "rb"))) fail("usage: PROGRAM CASES RESULTS");
-  FILE *results = std::fopen(arguments[2], "wb");
-  if (!results) fail("the file of results cannot be written");
-  for (uint64_t left = word(); left > 0; --left) {
-    std::vector<Buffer> buffers(word());
-    for (Buffer &buffer : buffers) {
-      buffer.len = word();
-      buffer.shift = word();
-      const bool filled = word();
-      buffer.wanted = word();
-      // malloc aligns to 16 bytes, and the sanitizer guards the exact length.
-      buffer.allocation = (char *)std::malloc(buffer.shift + buffer.len);
-      if (filled) bytes(buffer.allocation + buffer.shift, buffer.len);
-      else std::memset(buffer.allocation, 0xab, buffer.shift + buffer.len);
-    }
-    for (uint64_t launches = word(); launches > 0; --launches) {
-      const uint64_t kernel = word(), x = word(), y = word(), threads = word(), barriers = word();
-      if (kernel >= CALL_COUNT) fail("no such kernel");
-      std::vector<std::vector<char>> values(word());
-      std::vector<void *> addresses;
-      for (auto &value : values) {
-        if (word()) {
-          const Buffer &buffer = buffers.at(word());
-          const char *place = buffer.allocation + buffer.shift + word();
-          value.resize(sizeof place);
-          std::memcpy(value.data(), &place, sizeof place);
-        } else {
-          value.resize(word());
-          bytes(value.data(), value.size());
-        }
-        addresses.push_back(value.data());
-      }
-      run_blocks((unsigned)x, (unsigned)y, (unsigned)threads, barriers, [&] { CALLS[kernel](addresses.data()); });
-    }
-    for (const Buffer &buffer : buffers) {
-      if (buffer.wanted && buffer.len) std::fwrite(buffer.allocation + buffer.shift, buffer.len, 1, results);
-      std::free(buffer.allocation);
-    }
-  }
-  if (std::fclose(results) != 0) fail("the file of results cannot be written");
-  return 0;
 }

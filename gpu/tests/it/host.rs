@@ -51,7 +51,7 @@ pub(crate) fn build(
     edit: impl Fn(String) -> String,
 ) -> PathBuf {
     let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host");
-    let mut sources = vec![host.join("device.cpp")];
+    let mut sources = vec![host.join("device.cpp"), host.join("cases.cpp")];
     for (number, some) in kernels.chunks(KERNELS_A_SOURCE).enumerate() {
         let path = folder.join(format!("kernels{number}.cpp"));
         std::fs::write(&path, source(some, number * KERNELS_A_SOURCE, &edit)).unwrap();

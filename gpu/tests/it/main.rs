@@ -3,6 +3,8 @@
 
 #[cfg(feature = "cuda")]
 mod compiled;
+#[cfg(all(feature = "cuda", target_os = "linux"))]
+mod device;
 mod host;
 mod parity;
 mod random;

@@ -12,6 +12,7 @@ use crate::{Buffer, DType, Scalar, cast};
 use num_complex::Complex;
 use smallvec::SmallVec;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// An argument of a function: a value, or a plain number, which takes the type of the others (NEP 50).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -304,6 +305,32 @@ impl Builder {
         let mut result = Buffer::zeroed(output.size());
         program.evaluate(&inputs, &[], &mut [&mut result], &mut Scratch::default())?;
         Ok(self.constant(Scalar::from_bytes(output, &result).unwrap_or(Scalar::zero(output))))
+    }
+}
+
+impl Program {
+    /// The same program with some of its outputs alone, and all of its inputs.
+    ///
+    /// ```
+    /// use blockwise_kernels::DType;
+    /// use blockwise_kernels::program::Builder;
+    /// let mut builder = Builder::new();
+    /// let x = builder.input(DType::F32);
+    /// let square = builder.call_named("multiply", &[x.into(), x.into()])?;
+    /// let both = builder.finish(&[x, square])?;
+    /// assert!(both.part(0..1)?.is_identity());
+    /// # Ok::<(), blockwise_kernels::program::ProgramError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ProgramError::Count`] if there are not so many outputs.
+    pub fn part(&self, outputs: Range<usize>) -> Result<Self, ProgramError> {
+        let mut builder = Builder::new();
+        let inputs: Vec<Value> = self.inputs.iter().map(|dtype| builder.input(*dtype)).collect();
+        let values = builder.inline(self, &inputs)?;
+        let (given, expected) = (values.len(), outputs.end);
+        let wanted = values.get(outputs).ok_or(ProgramError::Count { what: "outputs", expected, given })?;
+        builder.finish(wanted)
     }
 }
 

@@ -87,6 +87,7 @@ fn numbers_do_not_depend_on_chunks_nor_bits_on_threads() {
             spill_folder: std::env::temp_dir(),
             spill_limit_bytes: None,
             engine: None,
+            device: None,
         };
         Session::new(resources).compute::<f64>(&compressed.svd.u).unwrap()
     };

@@ -248,6 +248,7 @@ fn bits_do_not_depend_on_threads_or_budget() {
             spill_folder: std::env::temp_dir(),
             spill_limit_bytes: None,
             engine: None,
+            device: None,
         };
         let Svd { u, s, vh } = svd(&a).unwrap();
         let found = Session::new(resources).compute_many(&[u, s, vh]).unwrap();

@@ -88,7 +88,14 @@ impl Engine for Batched {
 
 fn session(engine: Option<Arc<dyn Engine>>, budget_bytes: u64) -> Session {
     let spill_folder = std::env::temp_dir();
-    Session::new(Resources { budget_bytes, threads: 2, spill_folder, spill_limit_bytes: None, engine })
+    Session::new(Resources {
+        budget_bytes,
+        threads: 2,
+        spill_folder,
+        spill_limit_bytes: None,
+        engine,
+        device: None,
+    })
 }
 
 /// Values whose sums depend on the order in which they are added.

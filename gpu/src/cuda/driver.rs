@@ -1,0 +1,419 @@
+//! The driver's functions that runs need, and what must be let go again: a context, streams, memory, modules.
+//!
+//! Every function is found by name before the first is called, so that an odd library is an error and no crash; answers stay numbers, since
+//! a driver may know more of them than this program. Invariants: whatever is made here is given back when it drops, after what
+//! depends on it; every call is made with its context current on the calling thread. Called by the other modules of [`crate::cuda`].
+
+#![expect(unsafe_code, reason = "functions of the driver are C functions found by name")]
+
+use crate::{Error, Result};
+use blockwise_core::TaskContext;
+use cudarc::driver::sys;
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
+use std::marker::PhantomData;
+use std::ptr::{NonNull, null_mut};
+use std::sync::{Arc, OnceLock};
+
+/// An address in a device's memory.
+pub(super) type Address = u64;
+type Handle = *mut c_void;
+
+/// Flags as the driver numbers them: threads that wait sleep; streams do not wait for the default one; memory of the host is for all
+/// contexts.
+const BLOCKING_SYNC: c_uint = 4;
+const NON_BLOCKING: c_uint = 1;
+const PORTABLE: c_uint = 1;
+/// The driver's number of the error: out of memory.
+const OUT_OF_MEMORY: c_int = 2;
+
+/// Declares the table of functions, and how it is filled.
+macro_rules! functions {
+    ($($field:ident = $symbol:literal: ($($argument:ty),*);)*) => {
+        /// The driver's functions.
+        struct Functions {
+            $($field: unsafe extern "C" fn($($argument),*) -> c_int,)*
+        }
+
+        impl Functions {
+            fn find() -> std::result::Result<Self, &'static str> {
+                // SAFETY: devices were detected, so the library is there and this does not panic.
+                let library = unsafe { sys::culib() };
+                Ok(Self {
+                    $($field: {
+                        // SAFETY: the type is that of CUDA's documentation; the library is never unloaded.
+                        let found = unsafe { library.get::<unsafe extern "C" fn($($argument),*) -> c_int>($symbol) };
+                        *found.map_err(|_| $symbol)?
+                    },)*
+                })
+            }
+        }
+    };
+}
+
+functions! {
+    device_get = "cuDeviceGet": (*mut c_int, c_int);
+    context_flags = "cuDevicePrimaryCtxSetFlags_v2": (c_int, c_uint);
+    context_retain = "cuDevicePrimaryCtxRetain": (*mut Handle, c_int);
+    context_release = "cuDevicePrimaryCtxRelease_v2": (c_int);
+    context_set = "cuCtxSetCurrent": (Handle);
+    stream_create = "cuStreamCreate": (*mut Handle, c_uint);
+    stream_destroy = "cuStreamDestroy_v2": (Handle);
+    stream_synchronize = "cuStreamSynchronize": (Handle);
+    memory_info = "cuMemGetInfo_v2": (*mut usize, *mut usize);
+    memory_alloc = "cuMemAlloc_v2": (*mut Address, usize);
+    memory_free = "cuMemFree_v2": (Address);
+    host_alloc = "cuMemHostAlloc": (*mut *mut c_void, usize, c_uint);
+    host_free = "cuMemFreeHost": (*mut c_void);
+    copy_in = "cuMemcpyHtoDAsync_v2": (Address, *const c_void, usize, Handle);
+    copy_out = "cuMemcpyDtoHAsync_v2": (*mut c_void, Address, usize, Handle);
+    module_load = "cuModuleLoadData": (*mut Handle, *const c_void);
+    module_unload = "cuModuleUnload": (Handle);
+    module_function = "cuModuleGetFunction": (*mut Handle, Handle, *const c_char);
+    launch = "cuLaunchKernel":
+        (Handle, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, Handle, *mut *mut c_void, *mut *mut c_void);
+    error_name = "cuGetErrorName": (c_int, *mut *const c_char);
+}
+
+fn functions() -> Result<&'static Functions> {
+    static FOUND: OnceLock<std::result::Result<Functions, &'static str>> = OnceLock::new();
+    let found = FOUND.get_or_init(Functions::find).as_ref();
+    found.map_err(|symbol| crate::device::Unavailable::Incomplete { symbol: (*symbol).to_owned() }.into())
+}
+
+/// A context of a device: the primary one, that every library of a process shares.
+pub(super) struct Context {
+    functions: &'static Functions,
+    device: c_int,
+    handle: Handle,
+}
+
+// SAFETY: the driver's contexts may be current on any number of threads at once, and its functions may be called by all of them.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "context of device {}", self.device)
+    }
+}
+
+impl Context {
+    /// The context of the device of a number; the driver has been initialised by its detection.
+    pub(super) fn open(ordinal: u32) -> Result<Self> {
+        let functions = functions()?;
+        let number = c_int::try_from(ordinal).unwrap_or(c_int::MAX);
+        let (mut device, mut handle) = (0, null_mut());
+        // SAFETY: writes one int.
+        answer(functions, "cuDeviceGet", unsafe { (functions.device_get)(&raw mut device, number) })?;
+        // SAFETY: a device that the driver named. It refuses if the context is in use already, which does no harm.
+        let _ = unsafe { (functions.context_flags)(device, BLOCKING_SYNC) };
+        // SAFETY: writes one handle.
+        let code = unsafe { (functions.context_retain)(&raw mut handle, device) };
+        answer(functions, "cuDevicePrimaryCtxRetain", code)?;
+        Ok(Self { functions, device, handle })
+    }
+
+    /// Makes it the calling thread's own.
+    fn enter(&self) -> Result<&'static Functions> {
+        // SAFETY: the context was retained and is not released before this drops.
+        let code = unsafe { (self.functions.context_set)(self.handle) };
+        answer(self.functions, "cuCtxSetCurrent", code)?;
+        Ok(self.functions)
+    }
+
+    /// Bytes of the device's memory that nobody uses.
+    pub(super) fn free_bytes(&self) -> Result<u64> {
+        let functions = self.enter()?;
+        let (mut free, mut all) = (0, 0);
+        // SAFETY: writes two sizes.
+        let code = unsafe { (functions.memory_info)(&raw mut free, &raw mut all) };
+        answer(functions, "cuMemGetInfo", code)?;
+        Ok(free as u64)
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: it was retained once; all that depends on it holds it.
+        let _ = unsafe { (self.functions.context_release)(self.device) }; // nothing else can be done about it
+    }
+}
+
+/// An error if the driver gave one.
+fn answer(functions: &Functions, action: &'static str, code: c_int) -> Result<()> {
+    if code == 0 {
+        return Ok(());
+    }
+    let mut name = std::ptr::null();
+    // SAFETY: writes one pointer, to a text that is never freed, or null.
+    let known = unsafe { (functions.error_name)(code, &raw mut name) };
+    let name = if known == 0 && !name.is_null() {
+        // SAFETY: the driver's own text, that ends in a 0.
+        unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
+    } else {
+        "unknown".to_owned()
+    };
+    Err(Error::Driver { action, code, name })
+}
+
+/// Memory of a device.
+pub(super) struct Slab {
+    context: Arc<Context>,
+    address: Address,
+    len_bytes: usize,
+}
+
+impl Slab {
+    /// Fresh memory; `None` if the device has none left.
+    pub(super) fn new(context: &Arc<Context>, len_bytes: usize) -> Result<Option<Self>> {
+        let functions = context.enter()?;
+        let mut address = 0;
+        // SAFETY: writes one address.
+        match unsafe { (functions.memory_alloc)(&raw mut address, len_bytes.max(1)) } {
+            OUT_OF_MEMORY => Ok(None),
+            code => {
+                answer(functions, "cuMemAlloc", code)?;
+                Ok(Some(Self { context: Arc::clone(context), address, len_bytes }))
+            }
+        }
+    }
+
+    pub(super) const fn len_bytes(&self) -> usize {
+        self.len_bytes
+    }
+
+    /// The address of a byte.
+    pub(super) const fn at(&self, offset: usize) -> Address {
+        self.address + offset as Address
+    }
+
+    /// Checks that a range lies in it.
+    fn check(&self, offset: usize, len_bytes: usize) -> Result<()> {
+        if offset.checked_add(len_bytes).is_some_and(|end| end <= self.len_bytes) {
+            return Ok(());
+        }
+        let (expected, given) = (self.len_bytes, offset.saturating_add(len_bytes));
+        Err(Error::Count { what: "bytes of device memory", expected, given })
+    }
+}
+
+impl Drop for Slab {
+    fn drop(&mut self) {
+        if let Ok(functions) = self.context.enter() {
+            // SAFETY: allocated once, freed once; streams that used it were waited for.
+            let _ = unsafe { (functions.memory_free)(self.address) };
+        }
+    }
+}
+
+/// Memory of the host that devices reach by themselves, zeroed.
+pub(super) struct HostMemory {
+    context: Arc<Context>,
+    start: NonNull<u8>,
+    len_bytes: usize,
+}
+
+// SAFETY: plain memory, owned like a box; any thread may free it, with its context current.
+unsafe impl Send for HostMemory {}
+// SAFETY: as above; shared, it is only read.
+unsafe impl Sync for HostMemory {}
+
+impl HostMemory {
+    /// So many bytes, or nothing where the system has no more memory to pin.
+    pub(super) fn new(context: &Arc<Context>, len_bytes: usize) -> Option<Self> {
+        let functions = context.enter().ok()?;
+        let mut start = null_mut();
+        // SAFETY: writes one pointer. Not write-combined: codecs read what they wrote.
+        let code = unsafe { (functions.host_alloc)(&raw mut start, len_bytes.max(1), PORTABLE) };
+        let start = NonNull::new(start.cast::<u8>()).filter(|_| code == 0)?;
+        // SAFETY: so many bytes were just allocated, and nobody else knows of them.
+        unsafe { start.write_bytes(0, len_bytes) };
+        Some(Self { context: Arc::clone(context), start, len_bytes })
+    }
+}
+
+impl blockwise_kernels::Page for HostMemory {
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: allocated, initialised, and owned by this.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len_bytes) }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and borrowed by nobody else.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len_bytes) }
+    }
+}
+
+impl Drop for HostMemory {
+    fn drop(&mut self) {
+        if let Ok(functions) = self.context.enter() {
+            // SAFETY: allocated once, freed once; copies to and from it were waited for.
+            let _ = unsafe { (functions.host_free)(self.start.as_ptr().cast()) };
+        }
+    }
+}
+
+/// A loaded kernel.
+pub(super) struct Module {
+    context: Arc<Context>,
+    handle: Handle,
+    function: Handle,
+}
+
+// SAFETY: handles of the driver; modules and functions may be used by any thread.
+unsafe impl Send for Module {}
+// SAFETY: as above.
+unsafe impl Sync for Module {}
+
+impl Module {
+    /// Loads machine code, and finds the kernel of a name in it.
+    pub(super) fn load(context: &Arc<Context>, code: &[u8], entry: &str) -> Result<Self> {
+        let functions = context.enter()?;
+        let mut handle = null_mut();
+        // SAFETY: a whole file in ELF's form, which says itself how long it is.
+        let loaded = unsafe { (functions.module_load)(&raw mut handle, code.as_ptr().cast()) };
+        answer(functions, "cuModuleLoadData", loaded)?;
+        let mut module = Self { context: Arc::clone(context), handle, function: null_mut() };
+        let entry = CString::new(entry).unwrap_or_default();
+        // SAFETY: writes one handle; the name ends in a 0.
+        let code =
+            unsafe { (functions.module_function)(&raw mut module.function, module.handle, entry.as_ptr()) };
+        answer(functions, "cuModuleGetFunction", code)?;
+        Ok(module)
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        if let Ok(functions) = self.context.enter() {
+            // SAFETY: loaded once, unloaded once; streams that ran it were waited for.
+            let _ = unsafe { (functions.module_unload)(self.handle) };
+        }
+    }
+}
+
+/// A queue of copies and kernels that are carried out one after another.
+pub(super) struct Stream {
+    context: Arc<Context>,
+    handle: Handle,
+}
+
+// SAFETY: a handle of the driver, which may be used by any thread.
+unsafe impl Send for Stream {}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "stream of {:?}", self.context)
+    }
+}
+
+impl Stream {
+    pub(super) fn new(context: &Arc<Context>) -> Result<Self> {
+        let functions = context.enter()?;
+        let mut handle = null_mut();
+        // SAFETY: writes one handle.
+        let code = unsafe { (functions.stream_create)(&raw mut handle, NON_BLOCKING) };
+        answer(functions, "cuStreamCreate", code)?;
+        Ok(Self { context: Arc::clone(context), handle })
+    }
+
+    /// Has `queue` put copies and kernels on the stream, then waits until all of them have ended, whatever becomes of it.
+    pub(super) fn carry_out<'a>(
+        &mut self,
+        cx: &TaskContext<'_>,
+        queue: impl FnOnce(&mut Work<'a, '_>) -> Result<()>,
+    ) -> Result<()> {
+        let functions = self.context.enter()?;
+        let mut work = Work { stream: self, functions, is_ended: false, borrows: PhantomData };
+        queue(&mut work)?;
+        // The context stays that of this thread, which waits.
+        work.is_ended = true;
+        cx.waiting(|| work.wait())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Ok(functions) = self.context.enter() {
+            // SAFETY: created once, destroyed once; nothing is under way.
+            let _ = unsafe { (functions.stream_destroy)(self.handle) };
+        }
+    }
+}
+
+/// Copies and kernels on their way. What they read and write is borrowed for `'a`, and they have ended before that is over: nobody but
+/// [`Stream::carry_out`] owns one.
+pub(super) struct Work<'a, 's> {
+    stream: &'s mut Stream,
+    functions: &'static Functions,
+    is_ended: bool,
+    borrows: PhantomData<&'a mut ()>,
+}
+
+impl<'a> Work<'a, '_> {
+    /// Copies to the device.
+    pub(super) fn copy_in(&mut self, to: &'a Slab, offset: usize, bytes: &'a [u8]) -> Result<()> {
+        to.check(offset, bytes.len())?;
+        let (address, from) = (to.at(offset), bytes.as_ptr().cast());
+        // SAFETY: both ranges are whole, and stay until this ends.
+        let code = unsafe { (self.functions.copy_in)(address, from, bytes.len(), self.stream.handle) };
+        answer(self.functions, "cuMemcpyHtoDAsync", code)
+    }
+
+    /// Copies from the device.
+    pub(super) fn copy_out(&mut self, bytes: &'a mut [u8], from: &'a Slab, offset: usize) -> Result<()> {
+        from.check(offset, bytes.len())?;
+        let (to, address) = (bytes.as_mut_ptr().cast(), from.at(offset));
+        // SAFETY: both ranges are whole, and stay until this ends; nobody else reads or writes these.
+        let code = unsafe { (self.functions.copy_out)(to, address, bytes.len(), self.stream.handle) };
+        answer(self.functions, "cuMemcpyDtoHAsync", code)
+    }
+
+    /// Runs a kernel of this crate.
+    ///
+    /// # Safety
+    /// The arguments must be the kernel's parameters in order, and their addresses must lie in memory that is lent to this.
+    pub(super) unsafe fn launch(
+        &mut self,
+        kernel: &'a Module,
+        blocks: (u32, u32),
+        threads: u32,
+        arguments: &mut [Vec<u64>],
+    ) -> Result<()> {
+        let mut places: Vec<*mut c_void> =
+            arguments.iter_mut().map(|words| words.as_mut_ptr().cast()).collect();
+        let ((x, y), none) = (blocks, null_mut());
+        // SAFETY: the caller vouches for the arguments, which the driver copies before it returns.
+        let code = unsafe {
+            (self.functions.launch)(
+                kernel.function,
+                x,
+                y,
+                1,
+                threads,
+                1,
+                1,
+                0,
+                self.stream.handle,
+                places.as_mut_ptr(),
+                none,
+            )
+        };
+        answer(self.functions, "cuLaunchKernel", code)
+    }
+
+    fn wait(&self) -> Result<()> {
+        // SAFETY: the stream is there.
+        let code = unsafe { (self.functions.stream_synchronize)(self.stream.handle) };
+        answer(self.functions, "cuStreamSynchronize", code)
+    }
+}
+
+impl Drop for Work<'_, '_> {
+    fn drop(&mut self) {
+        if !self.is_ended {
+            let _ = self.wait(); // an error is on its way already
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! [`Kernels`]: generated texts, compiled and loaded once.
+//!
+//! Invariant: a text is compiled by one thread, others that want it wait; what could not be compiled is not tried again. Called by
+//! [`super::task`], and beforehand by whoever knows what will be wanted.
+
+use super::driver::{Context, Module};
+use crate::cache::Cubins;
+use crate::compile::Compiler;
+use crate::device::Architecture;
+use crate::jit::{ENTRY, Kernel};
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+
+/// A kernel that is, or will be, loaded.
+type Slot = Arc<OnceLock<std::result::Result<Arc<Module>, Arc<Error>>>>;
+
+pub(super) struct Kernels {
+    context: Arc<Context>,
+    compiler: Compiler,
+    architecture: Architecture,
+    cubins: Option<Cubins>,
+    loaded: Mutex<HashMap<String, Slot>>,
+    /// Threads that compile what will be wanted.
+    compiling: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Kernels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "kernels for {}", self.architecture)
+    }
+}
+
+impl Kernels {
+    pub(super) fn new(context: Arc<Context>, compiler: Compiler, architecture: Architecture) -> Self {
+        // Without a folder every process compiles anew.
+        let cubins = Cubins::default_folder().and_then(|folder| Cubins::new(&folder).ok());
+        Self {
+            context,
+            compiler,
+            architecture,
+            cubins,
+            loaded: Mutex::default(),
+            compiling: Mutex::default(),
+        }
+    }
+
+    /// The kernel of a text, loaded.
+    pub(super) fn get(&self, kernel: &Kernel) -> Result<Arc<Module>> {
+        let source = kernel.source();
+        let slot: Slot = {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(loaded.entry(source.clone()).or_default())
+        };
+        let found = slot.get_or_init(|| self.load(&source).map(Arc::new).map_err(Arc::new));
+        found.clone().map_err(|cause| Error::Kernel { cause })
+    }
+
+    fn load(&self, source: &str) -> Result<Module> {
+        let code = match &self.cubins {
+            Some(cubins) => self.compiler.cached(cubins, source, self.architecture)?,
+            None => self.compiler.compile(source, self.architecture)?.cubin,
+        };
+        Module::load(&self.context, &code, ENTRY)
+    }
+
+    /// Has a thread of its own see to a kernel that will be wanted.
+    pub(super) fn compile_meanwhile(self: &Arc<Self>, kernel: &Kernel) {
+        let (own, kernel) = (Arc::clone(self), kernel.clone());
+        let compile = move || {
+            let _ = own.get(&kernel); // whoever wants it is told the error
+        };
+        let mut compiling = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        compiling.retain(|thread| !thread.is_finished());
+        match std::thread::Builder::new().name("compiler of kernels".to_owned()).spawn(compile) {
+            Ok(thread) => compiling.push(thread),
+            Err(error) => tracing::debug!(%error, "kernels are compiled when they are wanted"),
+        }
+    }
+
+    /// Waits for the threads that compile: none is to call the driver or the compiler while the process ends.
+    pub(super) fn end(&self) {
+        let compiling = std::mem::take(&mut *self.compiling.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in compiling {
+            let _ = thread.join(); // what it found out is known to the kernel's slot
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Whole runs on devices: on stand-ins for the driver and its compiler that compute on the CPU, built here, and on a real one where there is
+//! one.
+//!
+//! The libraries that a process finds are those of its start, so each test is a process of its own: this program again, with one of the
+//! tests that are ignored otherwise, and an environment that says what goes wrong.
+
+#![expect(clippy::panic, reason = "tests stop at the first surprise")]
+
+use crate::host::compiler;
+use blockwise_core::device::Device;
+use blockwise_core::plan::Resources;
+use blockwise_core::{Array, Cancellation, Error, Session, machine};
+use blockwise_gpu::cuda::{Cuda, Options, Several};
+use blockwise_gpu::device::detect;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Arc, OnceLock};
+
+/// The folder of the stand-ins, or a loud line.
+fn stand_ins() -> Option<&'static Path> {
+    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let build = || {
+        let compiler = compiler()?;
+        let folder = tempfile::tempdir().unwrap().keep();
+        let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host");
+        let libraries: [(&str, &[&str]); 2] =
+            [("libcuda.so.1", &["driver.cpp", "device.cpp"]), ("libnvrtc.so.13", &["nvrtc.cpp"])];
+        for (library, sources) in libraries {
+            let mut command = Command::new(&compiler);
+            command.args(["-std=c++17", "-O1", "-w", "-shared", "-fPIC", "-pthread", "-o"]);
+            command.arg(folder.join(library)).args(sources.iter().map(|source| host.join(source)));
+            let output = command.arg("-ldl").output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Some(folder)
+    };
+    BUILT.get_or_init(build).as_deref()
+}
+
+/// Runs one of the tests below in a process of its own on stand-ins; what it printed, and what the driver counted.
+fn beside_stand_ins(test: &str, environment: &[(&str, &str)]) -> Option<(Output, HashMap<String, u64>)> {
+    let libraries = stand_ins()?;
+    let folder = tempfile::tempdir().unwrap();
+    let counts = folder.path().join("counts");
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([&format!("device::{test}"), "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
+    command.env("LD_LIBRARY_PATH", libraries).env_remove("BLOCKWISE_CUDA_LIBRARIES").env_remove("CUDA_PATH");
+    command.env("FAKE_CUDA_HEADERS", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host"));
+    command.env("FAKE_CUDA_COUNTS", &counts).env("XDG_CACHE_HOME", cache());
+    let output = command.envs(environment.iter().copied()).output().unwrap();
+    let counted = std::fs::read_to_string(&counts).unwrap_or_default();
+    let pairs = counted.lines().filter_map(|line| line.split_once(' '));
+    let counted = pairs.map(|(name, number)| (name.to_owned(), number.parse().unwrap())).collect();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    println!("{test}: {counted:?}");
+    Some((output, counted))
+}
+
+/// Compiled kernels of all tests here, so that each is compiled once.
+fn cache() -> &'static Path {
+    static CACHE: OnceLock<PathBuf> = OnceLock::new();
+    CACHE.get_or_init(|| tempfile::tempdir().unwrap().keep())
+}
+
+/// What stands behind a word that a test printed, up to the end of the line.
+fn line<'a>(said: &'a str, word: &str) -> &'a str {
+    let (_, rest) = said.split_once(word).unwrap_or_else(|| panic!("{said}"));
+    rest.lines().next().unwrap_or_default()
+}
+
+/// Nothing of a device is left when it is closed.
+fn assert_tidy(counted: &HashMap<String, u64>) {
+    for what in ["slabs_left", "pinned_left", "streams_left", "retained"] {
+        assert_eq!(counted.get(what), Some(&0), "{what}: {counted:?}");
+    }
+}
+
+fn session(device: Option<Arc<dyn Device>>) -> Session {
+    let resources = Resources { threads: 3, device, ..machine::resources(256 << 20) };
+    Session::new(resources)
+}
+
+fn open() -> Arc<dyn Device> {
+    Arc::new(Cuda::open(0, Options { insists: true, ..Options::default() }).unwrap())
+}
+
+/// Arrays that are evaluated alone.
+fn elementwise() -> Vec<(&'static str, Array)> {
+    let x = Array::from_fn(&[20, 61, 64], |at| (at[0] * 7 + at[1] * 3 + at[2]) as f32 - 300.0).unwrap();
+    let x = x.rechunk([6, 61, 64]).unwrap();
+    let row = Array::from_fn(&[64], |at| 0.25 + at[0] as f32).unwrap();
+    let whole =
+        Array::from_fn(&[20, 61, 64], |at| (at[0] * at[1]) as i16).unwrap().rechunk([6, 61, 64]).unwrap();
+    let turned = x.transpose([2, 1, 0]).unwrap();
+    vec![
+        ("chain", ((&x * 1.5 + 0.25) * (&x - 3.0)).abs().unwrap()),
+        ("broadcast", &x / &row),
+        ("slice", &x.slice(1, 3..50).unwrap() * 2.0),
+        ("backwards", &x.flip(2).unwrap() + 1.0),
+        ("turned", &turned * &turned),
+        ("types", &x + &whole),
+        ("choice", Array::call("maximum", [(&x).into(), (&whole).into()]).unwrap()),
+    ]
+}
+
+/// Arrays that are reduced, and what rounding may do to them.
+fn reduced() -> Vec<(&'static str, Array)> {
+    let x =
+        Array::from_fn(&[20, 60, 64], |at| ((at[0] * 31 + at[1] * 17 + at[2]) % 101) as f32 * 0.1).unwrap();
+    let x = x.rechunk([6, 30, 64]).unwrap();
+    let y = &(&x * 2.0) + 1.0;
+    vec![
+        ("sum", y.sum(..).unwrap()),
+        ("mean of rows", y.mean(2).unwrap()),
+        ("mean of columns", y.mean(0).unwrap()),
+        ("std", y.std(1).unwrap()),
+        ("least", y.min(0).unwrap()),
+        ("greatest", y.max(..).unwrap()),
+        ("any", Array::call("greater", [(&x).into(), 9.0.into()]).unwrap().any(2).unwrap()),
+        ("anomaly", &x - &x.mean(0).unwrap()),
+    ]
+}
+
+fn floats(session: &Session, array: &Array) -> Vec<f64> {
+    let array = array.astype(blockwise_core::DType::F64);
+    session.compute::<f64>(&array).unwrap().iter().copied().collect()
+}
+
+/// All arrays, on the processors and on a device.
+fn compare(device: &Arc<dyn Device>) {
+    let (here, there) = (session(None), session(Some(Arc::clone(device))));
+    for (name, array) in elementwise() {
+        let (expected, found) = (floats(&here, &array), floats(&there, &array));
+        let is_same = expected.iter().zip(&found).all(|(a, b)| a.to_bits() == b.to_bits());
+        assert!(is_same && expected.len() == found.len(), "{name}");
+    }
+    for (name, array) in reduced() {
+        let (expected, found) = (floats(&here, &array), floats(&there, &array));
+        assert_eq!(expected.len(), found.len());
+        for (a, b) in expected.iter().zip(&found) {
+            assert!((a - b).abs() <= 1e-6 * a.abs().max(1.0), "{name}: {a} and {b}");
+        }
+        assert_eq!(floats(&there, &array), found, "{name}: another run, other bits");
+    }
+}
+
+#[test]
+#[ignore = "a process of its own: see below"]
+fn child_compares() {
+    compare(&open());
+}
+
+#[test]
+#[ignore = "a process of its own: see below"]
+fn child_compares_on_two() {
+    compare(
+        &(Arc::new(Several::open(&[0, 1], Options { insists: true, ..Options::default() }).unwrap())
+            as Arc<dyn Device>),
+    );
+}
+
+#[test]
+#[ignore = "a process of its own: see below"]
+fn child_fails() {
+    let there = session(Some(open()));
+    let (_, array) = elementwise().swap_remove(0);
+    let error = there.compute::<f32>(&array).unwrap_err();
+    println!("error: {error}");
+    // The device may be of use for what comes after.
+    assert!(there.compute::<f32>(&array).is_ok());
+}
+
+#[test]
+#[ignore = "a process of its own: see below"]
+fn child_cannot_compile() {
+    let there = session(Some(open()));
+    let (_, array) = elementwise().swap_remove(0);
+    println!("error: {}", there.compute::<f32>(&array).unwrap_err());
+}
+
+#[test]
+#[ignore = "a process of its own: see below"]
+fn child_plans() {
+    let device = Arc::new(Cuda::open(0, Options::default()).unwrap()) as Arc<dyn Device>;
+    let there = session(Some(device));
+    let shape = [4000, 1000, 100];
+    let x = Array::from_fn(&shape, |at| at[0] as f32).unwrap().rechunk([40, 1000, 100]).unwrap();
+    let heavy = (0..30).fold(x.clone(), |y, n| &(&y * 1.001) + f64::from(n));
+    let small = x.slice(0, 0..40).unwrap();
+    let filtered = x.filter().gaussian(&[1.0]).unwrap();
+    for (name, array) in
+        [("heavy", heavy), ("light", &x + 1.0), ("small", &small * 2.0), ("filter", filtered)]
+    {
+        let plan = there.explain(&[array]).unwrap();
+        println!("{name}: {}", plan.summary().to_string().replace('\n', ";"));
+    }
+}
+
+#[test]
+#[ignore = "a process of its own: see below"]
+fn child_is_cancelled() {
+    let cancellation = Cancellation::new();
+    let there = session(Some(open())).with_cancellation(cancellation.clone());
+    cancellation.cancel();
+    let (_, array) = elementwise().swap_remove(0);
+    assert!(matches!(there.compute::<f32>(&array), Err(Error::Cancelled)));
+}
+
+#[test]
+fn a_device_computes_what_processors_compute() {
+    let Some((_, counted)) = beside_stand_ins("child_compares", &[]) else { return };
+    assert!(counted["launches"] > 50 && counted["copied_in"] > 1_000_000, "{counted:?}");
+    assert_tidy(&counted);
+}
+
+#[test]
+fn several_devices_compute_what_processors_compute() {
+    let Some((_, counted)) = beside_stand_ins("child_compares_on_two", &[("FAKE_CUDA_DEVICES", "2")]) else {
+        return;
+    };
+    assert!(counted["launches"] > 50, "{counted:?}");
+    assert_tidy(&counted);
+}
+
+#[test]
+fn tasks_that_do_not_fit_are_cut_or_left() {
+    let small = (256 << 10).to_string();
+    let Some((_, counted)) = beside_stand_ins("child_compares", &[("FAKE_CUDA_MEMORY", &small)]) else {
+        return;
+    };
+    assert!(counted["peak"] <= 256 << 10 && counted["launches"] > 50, "{counted:?}");
+    assert_tidy(&counted);
+    let tiny = (1 << 10).to_string();
+    let Some((_, counted)) = beside_stand_ins("child_compares", &[("FAKE_CUDA_MEMORY", &tiny)]) else {
+        return;
+    };
+    assert!(counted["peak"] <= 1 << 10 && counted["copied_in"] < 10_000, "{counted:?}");
+    assert_tidy(&counted);
+}
+
+#[test]
+fn memory_that_others_took_does_no_harm() {
+    for call in ["cuMemAlloc:1:2", "cuMemAlloc:3:2", "cuMemHostAlloc:2:2"] {
+        let Some((_, counted)) = beside_stand_ins("child_compares", &[("FAKE_CUDA_FAIL", call)]) else {
+            return;
+        };
+        assert_tidy(&counted);
+    }
+}
+
+#[test]
+fn failures_of_the_driver_are_errors_that_name_the_task() {
+    for (call, code) in [
+        ("cuLaunchKernel", 700),
+        ("cuStreamSynchronize", 700),
+        ("cuMemcpyHtoDAsync", 1),
+        ("cuMemcpyDtoHAsync", 1),
+        ("cuStreamCreate", 2),
+        ("cuMemAlloc", 999),
+    ] {
+        let plan = format!("{call}:1:{code}");
+        let Some((output, counted)) = beside_stand_ins("child_fails", &[("FAKE_CUDA_FAIL", &plan)]) else {
+            return;
+        };
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let error = line(&said, "error: ");
+        assert!(
+            error.contains(call) && error.contains("chunk [") && error.contains(&code.to_string()),
+            "{error}"
+        );
+        assert_tidy(&counted);
+    }
+}
+
+#[test]
+fn a_compiler_that_fails_is_an_error_that_shows_its_log() {
+    let wrong = tempfile::tempdir().unwrap();
+    std::fs::write(wrong.path().join("device.h"), "#error no such device\n").unwrap();
+    let headers = wrong.path().to_str().unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let environment = [("FAKE_CUDA_HEADERS", headers), ("XDG_CACHE_HOME", cache.path().to_str().unwrap())];
+    let Some((output, counted)) = beside_stand_ins("child_cannot_compile", &environment) else { return };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("error: ") && said.contains("no such device"), "{said}");
+    assert_tidy(&counted);
+}
+
+#[test]
+fn plans_say_what_runs_where() {
+    let Some((output, _)) = beside_stand_ins("child_plans", &[]) else { return };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = |name: &str| line(&said, name);
+    assert!(line("heavy: ").contains(", on cuda:0"), "{said}");
+    assert!(
+        line("light: ").contains("not on cuda:0: ") && line("light: ").contains("would take longer"),
+        "{said}"
+    );
+    assert!(line("small: ").contains("too little to do"), "{said}");
+    assert!(line("filter: ").contains("no kernels for functions of whole blocks"), "{said}");
+}
+
+#[test]
+fn a_run_that_is_cancelled_ends() {
+    let Some((_, counted)) = beside_stand_ins("child_is_cancelled", &[]) else { return };
+    assert_tidy(&counted);
+}
+
+/// The same on a device of this machine. `BLOCKWISE_REQUIRE_GPU=1` makes its absence a failure.
+#[test]
+fn a_real_device_computes_what_processors_compute() {
+    match detect() {
+        Ok(_) => compare(&open()),
+        Err(why) if std::env::var_os("BLOCKWISE_REQUIRE_GPU").is_some() => panic!("{why}"),
+        Err(why) => eprintln!("SKIPPED: runs on a real device: {why}"),
+    }
+}
