@@ -91,6 +91,7 @@ pub(crate) fn plan(summary: &PlanSummary) -> Value {
                 "bytes_written": stage.bytes_written,
                 "peak_bytes": stage.peak_bytes,
                 "batches": stage.batches,
+                "device": stage.device,
             })
         })
         .collect();

@@ -220,7 +220,8 @@ impl<'a> TaskContext<'a> {
         self.cancellation
     }
 
-    /// Calls `wait`, which waits for a device and hardly computes: another thread of the run may compute meanwhile.
+    /// Calls `wait`, which waits for a device and hardly computes: another thread of the run may compute meanwhile. When it is over, this
+    /// waits until the thread may compute again; so what `wait` returns must hold no lock that computing threads want.
     ///
     /// ```
     /// use blockwise_core::{Cancellation, TaskContext, kernels::BufferPool};

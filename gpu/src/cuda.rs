@@ -15,6 +15,7 @@ mod memory;
 mod several;
 mod staging;
 mod task;
+mod user;
 
 use crate::compile::Compiler;
 use crate::device::{Device as Found, Unavailable, detect};
@@ -31,6 +32,7 @@ use memory::Memory;
 pub use several::Several;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+pub use user::{Parameter, UserKernel};
 
 /// Of what is free on a device when it is opened, this part is left to others and to the driver's own tables.
 const SPARE_PART: u64 = 8;

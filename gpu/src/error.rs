@@ -70,7 +70,9 @@ pub enum Error {
         why: String,
     },
     /// NVRTC refused a kernel: a fault of this crate.
-    #[error("NVRTC could not compile a kernel for {architecture}: {log}; this is a bug: please report it")]
+    #[error(
+        "NVRTC could not compile a kernel for {architecture}: {log}; if you did not write it, this is a bug: please report it"
+    )]
     Compile {
         /// The architecture, such as `sm_90`.
         architecture: String,
@@ -89,6 +91,23 @@ pub enum Error {
         code: i32,
         /// Its name for it.
         name: String,
+    },
+    /// A kernel of a user that takes what its function is not given.
+    #[cfg(feature = "cuda")]
+    #[error("kernel {kernel} takes {parameter:?}, but its blocks have no such thing")]
+    Parameter {
+        /// Its name.
+        kernel: String,
+        /// What it takes.
+        parameter: crate::cuda::Parameter,
+    },
+    /// A block that the device's memory does not hold.
+    #[error("{what} needs {needed_bytes} bytes of the device's memory at once; take smaller chunks")]
+    DeviceFull {
+        /// The kernel.
+        what: String,
+        /// What it needs.
+        needed_bytes: usize,
     },
     /// A kernel could not be had, as was found before.
     #[error("{cause}")]

@@ -15,9 +15,8 @@ import sys
 import threading
 import time
 
-EXPRESSION = (
-    "mean(sin(x)**3 + cos(x*1.1)*exp(-x*x/1e6) + tanh(x) + log1p(abs(x)) + arctan(x*0.3) + sin(x*0.7)*cos(x*0.3), 0)"
-)
+TERM = "sin(x*{n})**3 + cos(x*1.1)*exp(-x*x/1e{n}) + tanh(x/{n}) + log1p(abs(x*{n})) + arctan(x*0.3*{n}) + sin(x*0.7)*cos(x*0.3*{n})"
+EXPRESSION = "mean(" + " + ".join(TERM.format(n=n) for n in range(1, 11)) + ", 0)"
 TICK = os.sysconf("SC_CLK_TCK")
 
 

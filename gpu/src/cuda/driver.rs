@@ -254,6 +254,14 @@ impl Drop for HostMemory {
     }
 }
 
+/// Waits; another thread of the run computes meanwhile, if the caller is one.
+pub(super) fn waiting<T>(cx: Option<&TaskContext<'_>>, wait: impl FnOnce() -> T) -> T {
+    match cx {
+        Some(cx) => cx.waiting(wait),
+        None => wait(),
+    }
+}
+
 /// A loaded kernel.
 pub(super) struct Module {
     context: Arc<Context>,
@@ -321,7 +329,7 @@ impl Stream {
     /// Has `queue` put copies and kernels on the stream, then waits until all of them have ended, whatever becomes of it.
     pub(super) fn carry_out<'a>(
         &mut self,
-        cx: &TaskContext<'_>,
+        cx: Option<&TaskContext<'_>>,
         queue: impl FnOnce(&mut Work<'a, '_>) -> Result<()>,
     ) -> Result<()> {
         let functions = self.context.enter()?;
@@ -329,7 +337,7 @@ impl Stream {
         queue(&mut work)?;
         // The context stays that of this thread, which waits.
         work.is_ended = true;
-        cx.waiting(|| work.wait())
+        waiting(cx, || work.wait())
     }
 }
 

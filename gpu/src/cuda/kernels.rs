@@ -58,11 +58,16 @@ impl Kernels {
     }
 
     fn load(&self, source: &str) -> Result<Module> {
+        self.load_named(source, ENTRY)
+    }
+
+    /// Compiles a text, and loads the kernel of a name in it.
+    pub(super) fn load_named(&self, source: &str, entry: &str) -> Result<Module> {
         let code = match &self.cubins {
             Some(cubins) => self.compiler.cached(cubins, source, self.architecture)?,
             None => self.compiler.compile(source, self.architecture)?.cubin,
         };
-        Module::load(&self.context, &code, ENTRY)
+        Module::load(&self.context, &code, entry)
     }
 
     /// Has a thread of its own see to a kernel that will be wanted.

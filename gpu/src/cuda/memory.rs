@@ -1,10 +1,10 @@
 //! [`Memory`]: a device's memory within a budget of its own.
 //!
 //! A task takes one [`Slab`] for all that it needs, and waits until the budget has room; what it gives back is kept for the next. Invariants:
-//! slabs in use and kept stay within the budget; whoever waits holds nothing, so somebody always goes on; what the driver refuses although the
+//! slabs in use and kept stay within the budget; whoever waits for it holds neither any of it nor a slot among threads, so somebody always goes on; what the driver refuses although the
 //! budget has it, since others use the device too, is refused. Called by [`super::task`].
 
-use super::driver::{Context, Slab};
+use super::driver::{Context, Slab, waiting};
 use crate::Result;
 use blockwise_core::TaskContext;
 use blockwise_kernels::buffer::size_class_bytes;
@@ -52,22 +52,15 @@ impl Memory {
     }
 
     /// A slab of at least so many bytes, once the budget has room for it; `None` if it never has, or the device has none.
-    pub(super) fn take(&self, len_bytes: usize, cx: &TaskContext<'_>) -> Result<Option<Lent<'_>>> {
+    pub(super) fn take(&self, len_bytes: usize, cx: Option<&TaskContext<'_>>) -> Result<Option<Lent<'_>>> {
         let class_bytes = size_class_bytes(len_bytes);
         if class_bytes > self.budget_bytes {
             return Ok(None);
         }
+        self.reserve(class_bytes, cx);
         let mut freed = Vec::new();
         let found = {
             let mut state = self.lock();
-            if state.used_bytes + class_bytes > self.budget_bytes {
-                drop(state);
-                state = cx.waiting(|| {
-                    let full = |state: &mut State| state.used_bytes + class_bytes > self.budget_bytes;
-                    self.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner)
-                });
-            }
-            state.used_bytes += class_bytes;
             let found = state.kept.get_mut(&class_bytes).and_then(Vec::pop);
             if found.is_some() {
                 state.kept_bytes -= class_bytes;
@@ -93,6 +86,24 @@ impl Memory {
             lent.slab = Slab::new(&self.context, class_bytes)?;
         }
         Ok(lent.slab.is_some().then_some(lent))
+    }
+
+    /// Takes so many bytes of the budget, which has as many in all, once they are free.
+    fn reserve(&self, class_bytes: usize, cx: Option<&TaskContext<'_>>) {
+        let is_full = |state: &mut State| state.used_bytes + class_bytes > self.budget_bytes;
+        {
+            let mut state = self.lock();
+            if !is_full(&mut state) {
+                state.used_bytes += class_bytes;
+                return;
+            }
+        }
+        // Who comes back from waiting may wait for a slot among threads that want the lock: so it is not taken along.
+        waiting(cx, || {
+            let mut state =
+                self.changed.wait_while(self.lock(), is_full).unwrap_or_else(PoisonError::into_inner);
+            state.used_bytes += class_bytes;
+        });
     }
 }
 

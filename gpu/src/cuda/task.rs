@@ -127,7 +127,7 @@ impl Task<'_> {
                 places.parts.push(offset);
             }
         }
-        let Some(lent) = self.device.memory.take(places.len_bytes, self.cx)? else {
+        let Some(lent) = self.device.memory.take(places.len_bytes, Some(self.cx))? else {
             return self.in_halves(demand, inputs, results);
         };
         let sizes: Vec<usize> = inputs.iter().map(|input| input.dtype.size()).collect();
@@ -167,7 +167,7 @@ impl Task<'_> {
         };
         let steps = std::iter::once((&launches.first.1, of_first))
             .chain(launches.merge.as_ref().map(|(_, launch)| launch).zip(of_merge));
-        let outcome = stream.carry_out(self.cx, |work| {
+        let outcome = stream.carry_out(Some(self.cx), |work| {
             for upload in &places.uploads {
                 work.copy_in(slab, upload.offset, upload.bytes)?;
             }
@@ -264,15 +264,18 @@ fn arguments(
         Ok(match argument {
             Argument::Input { index, offset } => vec![input(*index, *offset).ok_or_else(missing)?],
             Argument::Output { index } => vec![output(*index).ok_or_else(missing)?],
-            Argument::Value(bytes) => {
-                let words = bytes.chunks(size_of::<u64>()).map(|some| {
-                    let mut word = [0; size_of::<u64>()];
-                    word.iter_mut().zip(some).for_each(|(to, from)| *to = *from);
-                    u64::from_ne_bytes(word)
-                });
-                words.collect()
-            }
+            Argument::Value(bytes) => words(bytes),
         })
     });
     each.collect()
+}
+
+/// A value in words, from its first byte on.
+pub(super) fn words(bytes: &[u8]) -> Vec<u64> {
+    let words = bytes.chunks(size_of::<u64>()).map(|some| {
+        let mut word = [0; size_of::<u64>()];
+        word.iter_mut().zip(some).for_each(|(to, from)| *to = *from);
+        u64::from_ne_bytes(word)
+    });
+    words.collect()
 }

@@ -7,10 +7,11 @@
 #![expect(clippy::panic, reason = "tests stop at the first surprise")]
 
 use crate::host::compiler;
+use blockwise_core::array::MapBlocks;
 use blockwise_core::device::Device;
 use blockwise_core::plan::Resources;
-use blockwise_core::{Array, Cancellation, Error, Session, machine};
-use blockwise_gpu::cuda::{Cuda, Options, Several};
+use blockwise_core::{Array, Cancellation, DType, Error, Session, machine};
+use blockwise_gpu::cuda::{Cuda, Options, Parameter, Several, UserKernel};
 use blockwise_gpu::device::detect;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,9 @@ fn beside_stand_ins(test: &str, environment: &[(&str, &str)]) -> Option<(Output,
     let libraries = stand_ins()?;
     let folder = tempfile::tempdir().unwrap();
     let counts = folder.path().join("counts");
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    // A run that stands still is a failure.
+    let mut command = Command::new("timeout");
+    command.arg("300").arg(std::env::current_exe().unwrap());
     command.args([&format!("device::{test}"), "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
     command.env("LD_LIBRARY_PATH", libraries).env_remove("BLOCKWISE_CUDA_LIBRARIES").env_remove("CUDA_PATH");
     command.env("FAKE_CUDA_HEADERS", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host"));
@@ -125,7 +128,7 @@ fn reduced() -> Vec<(&'static str, Array)> {
 }
 
 fn floats(session: &Session, array: &Array) -> Vec<f64> {
-    let array = array.astype(blockwise_core::DType::F64);
+    let array = array.astype(DType::F64);
     session.compute::<f64>(&array).unwrap().iter().copied().collect()
 }
 
@@ -197,6 +200,41 @@ fn child_plans() {
         let plan = there.explain(&[array]).unwrap();
         println!("{name}: {}", plan.summary().to_string().replace('\n', ";"));
     }
+}
+
+#[test]
+#[ignore = "a process of its own: see below"]
+#[expect(unsafe_code, reason = "kernels of users are trusted")]
+fn child_runs_kernels_of_users() {
+    let source = r#"
+extern "C" __global__ void smooth(const float *x, float *y, unsigned long long n, unsigned long long wide, float by) {
+  for (unsigned long long i = blockIdx.x * (unsigned long long)blockDim.x + threadIdx.x; i < n; i += (unsigned long long)gridDim.x * blockDim.x)
+    y[i] = by * x[i] + wide;
+}"#;
+    let device = Arc::new(Cuda::open(0, Options::default()).unwrap());
+    let kernel = |name: &str, parameters: &[Parameter]| {
+        // SAFETY: it keeps to its block.
+        unsafe { UserKernel::new(&device, source, name, parameters) }
+    };
+    let value = Parameter::Value(0.5_f32.into());
+    let all = [Parameter::Input(0), Parameter::Output(0), Parameter::Count, Parameter::Extent(1), value];
+    let smooth = kernel("smooth", &all).unwrap().with_block_threads(64);
+    let x = Array::from_fn(&[90, 70], |at| (at[0] * 100 + at[1]) as f32).unwrap().rechunk([40, 32]).unwrap();
+    let run = |kernel: UserKernel| {
+        MapBlocks::new([&x]).unwrap().apply(&[DType::F32], kernel.function()).unwrap().remove(0)
+    };
+    let found = session(None).compute::<f32>(&run(smooth)).unwrap();
+    let is_right = |((row, column), value): ((usize, usize), f32)| {
+        let wide = if column < 64 { 32 } else { 6 };
+        value == 0.5 * (row * 100 + column) as f32 + wide as f32
+    };
+    let each = (0..90).flat_map(|row| (0..70).map(move |column| (row, column)));
+    assert!(each.zip(found.iter().copied()).all(is_right));
+    let unknown = [Parameter::Input(0), Parameter::Output(1), Parameter::Count, Parameter::Count, value];
+    let error = session(None).compute::<f32>(&run(kernel("smooth", &unknown).unwrap())).unwrap_err();
+    assert!(error.to_string().contains("takes Output(1)"), "{error}");
+    let error = kernel("sharpen", &all).unwrap_err();
+    assert!(error.to_string().contains("cuModuleGetFunction"), "{error}");
 }
 
 #[test]
@@ -300,6 +338,13 @@ fn plans_say_what_runs_where() {
     );
     assert!(line("small: ").contains("too little to do"), "{said}");
     assert!(line("filter: ").contains("no kernels for functions of whole blocks"), "{said}");
+}
+
+#[test]
+fn kernels_of_users_run_on_blocks() {
+    let Some((_, counted)) = beside_stand_ins("child_runs_kernels_of_users", &[]) else { return };
+    assert_eq!(counted["launches"], 9);
+    assert_tidy(&counted);
 }
 
 #[test]
