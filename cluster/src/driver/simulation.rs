@@ -6,16 +6,14 @@
 #![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 use super::Driver;
-use super::tests::Unwritten;
+use super::tests::{Unwritten, session};
 use crate::error::{Error, Result};
 use crate::folder::{self, DoneMark, Folder};
 use crate::launcher::{Launcher, Place};
 use crate::order::Order;
 use crate::settings::{Kind, Settings};
-use blockwise_core::engine::Engine;
-use blockwise_core::plan::Resources;
 use blockwise_core::sink::Sink;
-use blockwise_core::{Array, ChunkGrid, Session};
+use blockwise_core::{Array, ChunkGrid};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -160,14 +158,7 @@ fn run() {
     };
     let (began, secs) = (Instant::now(), thread_secs());
     let driver = Arc::new(Driver::begin_with(settings, |_, folder, _| Simulated::start(folder)).unwrap());
-    let session = Session::new(Resources {
-        budget_bytes: driver.budget_bytes(),
-        threads: driver.threads(),
-        spill_folder: std::env::temp_dir(),
-        spill_limit_bytes: None,
-        engine: Some(Arc::clone(&driver) as Arc<dyn Engine>),
-        device: None,
-    });
+    let session = session(&driver);
     let (shape, chunks) = ([tasks / 10_000, 160_000, 160_000], [1, 1600, 1600]);
     let x = Array::from_fn(&shape, |at| at[0] as f32).unwrap().rechunk(chunks).unwrap();
     let sink: Arc<dyn Sink> = Arc::new(Unwritten(ChunkGrid::regular(&shape, &chunks).unwrap()));

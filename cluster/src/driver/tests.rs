@@ -100,6 +100,18 @@ impl Launcher for Lossy {
     }
 }
 
+/// A session whose runs a driver drives.
+pub(super) fn session(driver: &Arc<Driver>) -> Session {
+    Session::new(Resources {
+        budget_bytes: driver.budget_bytes(),
+        threads: driver.threads(),
+        spill_folder: std::env::temp_dir(),
+        spill_limit_bytes: None,
+        engine: Some(Arc::clone(driver) as Arc<dyn Engine>),
+        device: None,
+    })
+}
+
 /// A run whose workers come with one submission, or with none: its outcome, how many submissions there were, and how many were suspected.
 fn run(arrives: Option<usize>) -> (blockwise_core::Result<()>, usize, usize) {
     let folder = tempfile::tempdir().unwrap();
@@ -111,14 +123,7 @@ fn run(arrives: Option<usize>) -> (blockwise_core::Result<()>, usize, usize) {
         Ok(Box::new(Lossy { folder: folder.clone(), submitted, suspected, arrives }))
     };
     let driver = Arc::new(Driver::begin_with(settings, lossy).unwrap());
-    let session = Session::new(Resources {
-        budget_bytes: driver.budget_bytes(),
-        threads: driver.threads(),
-        spill_folder: std::env::temp_dir(),
-        spill_limit_bytes: None,
-        engine: Some(Arc::clone(&driver) as Arc<dyn Engine>),
-        device: None,
-    });
+    let session = session(&driver);
     let (shape, chunks) = ([8, 100, 100], [1, 100, 100]);
     let x = Array::from_fn(&shape, |at| at[0] as f32).unwrap().rechunk(chunks).unwrap();
     let sink: Arc<dyn Sink> = Arc::new(Unwritten(ChunkGrid::regular(&shape, &chunks).unwrap()));

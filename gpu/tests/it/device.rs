@@ -22,18 +22,11 @@ use std::sync::{Arc, OnceLock};
 fn stand_ins() -> Option<&'static Path> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
     let build = || {
-        let compiler = compiler()?;
+        compiler()?;
         let folder = tempfile::tempdir().unwrap().keep();
-        let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host");
-        let libraries: [(&str, &[&str]); 2] =
-            [("libcuda.so.1", &["driver.cpp", "device.cpp"]), ("libnvrtc.so.13", &["nvrtc.cpp"])];
-        for (library, sources) in libraries {
-            let mut command = Command::new(&compiler);
-            command.args(["-std=c++17", "-O1", "-w", "-shared", "-fPIC", "-pthread", "-o"]);
-            command.arg(folder.join(library)).args(sources.iter().map(|source| host.join(source)));
-            let output = command.arg("-ldl").output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        }
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host/build.sh");
+        let output = Command::new(script).arg(&folder).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Some(folder)
     };
     BUILT.get_or_init(build).as_deref()
