@@ -233,7 +233,7 @@ impl BufferPool {
     /// A buffer of `len_bytes` with unspecified (old or zero) content, to be overwritten whole.
     #[must_use]
     pub fn take(&self, len_bytes: usize) -> Buffer {
-        let class_bytes = size_class_bytes(len_bytes);
+        let class_bytes = self.shared.class_bytes(len_bytes);
         let recycled = {
             let mut state = self.shared.state();
             state.live_bytes += class_bytes;
@@ -313,7 +313,18 @@ impl Drop for SetAside {
     }
 }
 
+/// What the memory that [`Pages`] lend comes in.
+const PAGE_BYTES: usize = 4096;
+
 impl Shared {
+    /// Bytes of the memory behind a buffer. What lies in lent pages is resident as a whole, its tail too: so there is hardly one.
+    fn class_bytes(&self, len_bytes: usize) -> usize {
+        if self.pages.is_some() && len_bytes >= MAPPED_FROM_BYTES {
+            return len_bytes.next_multiple_of(PAGE_BYTES);
+        }
+        size_class_bytes(len_bytes)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // The state is counters and lists, valid between any two statements, so a poisoned lock is still good.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -416,13 +427,18 @@ mod tests {
     #[test]
     fn large_buffers_lie_in_pages_while_there_are_some() {
         let pool = BufferPool::with_pages(10 << 20, Some(Arc::new(Few(AtomicUsize::new(1)))));
-        let mut buffers: Vec<Buffer> = [1 << 20, 1 << 20, 1000].map(|len| pool.take(len)).into();
+        let mut buffers: Vec<Buffer> = [(1 << 20) + 1, 1 << 20, 1000].map(|len| pool.take(len)).into();
+        assert_eq!(
+            pool.live_bytes(),
+            (2 << 20) + PAGE_BYTES + size_class_bytes(1000),
+            "no more than a page beyond each"
+        );
         let lent = |buffer: &Buffer| matches!(buffer.memory, Memory::Lent(_));
         assert_eq!(buffers.iter().map(lent).collect::<Vec<_>>(), [true, false, false]);
         buffers.iter_mut().for_each(|buffer| buffer.fill(3));
         assert!(buffers.iter().flat_map(|buffer| buffer.iter()).all(|byte| *byte == 3));
         drop(buffers);
-        let again = [pool.take(1 << 20), pool.take(1 << 20)];
+        let again = [pool.take((1 << 20) + 9), pool.take(1 << 20)];
         assert!(again.iter().any(lent), "it is kept for reuse");
     }
 

@@ -58,7 +58,7 @@ struct Upload<'a> {
 
 /// Where everything of a task lies on its slab.
 #[derive(Default)]
-struct Places<'a> {
+pub(super) struct Places<'a> {
     uploads: Vec<Upload<'a>>,
     /// Of each operand: its upload, and how many elements before that its bytes begin.
     operands: Vec<(usize, usize)>,
@@ -66,11 +66,13 @@ struct Places<'a> {
     results: Vec<usize>,
     /// Of the states of parts, for each result.
     parts: Vec<usize>,
-    len_bytes: usize,
+    /// Bytes of all of it.
+    pub(super) len_bytes: usize,
 }
 
 impl Places<'_> {
-    fn add(&mut self, len_bytes: usize) -> Result<usize> {
+    /// Room for so many bytes: where it begins.
+    pub(super) fn add(&mut self, len_bytes: usize) -> Result<usize> {
         let overflow = || Error::Overflow { shape: vec![len_bytes] };
         let offset = self.len_bytes;
         let end = offset.checked_add(len_bytes).and_then(|end| end.checked_next_multiple_of(ALIGNMENT_BYTES));

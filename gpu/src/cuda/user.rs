@@ -7,17 +7,15 @@
 
 use super::Cuda;
 use super::driver::Module;
+use super::task::{Places, words};
+use crate::jit::BLOCK_THREADS;
 use crate::{Error, Result};
 use blockwise_core::block::{Block, BlockInfo};
 use blockwise_core::{Chunk, Scalar};
 use std::sync::Arc;
 
-/// Threads of a block, unless told otherwise.
-const BLOCK_THREADS: u32 = 256;
 /// At most so many blocks, of which each may go on with more elements.
 const MOST_BLOCKS: u64 = 1 << 16;
-/// Everything on the device begins at a multiple of this.
-const ALIGNMENT_BYTES: usize = 256;
 
 /// What a kernel is given for a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -113,19 +111,15 @@ impl UserKernel {
     }
 
     fn run(&self, info: &BlockInfo<'_>, blocks: &[Block<'_>], outputs: &mut [Chunk]) -> Result<()> {
-        let mut len_bytes = 0_usize;
-        let mut place = |bytes: usize| -> Result<usize> {
-            let offset = len_bytes;
-            let end = offset.checked_add(bytes).and_then(|end| end.checked_next_multiple_of(ALIGNMENT_BYTES));
-            len_bytes = end.ok_or_else(|| Error::Overflow { shape: vec![bytes] })?;
-            Ok(offset)
-        };
-        let inputs = blocks.iter().map(|block| place(block.bytes.len())).collect::<Result<Vec<_>>>()?;
-        let results = outputs.iter().map(|chunk| place(chunk.bytes().len())).collect::<Result<Vec<_>>>()?;
+        let mut places = Places::default();
+        let inputs = blocks.iter().map(|block| places.add(block.bytes.len())).collect::<Result<Vec<_>>>()?;
+        let results =
+            outputs.iter().map(|chunk| places.add(chunk.bytes().len())).collect::<Result<Vec<_>>>()?;
         let count = outputs.first().map_or(0, |chunk| chunk.shape().iter().product::<u64>());
         if count == 0 {
             return Ok(());
         }
+        let len_bytes = places.len_bytes;
         let lent = self.device.memory.take(len_bytes, None)?;
         let full = || Error::DeviceFull { what: self.name.clone(), needed_bytes: len_bytes };
         let lent = lent.ok_or_else(full)?;
@@ -142,7 +136,7 @@ impl UserKernel {
             Parameter::Count => word(Some(count), parameter),
             Parameter::Extent(axis) => word(first.shape().get(*axis).copied(), parameter),
             Parameter::Origin(axis) => word(info.region.origin().get(*axis).copied(), parameter),
-            Parameter::Value(scalar) => Ok(super::task::words(scalar.bytes())),
+            Parameter::Value(scalar) => Ok(words(scalar.bytes())),
         });
         let mut arguments = arguments.collect::<Result<Vec<_>>>()?;
         let turns = count.div_ceil(u64::from(self.block_threads)).min(MOST_BLOCKS);
