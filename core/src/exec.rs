@@ -401,6 +401,13 @@ impl StageRun<'_> {
         shared.slots.acquire();
         let mut queue = shared.lock();
         loop {
+            if shared.slots.are_wanted() {
+                // A task that waits for its slot holds inputs; to read more of them first would take as much memory again.
+                drop(queue);
+                shared.slots.release();
+                shared.slots.acquire();
+                queue = shared.lock();
+            }
             if self.cancellation.is_cancelled() {
                 queue.fail(Error::Cancelled);
             }

@@ -8,26 +8,41 @@ use std::sync::PoisonError;
 
 /// The right to compute, for so many threads at a time.
 pub(crate) struct Slots {
-    free: Mutex<usize>,
+    state: Mutex<State>,
     freed: Condvar,
+    freed_for_returning: Condvar,
+}
+
+struct State {
+    free: usize,
+    /// Threads that lent their slots in the middle of a step and want them back.
+    returning: usize,
 }
 
 impl Slots {
     pub(crate) fn new(count: usize) -> Self {
-        Self { free: Mutex::new(count), freed: Condvar::new() }
+        let state = Mutex::new(State { free: count, returning: 0 });
+        Self { state, freed: Condvar::new(), freed_for_returning: Condvar::new() }
     }
 
-    /// Waits for a slot and takes it.
+    /// Waits for a slot and takes it. Threads in the middle of a step go first: they hold memory that others wait for.
     pub(crate) fn acquire(&self) {
-        let is_none = |free: &mut usize| *free == 0;
-        let free = self.freed.wait_while(self.free(), is_none);
-        *free.unwrap_or_else(PoisonError::into_inner) -= 1;
+        let is_none = |state: &mut State| state.free <= state.returning;
+        let state = self.freed.wait_while(self.state(), is_none);
+        state.unwrap_or_else(PoisonError::into_inner).free -= 1;
     }
 
     /// Gives back a slot that was taken.
     pub(crate) fn release(&self) {
-        *self.free() += 1;
-        self.freed.notify_one();
+        let mut state = self.state();
+        state.free += 1;
+        if state.returning > 0 { self.freed_for_returning.notify_one() } else { self.freed.notify_one() }
+    }
+
+    /// Between two steps: whether a thread in the middle of one wants a slot.
+    pub(crate) fn are_wanted(&self) -> bool {
+        let state = self.state();
+        state.returning > state.free
     }
 
     /// Calls `wait` while others may use the caller's slot.
@@ -37,9 +52,22 @@ impl Slots {
         wait()
     }
 
-    fn free(&self) -> MutexGuard<'_, usize> {
-        // A count is valid between any two statements, so a poisoned lock is still good.
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    fn acquire_again(&self) {
+        let mut state = self.state();
+        state.returning += 1;
+        let state = self.freed_for_returning.wait_while(state, |state| state.free == 0);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.free -= 1;
+        state.returning -= 1;
+        // What was kept for this thread may be another's now.
+        if state.free > state.returning {
+            self.freed.notify_one();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Counts are valid between any two statements, so a poisoned lock is still good.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -48,7 +76,7 @@ struct Back<'a>(&'a Slots);
 
 impl Drop for Back<'_> {
     fn drop(&mut self) {
-        self.0.acquire();
+        self.0.acquire_again();
     }
 }
 
@@ -81,7 +109,39 @@ mod tests {
                 });
             }
         });
-        assert_eq!((*slots.free(), waiting.into_inner()), (2, 1000));
+        let state = slots.state();
+        assert_eq!((state.free, state.returning, waiting.into_inner()), (2, 0, 1000));
         assert!(most.into_inner() <= 2);
+    }
+
+    #[test]
+    fn who_is_in_the_middle_of_a_step_goes_first() {
+        let slots = Slots::new(1);
+        let order = Mutex::new(Vec::new());
+        let note = |what| order.lock().unwrap().push(what);
+        std::thread::scope(|scope| {
+            slots.acquire();
+            scope.spawn(|| {
+                slots.waiting(|| {
+                    // The lent slot is taken by another, who goes on only when it is wanted back.
+                    slots.acquire();
+                    scope.spawn(|| {
+                        while !slots.are_wanted() {
+                            std::thread::yield_now();
+                        }
+                        scope.spawn(|| {
+                            slots.acquire();
+                            note("another");
+                            slots.release();
+                        });
+                        slots.release();
+                    });
+                });
+                note("in a step");
+                slots.release();
+            });
+        });
+        assert_eq!(*order.lock().unwrap(), ["in a step", "another"]);
+        assert!(!slots.are_wanted());
     }
 }

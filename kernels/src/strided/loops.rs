@@ -22,8 +22,11 @@ const LARGEST_BLOCKED_BYTES: usize = 64;
 /// Runs this long are looked ahead for: shorter ones share lines, longer ones the hardware follows.
 const LOOKAHEAD_BYTES: std::ops::RangeInclusive<usize> = 32..=1024;
 
-/// Most bytes of one inner loop that is looked ahead for: they must still be cached when their turn comes.
+/// Most bytes of one inner loop that the next turn of the outer one is asked for in: they must still be cached when their turn comes.
 const LOOKAHEAD_LOOP_BYTES: usize = 16 << 10;
+
+/// Bytes that are asked for ahead within a longer loop: a few tens of lines on their way.
+const LOOKAHEAD_WITHIN_BYTES: usize = 2 << 10;
 
 /// The size of an item: a constant to the compiler where it is a usual one.
 trait Size: Copy {
@@ -136,8 +139,8 @@ fn items<S: Size>(size: S, dst: &mut [u8], src: &[u8], mut walk: Walk) {
             let down = walk.axes.remove(index);
             each(&walk.axes, d, s, &mut |d, s| blocks(size, dst, src, d, s, across, down));
         }
-        None => match walk.axes.last().copied().filter(|_| looks_ahead(size.bytes(), across)) {
-            Some(outer) => each(&walk.axes, d, s, &mut |d, s| row_ahead(size, dst, src, d, s, across, outer)),
+        None => match lookahead(size.bytes(), across, walk.axes.last()) {
+            Some(ahead) => each(&walk.axes, d, s, &mut |d, s| row_ahead(size, dst, src, d, s, across, ahead)),
             None => each(&walk.axes, d, s, &mut |d, s| row(size, dst, src, d, s, across)),
         },
     }
@@ -164,12 +167,26 @@ fn row<S: Size>(size: S, dst: &mut [u8], src: &[u8], mut d: usize, mut s: usize,
     }
 }
 
-/// Whether the copy is one of many short runs that lie apart, with inner loops that fit the first-level cache.
-fn looks_ahead(run_bytes: usize, axis: Axis) -> bool {
-    LOOKAHEAD_BYTES.contains(&run_bytes) && axis.len.saturating_mul(run_bytes) <= LOOKAHEAD_LOOP_BYTES
+/// Byte offsets from a run to the one to ask for meanwhile, in the destination and the source; `None` where runs are too short or too
+/// long for that.
+fn lookahead(run_bytes: usize, axis: Axis, outer: Option<&Axis>) -> Option<(isize, isize)> {
+    if !LOOKAHEAD_BYTES.contains(&run_bytes) {
+        return None;
+    }
+    let runs = LOOKAHEAD_WITHIN_BYTES.div_ceil(run_bytes);
+    match outer {
+        Some(outer) if axis.len.saturating_mul(run_bytes) <= LOOKAHEAD_LOOP_BYTES => {
+            Some((outer.dst, outer.src))
+        }
+        _ if axis.len > runs => {
+            let runs = runs.cast_signed();
+            Some((runs.wrapping_mul(axis.dst), runs.wrapping_mul(axis.src)))
+        }
+        _ => None,
+    }
 }
 
-/// One loop of items, asking for those of the next turn of the `outer` loop.
+/// One loop of items, asking for those that lie `ahead`.
 #[inline]
 fn row_ahead<S: Size>(
     size: S,
@@ -178,16 +195,16 @@ fn row_ahead<S: Size>(
     mut d: usize,
     mut s: usize,
     axis: Axis,
-    outer: Axis,
+    ahead: (isize, isize),
 ) {
     let n = size.bytes();
     let apart = |step: isize| step.unsigned_abs() != n;
     for _ in 0..axis.len {
         if apart(axis.src) {
-            prefetch(src, s.wrapping_add_signed(outer.src), n);
+            prefetch(src, s.wrapping_add_signed(ahead.1), n);
         }
         if apart(axis.dst) {
-            prefetch(dst, d.wrapping_add_signed(outer.dst), n);
+            prefetch(dst, d.wrapping_add_signed(ahead.0), n);
         }
         dst[d..d + n].copy_from_slice(&src[s..s + n]);
         d = d.wrapping_add_signed(axis.dst);

@@ -179,6 +179,29 @@ proptest! {
     }
 }
 
+/// Loops so long that bytes are asked for ahead within them, up to the last run.
+#[test]
+fn long_loops_of_short_runs_are_the_naive_loop() {
+    for (rows, row, own) in [(760, 720, 36), (90, 300, 1), (15, 64, 8), (2000, 40, 39)] {
+        let (whole, piece, from) = ([rows, row], [rows, own], [0, row - own]);
+        let large = pattern(rows * row * 4);
+        let mut cut = vec![0; rows * own * 4];
+        copy_region(&mut cut, &piece, &[0, 0], &large, &whole, &from, &piece, 4).unwrap();
+        let mut back = vec![0; large.len()];
+        copy_region(&mut back, &whole, &from, &cut, &piece, &[0, 0], &piece, 4).unwrap();
+        for n in 0..rows {
+            let here = (n * row + row - own) * 4..(n + 1) * row * 4;
+            assert_eq!(
+                cut[n * own * 4..(n + 1) * own * 4],
+                large[here.clone()],
+                "{rows} {row} {own}, row {n}"
+            );
+            assert_eq!(back[here], cut[n * own * 4..(n + 1) * own * 4]);
+            assert!(back[n * row * 4..][..(row - own) * 4].iter().all(|byte| *byte == 0));
+        }
+    }
+}
+
 #[test]
 fn ranks_above_the_inline_limit_work() {
     let shape = [2; 11];
