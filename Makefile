@@ -32,10 +32,9 @@ test: ## every test: Rust, then the command line against Python's array librarie
 	  BLOCKWISE_CUDA_LIBRARIES="$$(echo "$${cuda%/bin/python}"/lib/python3.*/site-packages/nvidia/cu13/lib)"
 	  export BLOCKWISE_CUDA_LIBRARIES
 	fi
-	$(CARGO) build --workspace --features cuda --bins --tests --examples
-	$(CARGO) test --workspace --features cuda --no-fail-fast
+	$(CARGO) build --workspace --features cuda,s3 --bins --tests --examples
+	NO_PROXY=127.0.0.1 $(CARGO) test --workspace --features cuda,s3 --no-fail-fast
 	$(CARGO) $(MODELS)
-	NO_PROXY=127.0.0.1 $(CARGO) test -p blockwise-io --no-default-features --features s3 --lib --test it remote
 	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
 	BLOCKWISE_MANY_NODES="$$(tools/target_dir.sh)/debug/examples/many_nodes"; export BLOCKWISE_MANY_NODES
 	"$$python" -m pytest tests/oracle tests/slurm -rs $(PYTEST_ARGS)
@@ -68,8 +67,8 @@ dist: ## a release in dist/: stripped program, completions, manual pages, checks
 lint: ## format, clippy, file rules, licences and advisories
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --features cuda --all-targets -- -D warnings
-	$(CARGO) clippy -p blockwise-gpu --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --features cuda,s3 --all-targets -- -D warnings
+	$(CARGO) clippy -p blockwise-gpu -p blockwise-io --all-targets -- -D warnings
 	tools/files.sh
 	tools/deny.sh
 

@@ -28,7 +28,7 @@ pub const ENTRY: &str = "blockwise_kernel";
 pub const BLOCK_THREADS: u32 = 256;
 
 /// One generated kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
     /// What stands before the entry point.
     definitions: String,

@@ -70,18 +70,19 @@ struct Mapping {
 }
 
 impl Mapping {
-    fn fresh(len_bytes: usize) -> std::io::Result<Self> {
+    /// `None` if the system refuses one.
+    fn fresh(len_bytes: usize) -> Option<Self> {
         if len_bytes < HUGE_PAGE_BYTES {
-            return Ok(Self { mapping: MmapMut::map_anon(len_bytes)?, start: 0, len_bytes });
+            return Some(Self { mapping: MmapMut::map_anon(len_bytes).ok()?, start: 0, len_bytes });
         }
-        let mapping = MmapMut::map_anon(len_bytes.saturating_add(HUGE_PAGE_BYTES))?;
+        let mapping = MmapMut::map_anon(len_bytes.saturating_add(HUGE_PAGE_BYTES)).ok()?;
         let start = mapping.as_ptr().addr().next_multiple_of(HUGE_PAGE_BYTES) - mapping.as_ptr().addr();
         // Large pages: a five-hundredth of the faults, and few misses where rows of many chunks are gathered. A part of one stays
         // small pages, so that no more becomes resident than was asked for. A wish, so a refusal is no fault.
         #[cfg(target_os = "linux")]
         let _ =
             mapping.advise_range(memmap2::Advice::HugePage, start, len_bytes - len_bytes % HUGE_PAGE_BYTES);
-        Ok(Self { mapping, start, len_bytes })
+        Some(Self { mapping, start, len_bytes })
     }
 
     fn bytes(&self) -> &[u8] {
@@ -112,7 +113,7 @@ impl Memory {
             return Self::Lent(page);
         }
         if Self::may_be_mapped(class_bytes)
-            && let Ok(mapping) = Mapping::fresh(class_bytes)
+            && let Some(mapping) = Mapping::fresh(class_bytes)
         {
             if class_bytes < MAPPED_FROM_BYTES {
                 SMALL_MAPPINGS.fetch_add(1, Ordering::Relaxed);

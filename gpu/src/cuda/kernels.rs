@@ -1,6 +1,6 @@
 //! [`Kernels`]: generated texts, compiled and loaded once.
 //!
-//! Invariant: a text is compiled by one thread, others that want it wait; what could not be compiled is not tried again. Called by
+//! Invariant: a kernel is compiled by one thread, others that want it wait; what could not be compiled is not tried again. Called by
 //! [`super::task`], and beforehand by whoever knows what will be wanted.
 
 use super::driver::{Context, Module};
@@ -21,7 +21,7 @@ pub(super) struct Kernels {
     compiler: Compiler,
     architecture: Architecture,
     cubins: Option<Cubins>,
-    loaded: Mutex<HashMap<String, Slot>>,
+    loaded: Mutex<HashMap<Kernel, Slot>>,
     /// Threads that compile what will be wanted.
     compiling: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -48,12 +48,14 @@ impl Kernels {
 
     /// The kernel of a text, loaded.
     pub(super) fn get(&self, kernel: &Kernel) -> Result<Arc<Module>> {
-        let source = kernel.source();
         let slot: Slot = {
             let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(loaded.entry(source.clone()).or_default())
+            match loaded.get(kernel) {
+                Some(slot) => Arc::clone(slot),
+                None => Arc::clone(loaded.entry(kernel.clone()).or_default()),
+            }
         };
-        let found = slot.get_or_init(|| self.load(&source).map(Arc::new).map_err(Arc::new));
+        let found = slot.get_or_init(|| self.load(&kernel.source()).map(Arc::new).map_err(Arc::new));
         found.clone().map_err(|cause| Error::Kernel { cause })
     }
 
