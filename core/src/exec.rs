@@ -129,17 +129,23 @@ const WAITING_THREADS: usize = 2;
 
 /// The threads and the buffers of a run.
 fn threads(plan: &Plan, resources: &Resources) -> Result<(Workers, BufferPool)> {
-    let waits = resources.device.is_some()
+    let waits = device_of(plan, resources).is_some()
         || plan.stages.iter().any(|stage| stage.work.sinks().iter().any(|sink| sink.waits()));
     let spare = if waits { WAITING_THREADS } else { 0 };
     let workers = Workers::new(resources.threads.max(1).saturating_add(spare))?;
-    Ok((workers, pool(resources)))
+    Ok((workers, pool(plan, resources)))
 }
 
 /// Buffers within the budget.
-fn pool(resources: &Resources) -> BufferPool {
-    let pages = resources.device.as_ref().and_then(|device| device.pages());
+fn pool(plan: &Plan, resources: &Resources) -> BufferPool {
+    let pages = device_of(plan, resources).and_then(Device::pages);
     BufferPool::with_pages(usize::try_from(resources.budget_bytes).unwrap_or(usize::MAX), pages)
+}
+
+/// The device of a run. Copies have no use for one, nor for its pages.
+fn device_of<'a>(plan: &Plan, resources: &'a Resources) -> Option<&'a dyn Device> {
+    let computes = plan.stages.iter().any(|stage| matches!(stage.work, StageWork::Compute(_)));
+    resources.device.as_deref().filter(|_| computes)
 }
 
 /// What stages run on.

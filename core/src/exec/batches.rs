@@ -158,7 +158,7 @@ impl<'a> SharedRun<'a> {
         let Work::Compute(compute) = stage.begin(None, 1) else {
             return Err(Error::Internal { message: format!("stage '{}' leaves no states", stage.name) });
         };
-        let pool = pool(self.resources);
+        let pool = pool(self.plan, self.resources);
         let cx = TaskContext::new(&pool, cancellation);
         let folder = self.states_folder(number);
         let states = States::open((0..count).map(|id| folder.join(id.to_string())).collect())?;

@@ -44,6 +44,7 @@ static std::recursive_mutex lock;
 static bool initialized;
 static Device devices[8];
 static std::map<char *, size_t> pinned;
+static long pinnings = 0;
 static std::map<Stream *, bool> streams;
 static std::map<std::string, long> calls;
 static long launches, copied_in, copied_out;
@@ -78,8 +79,8 @@ static struct Account {
       left += device.memory.size();
       retained += device.retained;
     }
-    std::fprintf(file, "launches %ld\ncopied_in %ld\ncopied_out %ld\npeak %zu\nslabs_left %zu\npinned_left %zu\nstreams_left %zu\nretained %zu\n",
-                 launches, copied_in, copied_out, peak, left, pinned.size(), streams.size(), retained);
+    std::fprintf(file, "launches %ld\ncopied_in %ld\ncopied_out %ld\npeak %zu\npinnings %ld\nslabs_left %zu\npinned_left %zu\nstreams_left %zu\nretained %zu\n",
+                 launches, copied_in, copied_out, peak, pinnings, left, pinned.size(), streams.size(), retained);
     std::fclose(file);
   }
 } account;
@@ -187,6 +188,7 @@ Result cuMemHostAlloc(void **start, size_t bytes, unsigned) {
   if (!*start) return OUT_OF_MEMORY;
   std::memset(*start, 0xab, bytes);
   pinned[(char *)*start] = bytes;
+  ++pinnings;
   return 0;
 }
 Result cuMemFreeHost(void *start) {

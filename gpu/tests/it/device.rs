@@ -9,8 +9,9 @@
 use crate::host::compiler;
 use blockwise_core::array::MapBlocks;
 use blockwise_core::device::Device;
-use blockwise_core::plan::Resources;
-use blockwise_core::{Array, Cancellation, DType, Error, Session, machine};
+use blockwise_core::memory::MemoryArray;
+use blockwise_core::plan::{CopyOptions, Resources, plan_copy};
+use blockwise_core::{Array, Cancellation, ChunkGrid, DType, Error, Session, Sink, machine};
 use blockwise_gpu::cuda::{Cuda, Options, Parameter, Several, UserKernel};
 use blockwise_gpu::device::detect;
 use std::collections::HashMap;
@@ -197,6 +198,27 @@ fn child_plans() {
 
 #[test]
 #[ignore = "a process of its own: see below"]
+fn child_copies() {
+    let device = open();
+    let there = session(Some(Arc::clone(&device)));
+    let grid = |lengths: &[u64]| ChunkGrid::regular(&[64, 100, 100], lengths).unwrap();
+    let elements: Vec<f32> = (0..640_000_u32).map(|n| n as f32).collect();
+    let x = Arc::new(MemoryArray::from_elements("x", grid(&[16, 100, 100]), &elements).unwrap());
+    if std::env::var_os("COMPUTES").is_some() {
+        let twice = there.compute::<f32>(&(&Array::from_source(x) * 2.0)).unwrap();
+        assert!(twice.iter().zip(&elements).all(|(twice, x)| *twice == 2.0 * x));
+        return;
+    }
+    let cut = Arc::new(MemoryArray::zeros("cut", DType::F32, grid(&[64, 50, 50])).unwrap());
+    let resources = Resources { threads: 3, device: Some(device), ..machine::resources(256 << 20) };
+    let options = CopyOptions::default();
+    let plan = plan_copy(x, Arc::clone(&cut) as Arc<dyn Sink>, &resources, &options).unwrap();
+    there.run(&plan).unwrap();
+    assert!(cut.to_elements::<f32>().unwrap() == elements);
+}
+
+#[test]
+#[ignore = "a process of its own: see below"]
 #[expect(unsafe_code, reason = "kernels of users are trusted")]
 fn child_runs_kernels_of_users() {
     let source = r#"
@@ -244,6 +266,16 @@ fn child_is_cancelled() {
 fn a_device_computes_what_processors_compute() {
     let Some((_, counted)) = beside_stand_ins("child_compares", &[]) else { return };
     assert!(counted["launches"] > 50 && counted["copied_in"] > 1_000_000, "{counted:?}");
+    assert_tidy(&counted);
+}
+
+#[test]
+fn copies_leave_a_device_alone() {
+    let Some((_, counted)) = beside_stand_ins("child_copies", &[]) else { return };
+    assert_eq!((counted["launches"], counted["copied_in"], counted["pinnings"]), (0, 0, 0));
+    assert_tidy(&counted);
+    let (_, counted) = beside_stand_ins("child_copies", &[("COMPUTES", "1")]).unwrap();
+    assert!(counted["launches"] > 0 && counted["pinnings"] > 0, "{counted:?}");
     assert_tidy(&counted);
 }
 
