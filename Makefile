@@ -68,7 +68,8 @@ lint: ## format, clippy, file rules, licences and advisories
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --features cuda,s3 --all-targets -- -D warnings
-	$(CARGO) clippy -p blockwise-gpu -p blockwise-io -- -D warnings # as they are without features
+	$(CARGO) clippy -p blockwise-gpu --all-targets -- -D warnings
+	$(CARGO) clippy -p blockwise-io --no-default-features -- -D warnings
 	tools/files.sh
 	tools/deny.sh
 

@@ -9,15 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// A sink whose writes wait until two of them do.
-struct Slow {
+/// What a sink does before it stores a chunk.
+type Before = dyn Fn(&[u64], &TaskContext<'_>) + Send + Sync;
+
+/// A sink that waits in its own way.
+struct Waiting {
     inner: MemoryArray,
-    waiting: Mutex<usize>,
-    changed: Condvar,
-    met: AtomicUsize,
+    before: Box<Before>,
 }
 
-impl Sink for Slow {
+impl Sink for Waiting {
     fn label(&self) -> &str {
         Sink::label(&self.inner)
     }
@@ -34,17 +35,7 @@ impl Sink for Slow {
         true
     }
     fn write(&self, index: &[u64], chunk: &Chunk, cx: &TaskContext<'_>) -> Result<u64> {
-        cx.waiting(|| {
-            let mut waiting = self.waiting.lock().unwrap();
-            *waiting += 1;
-            self.changed.notify_all();
-            let is_alone = |waiting: &mut usize| *waiting < 2 && self.met.load(Ordering::SeqCst) == 0;
-            let (mut waiting, timeout) =
-                self.changed.wait_timeout_while(waiting, Duration::from_secs(20), is_alone).unwrap();
-            assert!(!timeout.timed_out(), "nobody computed while a write waited");
-            self.met.store(1, Ordering::SeqCst);
-            *waiting -= 1;
-        });
+        (self.before)(index, cx);
         self.inner.write(index, chunk, cx)
     }
     fn finish(&self) -> Result<()> {
@@ -68,12 +59,23 @@ fn one_computes_while_others_wait() {
             squares
         })
         .unwrap();
-    let slow = Arc::new(Slow {
-        inner: MemoryArray::zeros("slow", DType::F64, grid).unwrap(),
-        waiting: Mutex::default(),
-        changed: Condvar::new(),
-        met: AtomicUsize::new(0),
-    });
+    // The first writes wait until two do.
+    let (waiting, changed, met) = (Mutex::new(0_usize), Condvar::new(), AtomicUsize::new(0));
+    let before = move |_: &[u64], cx: &TaskContext<'_>| {
+        cx.waiting(|| {
+            let mut waiting = waiting.lock().unwrap();
+            *waiting += 1;
+            changed.notify_all();
+            let is_alone = |waiting: &mut usize| *waiting < 2 && met.load(Ordering::SeqCst) == 0;
+            let (mut waiting, timeout) =
+                changed.wait_timeout_while(waiting, Duration::from_secs(20), is_alone).unwrap();
+            assert!(!timeout.timed_out(), "nobody computed while a write waited");
+            met.store(1, Ordering::SeqCst);
+            *waiting -= 1;
+        });
+    };
+    let inner = MemoryArray::zeros("slow", DType::F64, grid).unwrap();
+    let slow = Arc::new(Waiting { inner, before: Box::new(before) });
     let session = Session::new(resources(1 << 20, 1));
     session.store(&[(squares, Arc::clone(&slow) as Arc<dyn Sink>)]).unwrap();
     assert_eq!((most.load(Ordering::SeqCst), now.load(Ordering::SeqCst)), (1, 0));
@@ -113,58 +115,31 @@ impl Source for Rows {
     }
 }
 
-/// A sink whose first row waits until reading of the second has begun.
-struct Patient {
-    inner: MemoryArray,
-    second: Arc<AtomicUsize>,
-    /// Chunks of the second row that were read when the first was written.
-    met: AtomicUsize,
-}
-
-impl Sink for Patient {
-    fn label(&self) -> &str {
-        Sink::label(&self.inner)
-    }
-    fn dtype(&self) -> DType {
-        Sink::dtype(&self.inner)
-    }
-    fn grid(&self) -> &ChunkGrid {
-        Sink::grid(&self.inner)
-    }
-    fn write_scratch_bytes(&self) -> u64 {
-        0
-    }
-    fn waits(&self) -> bool {
-        true
-    }
-    fn write(&self, index: &[u64], chunk: &Chunk, cx: &TaskContext<'_>) -> Result<u64> {
-        let limit = Instant::now() + Duration::from_secs(20);
-        cx.waiting(|| {
-            while index == [0, 0] && self.second.load(Ordering::SeqCst) == 0 && Instant::now() < limit {
-                std::thread::yield_now();
-            }
-        });
-        if index == [0, 0] {
-            self.met.store(self.second.load(Ordering::SeqCst), Ordering::SeqCst);
-        }
-        self.inner.write(index, chunk, cx)
-    }
-    fn finish(&self) -> Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn what_waited_ends_before_more_is_read() {
     let second = Arc::new(AtomicUsize::new(0));
     let rows = Rows { grid: ChunkGrid::regular(&[2, 400], &[1, 1]).unwrap(), second: Arc::clone(&second) };
     let grid = ChunkGrid::regular(&[2, 400], &[1, 400]).unwrap();
     let inner = MemoryArray::zeros("patient", DType::F64, grid).unwrap();
-    let patient = Arc::new(Patient { inner, second, met: AtomicUsize::new(0) });
+    // The first row waits until reading of the second has begun; how much of that was read when it could go on.
+    let met = Arc::new(AtomicUsize::new(0));
+    let found = Arc::clone(&met);
+    let before = move |index: &[u64], cx: &TaskContext<'_>| {
+        if index == [0, 0] {
+            let limit = Instant::now() + Duration::from_secs(20);
+            cx.waiting(|| {
+                while second.load(Ordering::SeqCst) == 0 && Instant::now() < limit {
+                    std::thread::yield_now();
+                }
+            });
+            found.store(second.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+    };
+    let patient = Arc::new(Waiting { inner, before: Box::new(before) });
     let ones = Array::from_source(Arc::new(rows));
     let session = Session::new(resources(1 << 20, 1));
     session.store(&[(ones, Arc::clone(&patient) as Arc<dyn Sink>)]).unwrap();
-    let met = patient.met.load(Ordering::SeqCst);
+    let met = met.load(Ordering::SeqCst);
     assert!((1..200).contains(&met), "{met} of 400 chunks were read before a task could end");
     assert!(patient.inner.to_elements::<f64>().unwrap().iter().all(|x| *x == 1.0));
 }
