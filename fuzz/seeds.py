@@ -8,6 +8,9 @@ import pathlib
 import struct
 import sys
 
+import imagecodecs
+import numpy as np
+
 MOST_BYTES = 24 << 10
 
 
@@ -48,28 +51,40 @@ def npy():
         yield b"\x93NUMPY\x02\x00" + struct.pack("<I", len(header) + 1) + header + b"\n" + bytes(48)
 
 
+def page(order, pixels, side, bits, codec, samples=1, photometric=1):
+    """A classic TIFF of one square page in one strip."""
+    pixels += bytes(len(pixels) % 2)
+    tags = [
+        (256, 4, side),
+        (257, 4, side),
+        (258, 3, bits),
+        (259, 3, codec),
+        (262, 3, photometric),
+        (273, 4, 8),
+        (277, 3, samples),
+        (278, 4, side),
+        (279, 4, len(pixels)),
+    ]
+    directory = struct.pack(order + "H", len(tags))
+    for tag, kind, value in tags:
+        value = (value, 0) if kind == 3 else (value,)
+        directory += struct.pack(order + "HHI" + ("HH" if kind == 3 else "I"), tag, kind, 1, *value)
+    magic = b"II" if order == "<" else b"MM"
+    return magic + struct.pack(order + "HI", 42, 8 + len(pixels)) + pixels + directory + bytes(4)
+
+
 def tiff():
-    """One strip of 4 x 4 bytes, classic in both byte orders and BigTIFF, plain and with codecs that are not there."""
-    for order, magic in (("<", b"II"), (">", b"MM")):
+    """Classic in both byte orders and BigTIFF, plain, of few bits, as JPEG, and with codecs that are not there."""
+    for order in "<>":
         for codec in (1, 5, 8, 32773, 50000):
-            tags = [
-                (256, 4, 4),
-                (257, 4, 4),
-                (258, 3, 8),
-                (259, 3, codec),
-                (262, 3, 1),
-                (273, 4, 8),
-                (278, 4, 4),
-                (279, 4, 16),
-            ]
-            pixels = bytes(range(16))
-            directory = struct.pack(order + "H", len(tags))
-            for tag, kind, value in tags:
-                directory += struct.pack(order + "HHI", tag, kind, 1)
-                directory += struct.pack(
-                    order + ("HH" if kind == 3 else "I"), *((value, 0) if kind == 3 else (value,))
-                )
-            yield magic + struct.pack(order + "HI", 42, 24) + pixels + directory + bytes(4)
+            yield page(order, bytes(range(16)), 4, 8, codec)
+        for bits in (1, 12):
+            yield page(order, bytes(range(1, 13)), 4, bits, 1)
+    ramp = np.arange(192, dtype="u1").reshape(8, 8, 3)
+    yield page("<", imagecodecs.jpeg_encode(ramp[..., 0].copy()), 8, 8, 7)
+    for options in ({}, {"subsampling": "420"}, {"outcolorspace": "rgb"}):
+        photometric = 2 if "outcolorspace" in options else 6
+        yield page("<", imagecodecs.jpeg_encode(ramp, **options), 8, 8, 7, 3, photometric)
     tags = [
         (256, 4, 4),
         (257, 4, 4),

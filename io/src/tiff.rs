@@ -8,6 +8,7 @@
 
 mod axes;
 mod directory;
+mod jpeg;
 mod page;
 mod source;
 mod unpack;
@@ -46,12 +47,16 @@ pub fn open_file(file: &Arc<RegularFile>, options: &OpenOptions) -> Result<TiffF
     let mut tables = Tables::of(file)?;
     let mut stacks: Vec<(Option<String>, Stack, u64)> = Vec::new();
     while let Some(of) = tables.next_page()? {
-        let Some(Page { geometry, pieces, description }) = page(&mut tables, &of, file.len_bytes())? else {
-            continue;
-        };
+        let Some(page) = page(&mut tables, &of, file.len_bytes())? else { continue };
+        let Page { geometry, pieces, jpeg_tables, description } = page;
         match stacks.iter_mut().find(|(_, stack, _)| stack.geometry == geometry) {
             Some((_, stack, pages)) => {
                 stack.pieces.extend(pieces);
+                if let Some(last) = stack.jpeg_tables.last() {
+                    // Pages mostly have the same.
+                    let same = (**last == *jpeg_tables).then(|| Arc::clone(last));
+                    stack.jpeg_tables.push(same.unwrap_or_else(|| jpeg_tables.into()));
+                }
                 *pages += 1;
             }
             None => stacks.push((
@@ -60,6 +65,10 @@ pub fn open_file(file: &Arc<RegularFile>, options: &OpenOptions) -> Result<TiffF
                     file: Arc::clone(file),
                     label: String::new(),
                     is_swapped: tables.is_swapped(),
+                    jpeg_tables: match geometry.compression {
+                        Compression::Jpeg(_) => vec![jpeg_tables.into()],
+                        _ => Vec::new(),
+                    },
                     geometry,
                     axes: Vec::new(),
                     pieces,

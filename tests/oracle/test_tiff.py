@@ -4,6 +4,7 @@ import itertools
 import random
 import struct
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -66,6 +67,107 @@ def test_predictors(tmp_path, compression, byteorder):
             found = read_back(tmp_path / "x.tif", tmp_path)
             np.testing.assert_array_equal(found[...], x, err_msg=f"{dtype} {tile}")
             assert found.metadata.dimension_names == ("page", "y", "x", "sample")
+
+
+def split_jpeg(stream):
+    """A JPEG's tables as a stream of their own, and what is left: what TIFF stores once a page, and for each piece."""
+    tables, rest, at = b"", b"", 2
+    while stream[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
+        if stream[at + 1] in (0xDB, 0xC4):
+            tables += stream[at:end]
+        else:
+            rest += stream[at:end]
+        at = end
+    return b"\xff\xd8" + tables + b"\xff\xd9", b"\xff\xd8" + rest + stream[at:]
+
+
+def smooth_picture(shape):
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    planes = [127 + 90 * np.sin(y / 17 + n) * np.cos(x / (23 + 4 * n)) for n in range(shape[2] if len(shape) > 2 else 1)]
+    noise = RNG.normal(0, 4, shape)
+    return (np.stack(planes, -1).reshape(shape) + noise).clip(0, 255).astype("u1")
+
+
+@pytest.mark.parametrize("layout", [{"rowsperstrip": 16}, {"rowsperstrip": 100}, {"tile": (32, 48)}])
+@pytest.mark.parametrize("colours", ["gray", "rgb", "ycbcr", "ycbcr420", "planes"])
+def test_jpeg(tmp_path, layout, colours):
+    """Beside libjpeg-turbo: samples within a level, of which colours of YCbCr make up to three (a level of chroma is 1.8 of blue); more
+    where chroma has half as many samples, which decoders double in ways of their own."""
+    x = smooth_picture((100, 130) if colours == "gray" else (3, 100, 130) if colours == "planes" else (100, 130, 3))
+    how = {
+        "gray": {"photometric": "minisblack"},
+        "rgb": {"photometric": "rgb", "compressionargs": {"level": 90, "outcolorspace": "rgb"}},
+        "ycbcr": {"photometric": "ycbcr", "subsampling": (1, 1)},
+        "ycbcr420": {"photometric": "ycbcr", "subsampling": (2, 2)},
+        "planes": {"photometric": "minisblack", "planarconfig": "separate"},
+    }[colours]
+    pages = np.stack([x, x[..., ::-1] if colours in ("gray", "planes") else x[:, ::-1]])
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, pages, compression="jpeg", metadata=None, **how, **layout)
+    expected = tifffile.imread(path).astype(int)
+    if colours == "planes":
+        expected = np.moveaxis(expected, 1, -1)
+    found = read_back(path, tmp_path)
+    assert found.shape == expected.shape and found.dtype == "u1"
+    difference = np.abs(found[...].astype(int) - expected)
+    most, mean = {"ycbcr": (3, 0.03), "ycbcr420": (8, 0.5)}.get(colours, (1, 0.02))
+    assert difference.max() <= most and difference.mean() < mean
+
+
+def test_jpeg_with_tables_of_the_page(tmp_path):
+    """As slide scanners and libtiff write: tables once a page, tiles without, edge tiles filled up."""
+    x = smooth_picture((100, 150))
+    padded = np.pad(x, [(0, 28), (0, 42)], mode="edge")
+    tiles = [padded[y : y + 64, z : z + 64] for y in (0, 64) for z in (0, 64, 128)]
+    for quality in (60, 95):
+        parts = [split_jpeg(imagecodecs.jpeg_encode(np.ascontiguousarray(tile), quality)) for tile in tiles]
+        tables = {tables for tables, _ in parts}
+        assert len(tables) == 1 and all(b"\xff\xdb" not in rest for _, rest in parts)
+        with tifffile.TiffWriter(tmp_path / f"{quality}.tif") as file:
+            file.write(
+                iter([rest for _, rest in parts]), shape=x.shape, dtype="u1", tile=(64, 64), compression="jpeg",
+                jpegtables=tables.pop(), photometric="minisblack", metadata=None,
+            )  # fmt: skip
+        found = read_back(tmp_path / f"{quality}.tif", tmp_path)
+        expected = tifffile.imread(tmp_path / f"{quality}.tif")
+        assert np.abs(found[...].astype(int) - expected).max() <= 2
+    content = (tmp_path / "95.tif").read_bytes()
+    end = content.rindex(b"\xff\xd9")
+    (tmp_path / "cut.tif").write_bytes(content[: end - 40] + bytes(42) + content[end + 2 :])
+    assert_refusal(arrayctl("convert", tmp_path / "cut.tif", tmp_path / "cut.zarr"), (4,), ["tile 5", "jpeg"])
+
+
+def packed_tiff(path, x, bits, byteorder):
+    """Elements of so many bits, most significant first, each row from a whole byte on; tifffile writes only those of one bit."""
+    rows = ["".join(format(value, f"0{bits}b") for value in row) for row in x]
+    packed = b"".join(int(row.ljust(-(-len(row) // 8) * 8, "0"), 2).to_bytes(-(-len(row) // 8), "big") for row in rows)
+    tags = [(256, x.shape[1]), (257, x.shape[0]), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1), (278, x.shape[0]), (279, len(packed))]
+    head = (b"II*\0" if byteorder == "<" else b"MM\0*") + struct.pack(byteorder + "I", 8 + len(packed) + len(packed) % 2)
+    directory = struct.pack(byteorder + "H", len(tags))
+    directory += b"".join(struct.pack(byteorder + "HHII", tag, 4, 1, value) for tag, value in tags)
+    path.write_bytes(head + packed + b"\0" * (len(packed) % 2) + directory + bytes(4))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 6, 9, 10, 12, 14, 15])
+def test_elements_of_few_bits(tmp_path, bits):
+    x = RNG.integers(0, 1 << bits, (37, 53))
+    for byteorder in "<>":
+        packed_tiff(tmp_path / "x.tif", x, bits, byteorder)
+        found = read_back(tmp_path / "x.tif", tmp_path)
+        assert found.dtype == ("bool" if bits == 1 else "u1" if bits <= 8 else "u2")
+        np.testing.assert_array_equal(found[...], x, err_msg=f"{bits} {byteorder}")
+        if bits in (1, 2, 4, 10, 12, 14):
+            np.testing.assert_array_equal(tifffile.imread(tmp_path / "x.tif"), x)
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "packbits"}, {"compression": "zlib", "tile": (16, 32)}, {"compression": "zstd", "rowsperstrip": 5}])
+def test_masks(tmp_path, options):
+    x = RNG.integers(0, 2, (3, 50, 70)).astype(bool)
+    tifffile.imwrite(tmp_path / "x.tif", x, photometric="minisblack", metadata=None, **options)
+    found = read_back(tmp_path / "x.tif", tmp_path)
+    assert found.dtype == bool
+    np.testing.assert_array_equal(found[...], x)
 
 
 def test_planes_of_samples(tmp_path):
@@ -169,10 +271,16 @@ def test_refusals(tmp_path):
     flags = tmp_path / "b.zarr"
     zarr.create_array(str(flags), shape=(5, 5), chunks=(5, 5), dtype="bool")
     assert_refusal(arrayctl("convert", flags, tmp_path / "o.tif"), (3,), ["--dtype"])
-    tifffile.imwrite(tmp_path / "jpeg.tif", values((16, 16), "u1"), compression="jpeg")
-    assert_refusal(arrayctl("info", tmp_path / "jpeg.tif"), (4,), ["JPEG"])
-    tifffile.imwrite(tmp_path / "bits.tif", values((16, 16), "u1") > 100)
-    assert_refusal(arrayctl("info", tmp_path / "bits.tif"), (4,), ["1 bits"])
+    tifffile.imwrite(tmp_path / "j2k.tif", values((16, 16), "u1"), compression="jpeg2000")
+    assert_refusal(arrayctl("info", tmp_path / "j2k.tif"), (4,), ["JPEG 2000"])
+    tifffile.imwrite(tmp_path / "four.tif", values((16, 16, 4), "u1"), compression="jpeg", photometric="separated")
+    assert_refusal(arrayctl("info", tmp_path / "four.tif"), (4,), ["JPEG", "4 samples"])
+    tifffile.imwrite(tmp_path / "raw.tif", values((16, 16, 3), "u1"), photometric="ycbcr")
+    assert_refusal(arrayctl("info", tmp_path / "raw.tif"), (4,), ["YCbCr"])
+    content = bytearray((tmp_path / "raw.tif").read_bytes())
+    content[content.index(struct.pack("<HHI", 258, 3, 3)) + 2] = 4  # bits a sample as 32-bit numbers: 8/8/8 become others
+    (tmp_path / "bits.tif").write_bytes(content)
+    assert_refusal(arrayctl("info", tmp_path / "bits.tif"), (4,), ["bits"])
     assert not list(tmp_path.glob("o.tif*"))
 
 

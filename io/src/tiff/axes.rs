@@ -144,6 +144,7 @@ mod tests {
             samples,
             is_planar: false,
             dtype: DType::U8,
+            packed_bits: None,
             compression: Compression::None,
             predictor: Predictor::None,
             piece: (5, 4),

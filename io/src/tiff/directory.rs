@@ -130,6 +130,14 @@ impl<'a> Tables<'a> {
         Ok(self.numbers(page, tag)?.first().copied())
     }
 
+    /// The bytes of a tag; none if the page has it not.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if they lie outside of the file.
+    pub(super) fn bytes(&mut self, page: &Directory, tag: u16) -> Result<Vec<u8>> {
+        Ok(self.value(page, tag)?.map_or_else(Vec::new, |(_, bytes)| bytes))
+    }
+
     /// The text of a tag.
     ///
     /// # Errors

@@ -16,6 +16,16 @@ pub(super) enum Compression {
     Deflate,
     PackBits,
     Zstd,
+    Jpeg(Colours),
+}
+
+/// What the three components of a JPEG become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colours {
+    /// Samples as they are.
+    AsStored,
+    /// Red, green and blue, from brightness and two differences.
+    FromYCbCr,
 }
 
 /// What was done to the elements before that.
@@ -38,6 +48,8 @@ pub(super) struct Geometry {
     /// Whether each sample has pieces of its own.
     pub(super) is_planar: bool,
     pub(super) dtype: DType,
+    /// Bits of an element where they are no whole bytes; rows begin at whole bytes.
+    pub(super) packed_bits: Option<u8>,
     pub(super) compression: Compression,
     pub(super) predictor: Predictor,
     /// Width and height of a piece.
@@ -57,6 +69,8 @@ pub(super) struct Piece {
 pub(super) struct Page {
     pub(super) geometry: Geometry,
     pub(super) pieces: Vec<Piece>,
+    /// What all JPEGs of the page have in common; empty where each has it of its own.
+    pub(super) jpeg_tables: Vec<u8>,
     pub(super) description: Option<String>,
 }
 
@@ -81,6 +95,17 @@ impl Geometry {
         self.row_bytes().saturating_mul(self.piece.1)
     }
 
+    /// Bytes of a row of a piece before its bits become elements; never more than after.
+    pub(super) const fn packed_row_bytes(&self) -> u64 {
+        match self.packed_bits {
+            None => self.row_bytes(),
+            Some(bits) => {
+                let elements = self.piece.0.saturating_mul(self.samples_of_piece());
+                elements.saturating_mul(bits as u64).div_ceil(8)
+            }
+        }
+    }
+
     /// Rows of the pieces in row number `down` of pieces: tiles are whole, the last strip is not.
     pub(super) fn stored_rows(&self, down: u64) -> u64 {
         if self.is_tiled { self.piece.1 } else { (self.height - down * self.piece.1).min(self.piece.1) }
@@ -95,7 +120,11 @@ impl fmt::Display for Geometry {
             Compression::Deflate => "deflate",
             Compression::PackBits => "packbits",
             Compression::Zstd => "zstd",
+            Compression::Jpeg(_) => "jpeg",
         })?;
+        if let Some(bits) = self.packed_bits {
+            write!(f, " of {bits} bits")?;
+        }
         f.write_str(match self.predictor {
             Predictor::None => "",
             Predictor::Horizontal => " behind differences",
@@ -128,17 +157,26 @@ pub(super) fn page(tables: &mut Tables<'_>, of: &Directory, file_bytes: u64) -> 
     if tables.first(of, 266)?.unwrap_or(1) != 1 {
         return Err(tables.unsupported("the reversed order of bits (FillOrder 2)".to_owned(), ""));
     }
-    let dtype = dtype(tables, of, samples)?;
+    let (dtype, packed_bits) = dtype(tables, of, samples)?;
+    let is_planar = samples > 1 && tables.first(of, 284)?.unwrap_or(1) == 2;
+    let is_ycbcr = tables.first(of, 262)?.unwrap_or(1) == 6;
     let compression = match tables.first(of, 259)?.unwrap_or(1) {
         1 => Compression::None,
         5 => Compression::Lzw,
         8 | 32946 => Compression::Deflate,
         32773 => Compression::PackBits,
         50000 | 34926 => Compression::Zstd,
+        7 if dtype == DType::U8 && packed_bits.is_none() && (is_planar || matches!(samples, 1 | 3)) => {
+            Compression::Jpeg(if is_ycbcr { Colours::FromYCbCr } else { Colours::AsStored })
+        }
+        7 => {
+            let what = format!("JPEG in TIFF of {samples} samples of {dtype} a pixel");
+            return Err(tables.unsupported(what, "; 1 or 3 samples of 8 bits are read"));
+        }
         other => {
             let name = match other {
                 2..=4 => "a fax code",
-                6 | 7 => "JPEG",
+                6 => "JPEG, as it was before TIFF's second technical note",
                 33003 | 33005 | 34712 => "JPEG 2000",
                 34887 => "LERC",
                 34925 => "LZMA",
@@ -150,9 +188,14 @@ pub(super) fn page(tables: &mut Tables<'_>, of: &Directory, file_bytes: u64) -> 
             return Err(tables.unsupported(format!("TIFF compression {other} ({name})"), remedy));
         }
     };
+    if is_ycbcr && (is_planar || compression != Compression::Jpeg(Colours::FromYCbCr)) {
+        let what = "TIFF pixels as YCbCr that are no JPEG, or in planes".to_owned();
+        return Err(tables.unsupported(what, "; store them as RGB with the program that wrote them"));
+    }
     let predictor = match (tables.first(of, 317)?.unwrap_or(1), dtype.kind()) {
         (1, _) => Predictor::None,
-        (2, 'i' | 'u') => Predictor::Horizontal,
+        _ if matches!(compression, Compression::Jpeg(_)) => Predictor::None,
+        (2, 'i' | 'u') if packed_bits.is_none() => Predictor::Horizontal,
         (3, 'f') if compression != Compression::None => Predictor::Float,
         (other, _) => return Err(tables.unsupported(format!("TIFF predictor {other} of {dtype}"), "")),
     };
@@ -163,9 +206,18 @@ pub(super) fn page(tables: &mut Tables<'_>, of: &Directory, file_bytes: u64) -> 
         (Some(width), Some(height)) => ((width, height), true),
         _ => ((width, tables.first(of, 278)?.unwrap_or(height).min(height)), false),
     };
-    let is_planar = samples > 1 && tables.first(of, 284)?.unwrap_or(1) == 2;
-    let geometry =
-        Geometry { width, height, samples, is_planar, dtype, compression, predictor, piece, is_tiled };
+    let geometry = Geometry {
+        width,
+        height,
+        samples,
+        is_planar,
+        dtype,
+        packed_bits,
+        compression,
+        predictor,
+        piece,
+        is_tiled,
+    };
     let bytes = [geometry.samples_of_piece(), piece.0, piece.1]
         .into_iter()
         .try_fold(dtype.size() as u64, u64::checked_mul);
@@ -174,14 +226,30 @@ pub(super) fn page(tables: &mut Tables<'_>, of: &Directory, file_bytes: u64) -> 
     }
     let pieces = pieces(tables, of, &geometry, file_bytes)?;
     let description = tables.text(of, 270)?;
-    Ok(Some(Page { geometry, pieces, description }))
+    let jpeg_tables = match compression {
+        Compression::Jpeg(_) => tables.bytes(of, 347)?,
+        _ => Vec::new(),
+    };
+    Ok(Some(Page { geometry, pieces, jpeg_tables, description }))
 }
 
-fn dtype(tables: &mut Tables<'_>, of: &Directory, samples: u64) -> Result<DType> {
+/// The dtype of the elements, and how many bits they are stored in if that is no whole number of bytes.
+fn dtype(tables: &mut Tables<'_>, of: &Directory, samples: u64) -> Result<(DType, Option<u8>)> {
     let mut bits = tables.numbers(of, 258)?;
     let mut formats = tables.numbers(of, 339)?;
     bits.dedup();
     formats.dedup();
+    if bits.is_empty() {
+        bits.push(1);
+    }
+    if let ([bits @ (1..=7 | 9..=15)], [] | [1 | 4]) = (bits.as_slice(), formats.as_slice()) {
+        let dtype = match bits {
+            1 => DType::Bool,
+            2..=7 => DType::U8,
+            _ => DType::U16,
+        };
+        return Ok((dtype, Some(*bits as u8)));
+    }
     let found = match (bits.as_slice(), formats.as_slice()) {
         ([8], [] | [1 | 4]) => Some(DType::U8),
         ([16], [] | [1 | 4]) => Some(DType::U16),
@@ -198,11 +266,10 @@ fn dtype(tables: &mut Tables<'_>, of: &Directory, samples: u64) -> Result<DType>
         ([128], [6]) => Some(DType::C128),
         _ => None,
     };
-    found.ok_or_else(|| {
-        let bits: Vec<String> =
-            if bits.is_empty() { vec!["1".to_owned()] } else { bits.iter().map(u64::to_string).collect() };
+    found.map(|dtype| (dtype, None)).ok_or_else(|| {
+        let bits: Vec<String> = bits.iter().map(u64::to_string).collect();
         let what = format!("TIFF elements of {} bits, format {formats:?}, {samples} a pixel", bits.join("/"));
-        tables.unsupported(what, "; store whole 8, 16, 32 or 64 bits with the program that wrote it")
+        tables.unsupported(what, "; store 8, 16, 32 or 64 bits with the program that wrote it")
     })
 }
 
@@ -221,7 +288,7 @@ fn pieces(
     if lengths.is_empty() && geometry.compression == Compression::None {
         // Old writers leave out what follows from the size.
         lengths = (0..offsets.len() as u64)
-            .map(|n| geometry.row_bytes() * geometry.stored_rows(n / across % down))
+            .map(|n| geometry.packed_row_bytes() * geometry.stored_rows(n / across % down))
             .collect();
     }
     if Some(offsets.len() as u64) != wanted || lengths.len() != offsets.len() {

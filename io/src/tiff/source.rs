@@ -28,6 +28,8 @@ pub(super) struct Stack {
     pub(super) axes: Vec<PageAxis>,
     /// Of all pages, one after the other.
     pub(super) pieces: Vec<Piece>,
+    /// What the JPEGs of each page have in common; empty for other compressions.
+    pub(super) jpeg_tables: Vec<Arc<[u8]>>,
     pub(super) missing_chunks: MissingChunks,
 }
 
@@ -38,6 +40,19 @@ impl Stack {
         shape.extend([self.geometry.height, self.geometry.width]);
         shape.extend((self.geometry.samples > 1).then_some(self.geometry.samples));
         shape
+    }
+
+    /// Strips or tiles of a page.
+    pub(super) const fn pieces_of_page(&self) -> u64 {
+        let (across, down) = self.geometry.counts();
+        let planes = if self.geometry.is_planar { self.geometry.samples } else { 1 };
+        across.saturating_mul(down).saturating_mul(planes)
+    }
+
+    /// What the JPEG `number` has in common with others of its page.
+    fn tables_of(&self, number: usize) -> &[u8] {
+        let page = number as u64 / self.pieces_of_page().max(1);
+        usize::try_from(page).ok().and_then(|page| self.jpeg_tables.get(page)).map_or(&[], |tables| &**tables)
     }
 
     /// Shape of what is read as one, strips one by one if not `together`.
@@ -96,8 +111,29 @@ impl TiffSource {
         }
     }
 
-    /// The first `rows` rows of a piece as elements, in `output`.
+    /// The first rows of a piece as elements, as many as `output` has room for.
     fn read_piece(&self, number: usize, output: &mut [u8], cx: &TaskContext<'_>) -> Result<()> {
+        let geometry = &self.stack.geometry;
+        let Some(bits) = geometry.packed_bits else {
+            return self.decode_piece(number, geometry.row_bytes(), output, cx);
+        };
+        let row_bytes = usize::try_from(geometry.row_bytes()).unwrap_or(usize::MAX).max(1);
+        let packed_row_bytes = geometry.packed_row_bytes();
+        let packed_bytes = usize::try_from(packed_row_bytes).unwrap_or(usize::MAX);
+        let mut packed = cx.pool().take((output.len() / row_bytes).saturating_mul(packed_bytes));
+        self.decode_piece(number, packed_row_bytes, &mut packed, cx)?;
+        unpack::unpack_bits(geometry, bits, &packed, output);
+        Ok(())
+    }
+
+    /// The first rows of a piece, of `row_bytes` each, as they were before they were compressed.
+    fn decode_piece(
+        &self,
+        number: usize,
+        row_bytes: u64,
+        output: &mut [u8],
+        cx: &TaskContext<'_>,
+    ) -> Result<()> {
         let stack = &self.stack;
         let piece = stack
             .pieces
@@ -115,17 +151,18 @@ impl TiffSource {
             let len = usize::try_from(piece.len_bytes).unwrap_or(usize::MAX);
             let stored: Buffer = stack.file.read_range(piece.offset, len, cx.pool())?;
             let wanted = output.len();
-            let whole = usize::try_from(geometry.piece_bytes()).unwrap_or(usize::MAX);
+            let whole = usize::try_from(row_bytes.saturating_mul(geometry.piece.1)).unwrap_or(usize::MAX);
+            let tables = stack.tables_of(number);
             let is_part = wanted < whole;
             let direct = match is_part && geometry.is_tiled {
                 true => Err(CodecError::too_long(unpack::name(geometry.compression), wanted)),
-                false => unpack::decompress(geometry.compression, &stored, output, wanted),
+                false => unpack::decompress(geometry, tables, &stored, output, wanted),
             };
             match direct {
                 // Tiles are stored whole, and some writers fill up the last strip too.
                 Err(CodecError::Length { .. }) if is_part => {
                     let mut piece = cx.pool().take(whole);
-                    let decoded = unpack::decompress(geometry.compression, &stored, &mut piece, wanted);
+                    let decoded = unpack::decompress(geometry, tables, &stored, &mut piece, wanted);
                     output.copy_from_slice(piece.get(..wanted).unwrap_or_default());
                     decoded
                 }
@@ -166,9 +203,10 @@ impl Source for TiffSource {
             .saturating_add(unpack::scratch_bytes(geometry))
     }
 
-    /// The addresses of all pieces.
+    /// The addresses of all pieces, and tables.
     fn held_bytes(&self) -> u64 {
-        (self.stack.pieces.len() as u64).saturating_mul(size_of::<Piece>() as u64)
+        let tables: u64 = self.stack.jpeg_tables.iter().map(|tables| tables.len() as u64 + 32).sum();
+        (self.stack.pieces.len() as u64).saturating_mul(size_of::<Piece>() as u64).saturating_add(tables)
     }
 
     fn stored_bytes(&self) -> Option<u64> {
@@ -184,9 +222,8 @@ impl Source for TiffSource {
         let at = |axis: usize| region.origin().get(leading + axis).copied().unwrap_or(0);
         let length = |axis: usize| region.shape().get(leading + axis).copied().unwrap_or(1);
         let (across, down) = geometry.counts();
-        let planes = if geometry.is_planar { geometry.samples } else { 1 };
         let plane = if geometry.is_planar { at(2) } else { 0 };
-        let first = (page * planes + plane) * across * down + at(1) / geometry.piece.0;
+        let first = page * stack.pieces_of_page() + plane * across * down + at(1) / geometry.piece.0;
         let mut chunk = Chunk::uninit(geometry.dtype, region.shape(), cx.pool())?;
         let row_bytes =
             usize::try_from(length(1) * geometry.samples_of_piece()).unwrap_or(0) * geometry.dtype.size();

@@ -1,25 +1,28 @@
 //! The bytes of a strip or tile as elements: decompressed, in the machine's order, differences undone.
 //!
-//! Invariant: no more bytes are written than were asked for, whatever the input. LZW is `weezl`'s, PackBits ours, the others those of
-//! [`crate::codec`]. Called by [`super::source`].
+//! Invariant: no more bytes are written than were asked for, whatever the input. LZW is `weezl`'s, PackBits ours, JPEG in
+//! [`super::jpeg`], the others those of [`crate::codec`]. Called by [`super::source`].
 
+use super::jpeg;
 use super::page::{Compression, Geometry, Predictor};
 use crate::codec::{Codec, CodecError};
 use blockwise_kernels::byteswap;
 use weezl::decode::Decoder;
 use weezl::{BitOrder, LzwStatus};
 
-/// Decodes `input` to the start of `output`, at least `wanted` bytes of it.
+/// Decodes `input`, a strip or tile of `geometry`, to the start of `output`, at least `wanted` bytes of it; `tables` are those of the
+/// page's JPEGs.
 ///
 /// # Errors
 /// If the input is damaged, or decodes to less, or to more than `output` holds and the code does not end by itself.
 pub(super) fn decompress(
-    compression: Compression,
+    geometry: &Geometry,
+    tables: &[u8],
     input: &[u8],
     output: &mut [u8],
     wanted: usize,
 ) -> Result<(), CodecError> {
-    let found = match compression {
+    let found = match geometry.compression {
         Compression::None => {
             let len = input.len().min(output.len());
             let (to, from) =
@@ -31,9 +34,10 @@ pub(super) fn decompress(
         Compression::PackBits => pack_bits(input, output)?,
         Compression::Deflate => Codec::Zlib { level: 1 }.decode_into(input, output)?,
         Compression::Zstd => Codec::Zstd { level: 1, checksum: false }.decode_into(input, output)?,
+        Compression::Jpeg(colours) => jpeg::decode(geometry, colours, tables, input, output)?,
     };
     if found < wanted {
-        let codec = name(compression);
+        let codec = name(geometry.compression);
         return Err(CodecError::Length { codec, found: format!("{found} bytes"), expected: wanted });
     }
     Ok(())
@@ -46,6 +50,7 @@ pub(super) const fn name(compression: Compression) -> &'static str {
         Compression::Deflate => "TIFF deflate",
         Compression::PackBits => "TIFF packbits",
         Compression::Zstd => "TIFF zstd",
+        Compression::Jpeg(_) => "TIFF jpeg",
     }
 }
 
@@ -97,6 +102,30 @@ fn pack_bits(mut input: &[u8], output: &mut [u8]) -> Result<usize, CodecError> {
     Ok(filled)
 }
 
+/// Makes rows of packed bits, most significant first, elements of their own: bool, bytes or 16-bit integers.
+pub(super) fn unpack_bits(geometry: &Geometry, bits: u8, packed: &[u8], output: &mut [u8]) {
+    let [from_bytes, to_bytes] = [geometry.packed_row_bytes(), geometry.row_bytes()]
+        .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX).max(1));
+    let size = geometry.dtype.size();
+    for (from, to) in packed.chunks_exact(from_bytes).zip(output.chunks_exact_mut(to_bytes)) {
+        // Bits that were read and not yet given out, at the low end.
+        let (mut held, mut count) = (0_u32, 0_u8);
+        let mut from = from.iter();
+        for element in to.chunks_exact_mut(size) {
+            while count < bits {
+                held = held << 8 | u32::from(from.next().copied().unwrap_or(0));
+                count += 8;
+            }
+            count -= bits;
+            let value = (held >> count) & ((1 << bits) - 1);
+            match element {
+                [byte] => *byte = value as u8,
+                wide => wide.copy_from_slice(&(value as u16).to_ne_bytes()),
+            }
+        }
+    }
+}
+
 /// Makes decompressed rows of a piece elements in the machine's order.
 ///
 /// # Errors
@@ -105,6 +134,9 @@ pub(super) fn restore(geometry: &Geometry, is_swapped: bool, bytes: &mut [u8]) -
     let dtype = geometry.dtype;
     let row = usize::try_from(geometry.row_bytes()).unwrap_or(usize::MAX).max(1);
     let samples = usize::try_from(geometry.samples_of_piece()).unwrap_or(1).max(1);
+    if geometry.packed_bits.is_some() {
+        return Ok(()); // bits have one order only
+    }
     if geometry.predictor == Predictor::Float {
         let mut planes = vec![0; row];
         for row in bytes.chunks_exact_mut(row) {
@@ -156,17 +188,21 @@ fn add_up<const N: usize>(row: &mut [u8], samples: usize, add: impl Fn([u8; N], 
 
 /// Bytes that decoding a piece holds besides its input and its output.
 pub(super) fn scratch_bytes(geometry: &Geometry) -> u64 {
+    let packed =
+        geometry.packed_bits.map_or(0, |_| geometry.packed_row_bytes().saturating_mul(geometry.piece.1));
     let own = match geometry.compression {
+        Compression::Jpeg(_) => jpeg::scratch_bytes(geometry),
         Compression::Deflate | Compression::Zstd => 256 << 10,
         Compression::Lzw => 64 << 10,
         Compression::None | Compression::PackBits => 0,
     };
     let row = if geometry.predictor == Predictor::Float { geometry.row_bytes() } else { 0 };
-    row.saturating_add(own)
+    row.saturating_add(packed).saturating_add(own)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::page::Colours;
     use super::*;
     use blockwise_kernels::DType;
     use proptest::prelude::*;
@@ -178,6 +214,7 @@ mod tests {
             samples,
             is_planar: false,
             dtype,
+            packed_bits: None,
             compression: Compression::Lzw,
             predictor,
             piece: (width, 1),
@@ -185,18 +222,41 @@ mod tests {
         }
     }
 
+    fn stored(compression: Compression, width: u64) -> Geometry {
+        Geometry { compression, ..geometry(DType::U8, Predictor::None, width, 1) }
+    }
+
+    #[test]
+    fn bits_become_elements() {
+        let mut out = [9; 10];
+        let mut rows = Geometry { packed_bits: Some(1), ..geometry(DType::Bool, Predictor::None, 5, 1) };
+        assert_eq!(rows.packed_row_bytes(), 1);
+        unpack_bits(&rows, 1, &[0b1010_1111, 0b0101_1000], &mut out);
+        assert_eq!(out, [1, 0, 1, 0, 1, 0, 1, 0, 1, 1]);
+        rows = Geometry { packed_bits: Some(12), ..geometry(DType::U16, Predictor::None, 3, 1) };
+        assert_eq!(rows.packed_row_bytes(), 5);
+        let mut wide = [0; 6];
+        unpack_bits(&rows, 12, &[0xab, 0xcd, 0xef, 0x12, 0x3f], &mut wide);
+        assert_eq!(wide, [0xabc_u16, 0xdef, 0x123].map(u16::to_ne_bytes).as_flattened());
+        rows = Geometry { packed_bits: Some(15), ..geometry(DType::U16, Predictor::None, 2, 1) };
+        let mut wide = [0; 4];
+        unpack_bits(&rows, 15, &[0xff, 0xff, 0x00, 0x04], &mut wide);
+        assert_eq!(wide, [0x7fff_u16, 0x4001].map(u16::to_ne_bytes).as_flattened());
+    }
+
     #[test]
     fn runs_of_bytes() {
         // The example of Apple's Technical Note TN1023.
         let packed = [0xfe, 0xaa, 2, 0x80, 0, 0x2a, 0xfd, 0xaa, 3, 0x80, 0, 0x2a, 0x22, 0xf7, 0xaa];
         let mut out = [0; 24];
-        decompress(Compression::PackBits, &packed, &mut out, 24).unwrap();
+        let runs = stored(Compression::PackBits, 24);
+        decompress(&runs, &[], &packed, &mut out, 24).unwrap();
         assert_eq!(out[..7], [0xaa, 0xaa, 0xaa, 0x80, 0, 0x2a, 0xaa]);
         assert_eq!(out[14..], [0xaa; 10]);
-        assert!(decompress(Compression::PackBits, &packed[..7], &mut out, 24).is_err());
-        assert!(decompress(Compression::PackBits, &[], &mut out, 24).is_err());
+        assert!(decompress(&runs, &[], &packed[..7], &mut out, 24).is_err());
+        assert!(decompress(&runs, &[], &[], &mut out, 24).is_err());
         let mut less = [0; 5];
-        decompress(Compression::PackBits, &packed, &mut less, 5).unwrap();
+        decompress(&runs, &[], &packed, &mut less, 5).unwrap();
     }
 
     #[test]
@@ -216,10 +276,15 @@ mod tests {
     proptest! {
         #[test]
         fn hostile_bytes_end_in_an_error_or_in_bytes(input: Vec<u8>, len in 0_usize..300) {
-            for compression in
-                [Compression::None, Compression::Lzw, Compression::Deflate, Compression::PackBits, Compression::Zstd]
-            {
-                let _ = decompress(compression, &input, &mut vec![0; len], len);
+            for compression in [
+                Compression::None,
+                Compression::Lzw,
+                Compression::Deflate,
+                Compression::PackBits,
+                Compression::Zstd,
+                Compression::Jpeg(Colours::AsStored),
+            ] {
+                let _ = decompress(&stored(compression, 8), &[], &input, &mut vec![0; len], len);
             }
         }
 
@@ -227,7 +292,7 @@ mod tests {
         fn lzw_comes_back(input: Vec<u8>) {
             let packed = weezl::encode::Encoder::with_tiff_size_switch(BitOrder::Msb, 8).encode(&input).unwrap();
             let mut out = vec![0; input.len()];
-            decompress(Compression::Lzw, &packed, &mut out, input.len()).unwrap();
+            decompress(&stored(Compression::Lzw, 8), &[], &packed, &mut out, input.len()).unwrap();
             prop_assert_eq!(out, input);
         }
     }

@@ -152,6 +152,7 @@ impl TiffWriter {
             samples,
             is_planar: false,
             dtype,
+            packed_bits: None,
             compression,
             predictor,
             piece,
