@@ -23,7 +23,7 @@ demo: ## tour on real data: what it did, how fast, within what memory
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	$(CARGO) run --release -p arrayctl -- demo
 
-test: ## every test: Rust, then the command line against Python's array libraries
+test: ## every test: Rust, the command line against Python's array libraries, Slurm, a minute of fuzzing for each target
 	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	export BLOCKWISE_ORACLE_PYTHON="$$python"
@@ -32,12 +32,7 @@ test: ## every test: Rust, then the command line against Python's array librarie
 	  BLOCKWISE_CUDA_LIBRARIES="$$(echo "$${cuda%/bin/python}"/lib/python3.*/site-packages/nvidia/cu13/lib)"
 	  export BLOCKWISE_CUDA_LIBRARIES
 	fi
-	$(CARGO) build --workspace --features cuda,s3 --bins --tests --examples
-	NO_PROXY=127.0.0.1 $(CARGO) test --workspace --features cuda,s3 --no-fail-fast
-	$(CARGO) $(MODELS)
-	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
-	BLOCKWISE_MANY_NODES="$$(tools/target_dir.sh)/debug/examples/many_nodes"; export BLOCKWISE_MANY_NODES
-	"$$python" -m pytest tests/oracle tests/slurm -rs $(PYTEST_ARGS)
+	PYTHON="$$python" tools/test.sh "$(MODELS)" $(PYTEST_ARGS)
 
 faults: ## the whole fault plan of docs/reliability.md, with figures (two hours; power cuts, full disks and Slurm need root)
 	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"
@@ -52,7 +47,7 @@ faults: ## the whole fault plan of docs/reliability.md, with figures (two hours;
 miri: ## undefined behaviour, looked for in the unit tests of kernels (nightly Rust with miri and rust-src)
 	tools/miri.sh
 
-fuzz: ## every parser and decoder on bytes that nobody wrote, FUZZ_SECS each, and random stores beside zarr-python (nightly Rust, cargo-fuzz)
+fuzz: ## every parser and decoder on bytes that nobody wrote, FUZZ_SECS each, and random stores beside zarr-python (nightly Rust)
 	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	PYTHON="$$python" tools/fuzz.sh $(FUZZ_SECS) $(FUZZ_TARGETS)

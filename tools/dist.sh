@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A release in dist/: one archive with the stripped program, completions, manual pages, licences; and its checksum.
-# Meant to give the same bytes for the same commit and toolchain: paths are left out, times are the commit's, names are sorted. Of the
-# archive that was shown; the program itself was not yet built twice and compared.
+# The same bytes for the same commit, toolchain and C compiler, wherever it is built: paths are left out, times are the commit's, names
+# are sorted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
@@ -12,6 +12,7 @@ home=${CARGO_HOME:-$HOME/.cargo}
 export SOURCE_DATE_EPOCH
 export CARGO_INCREMENTAL=0 CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_PROFILE_RELEASE_DEBUG=0
 export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=blockwise --remap-path-prefix=$home=cargo"
+export CMAKE_TOOLCHAIN_FILE=$PWD/tools/dist.cmake
 export CFLAGS="${CFLAGS:-} -ffile-prefix-map=$PWD=blockwise -ffile-prefix-map=$home=cargo"
 "$cargo" build --release --locked -p arrayctl
 built="$(tools/target_dir.sh)/release/arrayctl"

@@ -31,7 +31,7 @@ fuzz_target!(init: blockwise_fuzz::unwind_as_usual(), |data: &[u8]| {
         for key in ["c/0", "c/1", "../out", ""] {
             let _ = run.partial().is_committed(key);
         }
-        run.abandon();
+        let _ = run.abandon();
     }
     assert!(!out.exists(), "a journal alone publishes nothing but a whole output");
 });
