@@ -41,7 +41,8 @@ pub struct PyramidOptions {
     pub factors: Option<PerAxis<u64>>,
     /// What becomes of the elements of a box.
     pub method: Downsampling,
-    /// Names of the axes; by default those of the dimensions, else the last of `tczyx`.
+    /// Names of the array's axes; by default those of the dimensions, else the last of `tczyx`. All else that is said for each axis
+    /// is in the image's order: time, channels, space.
     pub axes: Option<Vec<String>>,
     /// Physical size of an element along each axis; by default what the source says, else 1.
     pub scale: Option<PerAxis<f64>>,
@@ -118,14 +119,16 @@ impl PyramidJob {
     /// ```
     ///
     /// # Errors
-    /// If it cannot be opened, or its axes are not those of an image: 2 to 5, of which the last 2 or 3 are in space, at most one
-    /// of channels before them, at most one of time first.
+    /// If it cannot be opened, or its axes are not those of an image: 2 to 5, of which 2 or 3 are in space, at most one of channels, at
+    /// most one of time. The image has time first, then channels, whatever the array's order.
     pub fn open(location: &Location, options: &PyramidOptions, open: &EvalOptions) -> Result<Self> {
         let input = EvalInput { name: "x".to_owned(), location: location.clone() };
         let (container, info, source) = opened(&input, open)?;
         let label = container.label(&info.path);
         let stored = metadata::read(&container.groups, &info.path);
-        let axes = axes::settle(&source, stored.as_ref(), options).map_err(|what| usage(&label, what))?;
+        let (axes, order) =
+            axes::settle(&source, stored.as_ref(), options).map_err(|what| usage(&label, what))?;
+        let (source, info) = turned(&source, info, &order)?;
         let mut key = Digest::default();
         key.add(&(container.fingerprint(), &info.path, open.raw));
         Ok(Self {
@@ -146,11 +149,9 @@ impl PyramidJob {
     /// If its axes are not those of an image, see [`PyramidJob::open`].
     pub fn of(array: &Array, options: &PyramidOptions) -> Result<Self> {
         let source = Labelled::from(array.clone());
-        let axes = axes::settle(&source, None, options).map_err(|what| usage("the array", what))?;
-        let info = ArrayInfo {
-            dimension_names: axes::names(&axes),
-            ..info_of(NodePath::root(), array, Format::Zarr3)
-        };
+        let (axes, order) = axes::settle(&source, None, options).map_err(|what| usage("the array", what))?;
+        let (source, info) = turned(&source, info_of(NodePath::root(), array, Format::Zarr3), &order)?;
+        let info = ArrayInfo { dimension_names: axes::names(&axes), ..info };
         Ok(Self {
             label: "the array".to_owned(),
             container: None,
@@ -288,6 +289,22 @@ pub fn to_ome_zarr(
         writer.finish()?;
         Ok(report)
     })
+}
+
+/// The array with its axes in this order, and how it would be stored so.
+fn turned(source: &Labelled, info: ArrayInfo, order: &[usize]) -> Result<(Labelled, ArrayInfo)> {
+    if order.is_sorted() {
+        return Ok((source.clone(), info));
+    }
+    let lengths = |own: &Vec<u64>| order.iter().filter_map(|axis| own.get(*axis).copied()).collect();
+    let array = source.array.transpose(order)?;
+    let info = ArrayInfo {
+        shape: lengths(&info.shape),
+        chunk_shape: info.chunk_shape.as_ref().map(lengths),
+        shard_shape: info.shard_shape.as_ref().map(lengths),
+        ..info
+    };
+    Ok((source.with(array), info))
 }
 
 fn usage(path: &str, what: String) -> Error {

@@ -78,7 +78,10 @@ impl Default for ShowOptions {
 pub struct ShowJob {
     label: String,
     plan: Plan,
-    numbers: Held,
+    /// Of cells; of a colour picture their red, green and blue.
+    numbers: Vec<Held>,
+    /// What is the brightest colour, unless options say it.
+    full: f64,
     sides: [Side; 2],
     /// Of rows and columns.
     coordinates: [Option<Held>; 2],
@@ -104,7 +107,8 @@ pub struct Shown {
 }
 
 impl ShowJob {
-    /// Opens the array, finds the plane and plans what is read. Nothing is read yet, and with `open.plan_only` nothing written.
+    /// Opens the array, finds the plane and plans what is read. Three or four samples of a pixel, as of colour TIFF, are its colours
+    /// unless a position of theirs or a colour map is asked for. Nothing is read yet, and with `open.plan_only` nothing written.
     ///
     /// # Errors
     /// If it cannot be opened, has no plane, or is of complex numbers; if a slice does not fit it; if the output is no `.png`, or is
@@ -149,7 +153,8 @@ impl ShowJob {
         let whole = whole.ok_or_else(|| usage("it holds no array".to_owned()))?;
         let name = evaluation.inputs().next().map(|input| input.label).unwrap_or_default();
         let found = plane(&whole, evaluation);
-        let Plane { array, sides, cuts, projected } = found.map_err(|error| error.in_array(&label))?;
+        let Plane { array, green_and_blue, sides, cuts, projected } =
+            found.map_err(|error| error.in_array(&label))?;
         if array.dtype().kind() == 'c' {
             return Err(usage(
                 "complex numbers have no colours; evaluate abs(x) into a file first".to_owned(),
@@ -163,7 +168,11 @@ impl ShowJob {
             targets.push((array, Arc::clone(&held) as Arc<dyn Sink>));
             Ok(held)
         };
-        let numbers = hold(&cells::averaged(&array, cells_for(&array.shape(), &sides, options.width))?)?;
+        let most = cells_for(&array.shape(), &sides, options.width);
+        let full = plane::full(array.dtype()).unwrap_or(1.0);
+        let planes = std::iter::once(array).chain(green_and_blue.into_iter().flatten());
+        let numbers =
+            planes.map(|plane| hold(&cells::averaged(&plane, most)?)).collect::<Result<Vec<_>>>()?;
         let coordinates =
             [&sides[0], &sides[1]].map(|side| side.coordinates.as_ref().map(&mut hold).transpose());
         let [of_rows, of_columns] = coordinates;
@@ -187,6 +196,7 @@ impl ShowJob {
             label,
             plan,
             numbers,
+            full,
             sides,
             coordinates,
             name: what,
@@ -238,7 +248,7 @@ impl ShowJob {
 
     fn drawn(&self) -> Result<Shown> {
         let values = |held: &Held| held.to_elements::<f64>().unwrap_or_default();
-        let [rows, columns] = cells::shape(&self.numbers);
+        let [rows, columns] = self.numbers.first().map_or([0, 0], |held| cells::shape(held));
         let [of_rows, of_columns] = &self.sides;
         let [at_rows, at_columns] = self.coordinates.each_ref().map(|held| held.as_ref().map(values));
         let cuts = self.cuts.iter().map(|(text, held)| {
@@ -252,18 +262,19 @@ impl ShowJob {
             }
         });
         let title = std::iter::once(self.name.clone()).chain(cuts).collect::<Vec<_>>().join(", ");
+        let mut planes = self.numbers.iter().map(values);
+        let red = planes.next().unwrap_or_default();
+        let green_and_blue = planes.next().zip(planes.next()).map(<[_; 2]>::from);
+        let full = green_and_blue.is_some().then_some((0.0, self.full));
         let figure = Figure {
             title: self.options.title.clone().unwrap_or(title),
             units: self.units.clone(),
             colours: self.options.colours,
-            low: self.options.low,
-            high: self.options.high,
+            low: self.options.low.or(full.map(|(low, _)| low)),
+            high: self.options.high.or(full.map(|(_, high)| high)),
             width: self.options.width,
-            ..Figure::new(
-                values(&self.numbers),
-                of_rows.axis(rows, at_rows),
-                of_columns.axis(columns, at_columns),
-            )
+            green_and_blue,
+            ..Figure::new(red, of_rows.axis(rows, at_rows), of_columns.axis(columns, at_columns))
         };
         let drawn = figure.draw().map_err(|error| error.in_array(&self.label))?;
         Ok(Shown { drawn, cells: [rows, columns], title: figure.title })

@@ -70,7 +70,8 @@ pub(super) fn names(axes: &[ImageAxis]) -> Vec<Option<String>> {
     axes.iter().map(|axis| Some(axis.name.clone())).collect()
 }
 
-/// The axes of `source`: as options say, as the image says that it is `stored` in, as names suggest.
+/// The axes of the image of `source`: as options say, as the image says that it is `stored` in, as names suggest; and which of the
+/// array's axes each of them is. Axes in another order than an image has are put into it.
 ///
 /// # Errors
 /// If they are not those of an image; what is wrong.
@@ -78,7 +79,7 @@ pub(super) fn settle(
     source: &Labelled,
     stored: Option<&Vec<ImageAxis>>,
     options: &PyramidOptions,
-) -> Result<Vec<ImageAxis>, String> {
+) -> Result<(Vec<ImageAxis>, Vec<usize>), String> {
     let rank = source.array.rank();
     if !(2..=DEFAULT_NAMES.len()).contains(&rank) {
         return Err(format!(
@@ -93,9 +94,24 @@ pub(super) fn settle(
     if axes.len() != rank {
         return Err(format!("--axes names {} axes, but the array has {rank}", axes.len()));
     }
+    let mut order: Vec<usize> = (0..rank).collect();
+    // Of an axis of another kind nobody knows where it belongs.
+    if axes.iter().all(|axis| axis.kind.is_some()) {
+        order.sort_by_key(|axis| axes.get(*axis).map(place));
+        axes.sort_by_key(place);
+    }
     check(&axes)?;
     apply(&mut axes, options)?;
-    Ok(axes)
+    Ok((axes, order))
+}
+
+/// Where in an image an axis belongs: time, then channels or anything else, then space.
+const fn place(axis: &ImageAxis) -> usize {
+    match axis.kind {
+        Some(AxisType::Time) => 0,
+        Some(AxisType::Channel) | None => 1,
+        Some(AxisType::Space) => 2,
+    }
 }
 
 /// The dimension names; the last letters of `tczyx` if there are none.
@@ -151,12 +167,7 @@ fn check(axes: &[ImageAxis]) -> Result<(), String> {
     {
         return Err(format!("two axes are called '{}'; give each a name of its own with --axes", twice.name));
     }
-    let rank_of = |axis: &ImageAxis| match axis.kind {
-        Some(AxisType::Time) => 0,
-        Some(AxisType::Channel) | None => 1,
-        Some(AxisType::Space) => 2,
-    };
-    let places: Vec<usize> = axes.iter().map(rank_of).collect();
+    let places: Vec<usize> = axes.iter().map(place).collect();
     let count = |place: usize| places.iter().filter(|own| **own == place).count();
     if !places.is_sorted() || count(0) > 1 || count(1) > 1 || !(2..=3).contains(&count(2)) {
         return Err(format!(
@@ -198,7 +209,14 @@ mod tests {
         let shape = vec![4; names.len()];
         let array = Array::zeros(&shape, DType::U8).unwrap();
         let names = names.iter().map(|name| (!name.is_empty()).then(|| (*name).to_owned())).collect();
-        settle(&Labelled::from(array.with_some_names(names).unwrap()), None, options)
+        settle(&Labelled::from(array.with_some_names(names).unwrap()), None, options).map(|(axes, _)| axes)
+    }
+
+    fn order(names: &[&str]) -> Vec<usize> {
+        let array = Array::zeros(&vec![4; names.len()], DType::U8).unwrap();
+        let array =
+            array.with_some_names(names.iter().map(|name| Some((*name).to_owned())).collect()).unwrap();
+        settle(&Labelled::from(array), None, &PyramidOptions::default()).unwrap().1
     }
 
     fn kinds(names: &[&str]) -> String {
@@ -219,11 +237,24 @@ mod tests {
     }
 
     #[test]
+    fn axes_are_put_into_the_order_of_an_image() {
+        assert_eq!(
+            (kinds(&["y", "x", "sample"]), order(&["y", "x", "sample"])),
+            ("css".to_owned(), vec![2, 0, 1])
+        );
+        assert_eq!(
+            (kinds(&["z", "t", "c", "y", "x"]), order(&["z", "t", "c", "y", "x"])),
+            ("tcsss".to_owned(), vec![1, 2, 0, 3, 4])
+        );
+        assert_eq!(order(&["t", "z", "y", "x"]), [0, 1, 2, 3]);
+    }
+
+    #[test]
     fn what_is_no_image_is_refused() {
         let plain = PyramidOptions::default();
         for (names, hint) in [
             (vec!["x"], "2 to 5"),
-            (vec!["y", "x", "c"], "transpose"),
+            (vec!["north", "east", "c", "kind"], "transpose"),
             (vec!["a", "b", "y", "x"], "at most one"),
             (vec!["", "y", "x"], "name all"),
             (vec!["t", "time", "y", "x"], "at most one"),

@@ -45,6 +45,9 @@ pub(super) const SIDES: std::ops::RangeInclusive<usize> = 240..=8192;
 pub struct Figure {
     /// Row after row; NaN where there is nothing.
     pub values: Vec<f64>,
+    /// Makes it a picture in colours of its own, of which `values` are red: as many numbers of green and of blue, from `low` (dark) to
+    /// `high`. It has no colour bar.
+    pub green_and_blue: Option<[Vec<f64>; 2]>,
     /// The rows: the first is the upper one, or the lower one if the axis has coordinates that rise.
     pub rows: Axis,
     /// The columns: the first is the left one, unless coordinates fall.
@@ -85,8 +88,13 @@ struct Scale {
 }
 
 impl Scale {
+    /// Where a number lies between the first colour's and the last one's.
+    fn share(&self, value: f64) -> f64 {
+        (value - self.low) / (self.high - self.low)
+    }
+
     fn colour(&self, value: f64) -> [u8; 3] {
-        if value.is_nan() { MISSING } else { self.colours.at((value - self.low) / (self.high - self.low)) }
+        if value.is_nan() { MISSING } else { self.colours.at(self.share(value)) }
     }
 }
 
@@ -95,7 +103,18 @@ impl Figure {
     #[must_use]
     pub fn new(values: Vec<f64>, rows: Axis, columns: Axis) -> Self {
         let (title, units) = (String::new(), String::new());
-        Self { values, rows, columns, title, units, colours: None, low: None, high: None, width: 960 }
+        Self {
+            values,
+            green_and_blue: None,
+            rows,
+            columns,
+            title,
+            units,
+            colours: None,
+            low: None,
+            high: None,
+            width: 960,
+        }
     }
 
     /// Draws it.
@@ -105,11 +124,11 @@ impl Figure {
     /// not from 240 to 8192 pixels.
     pub fn draw(&self) -> Result<Drawn> {
         let (rows, columns) = (self.rows.centers.len(), self.columns.centers.len());
-        if rows == 0 || columns == 0 || rows.checked_mul(columns) != Some(self.values.len()) {
-            return Err(refused(format!(
-                "{} values are no picture of {rows} x {columns} cells",
-                self.values.len()
-            )));
+        let mut planes = std::iter::once(&self.values).chain(self.green_and_blue.iter().flatten());
+        let wrong = planes.find(|plane| rows.checked_mul(columns) != Some(plane.len()) || plane.is_empty());
+        if let Some(wrong) = wrong {
+            let what = format!("{} values are no picture of {rows} x {columns} cells", wrong.len());
+            return Err(refused(what));
         }
         if !SIDES.contains(&self.width) {
             let [least, most] = [SIDES.start(), SIDES.end()];
@@ -119,10 +138,14 @@ impl Figure {
         let small = Letters::Small;
         let widest =
             |ticks: &[super::axis::Tick]| ticks.iter().map(|tick| small.width(&tick.text)).max().unwrap_or(0);
-        let bar_ticks = bar_ticks(scale.low, scale.high, 8);
+        let has_bar = self.green_and_blue.is_none();
+        let bar_ticks = if has_bar { bar_ticks(scale.low, scale.high, 8) } else { Vec::new() };
         let line = small.height();
         let left = GAP + line + GAP + widest(&self.rows.ticks(8)) + GAP / 2 + TICK;
-        let right = GAP * 2 + BAR + TICK + GAP / 2 + widest(&bar_ticks) + GAP + line + GAP;
+        let right = match has_bar {
+            true => GAP * 2 + BAR + TICK + GAP / 2 + widest(&bar_ticks) + GAP + line + GAP,
+            false => GAP * 2,
+        };
         let top = GAP + Letters::Large.height() + GAP;
         let bottom = TICK + GAP / 2 + line + GAP / 2 + line + GAP;
         let room = self.width.saturating_sub(left + right).max(64);
@@ -135,8 +158,7 @@ impl Figure {
         let rises = self.rows.kind != AxisKind::Index && !self.rows.falls();
         for (row, pixel_y) in cells(high, rows, rises).into_iter().zip(y.clone()) {
             for (column, pixel_x) in across.iter().zip(x.clone()) {
-                let value = self.values.get(row * columns + column).copied().unwrap_or(f64::NAN);
-                canvas.set(pixel_x, pixel_y, scale.colour(value));
+                canvas.set(pixel_x, pixel_y, self.colour(&scale, row * columns + column));
             }
         }
         canvas.frame(x.clone(), y.clone());
@@ -146,27 +168,54 @@ impl Figure {
         self.draw_columns_axis(&mut canvas, &x, y.end, width);
         self.draw_rows_axis(&mut canvas, &y, x.start, rises);
 
-        let bar = x.end + 2 * GAP..x.end + 2 * GAP + BAR;
+        if has_bar {
+            self.draw_bar(&mut canvas, &scale, &bar_ticks, (x.end, &y), [width, height]);
+        }
+        let png = canvas.png().map_err(|fault| refused(format!("encoding the PNG failed: {fault}")))?;
+        Ok(Drawn { png, size: [width, height], area: [x, y], range: (scale.low, scale.high) })
+    }
+
+    /// The colour bar beside cells that end at `right` and take the rows `y`, in a picture of this width and height.
+    fn draw_bar(
+        &self,
+        canvas: &mut Canvas,
+        scale: &Scale,
+        ticks: &[super::axis::Tick],
+        (right, y): (usize, &std::ops::Range<usize>),
+        [width, height]: [usize; 2],
+    ) {
+        let small = Letters::Small;
+        let line = small.height();
+        let bar = right + 2 * GAP..right + 2 * GAP + BAR;
         for pixel in y.clone() {
-            let share = (y.end - 1 - pixel) as f64 / (high - 1).max(1) as f64;
+            let share = (y.end - 1 - pixel) as f64 / (y.len() - 1).max(1) as f64;
             canvas.fill(bar.clone(), pixel..pixel + 1, scale.colours.at(share));
         }
         canvas.frame(bar.clone(), y.clone());
-        for tick in &bar_ticks {
-            let at = y.end - 1 - (tick.place * (high - 1) as f64).round() as usize;
+        for tick in ticks {
+            let at = y.end - 1 - (tick.place * (y.len() - 1) as f64).round() as usize;
             canvas.fill(bar.end..bar.end + TICK, at..at + 1, super::canvas::BLACK);
             canvas.text(&tick.text, small, bar.end + TICK + GAP / 2, at.saturating_sub(line / 2));
         }
-        let units = small.fitted(&self.units, high + bottom);
-        let middle = y.start + high / 2;
+        let units = small.fitted(&self.units, height.saturating_sub(y.start));
+        let middle = y.start + y.len() / 2;
         canvas.text_upwards(
             &units,
             small,
             width - GAP - line,
             upwards_from(middle, small.width(&units), height),
         );
-        let png = canvas.png().map_err(|fault| refused(format!("encoding the PNG failed: {fault}")))?;
-        Ok(Drawn { png, size: [width, height], area: [x, y], range: (scale.low, scale.high) })
+    }
+
+    /// The colour of a cell.
+    fn colour(&self, scale: &Scale, cell: usize) -> [u8; 3] {
+        let of = |plane: &Vec<f64>| plane.get(cell).copied().unwrap_or(f64::NAN);
+        let Some([green, blue]) = &self.green_and_blue else { return scale.colour(of(&self.values)) };
+        let levels = [of(&self.values), of(green), of(blue)];
+        if levels.iter().any(|level| level.is_nan()) {
+            return MISSING;
+        }
+        levels.map(|level| (scale.share(level).clamp(0.0, 1.0) * 255.0).round() as u8)
     }
 
     fn draw_columns_axis(
@@ -212,7 +261,8 @@ impl Figure {
 
     /// The colours, and the numbers at their ends.
     fn scale(&self) -> Result<Scale> {
-        let finite = || self.values.iter().copied().filter(|value| value.is_finite());
+        let planes = || std::iter::once(&self.values).chain(self.green_and_blue.iter().flatten());
+        let finite = || planes().flatten().copied().filter(|value| value.is_finite());
         let (least, most) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| {
             (least.min(value), most.max(value))
         });
@@ -345,6 +395,28 @@ mod tests {
             let (x, y) = middle(&drawn, [3, 3], [0, 0]);
             assert_eq!(pixels(&drawn)(x, y), Colours::sequential().at(first / 8.0));
         }
+    }
+
+    #[test]
+    fn pictures_in_colours_of_their_own_have_no_bar() {
+        let plane = |first: f64| vec![first, 0.5, f64::NAN, 1.0, 0.25, 2.0];
+        let grey = Figure::new(plane(0.0), Axis::of_index("y", 2, 1), Axis::of_index("x", 3, 1));
+        let figure = Figure {
+            green_and_blue: Some([plane(1.0), plane(0.2)]),
+            low: Some(0.0),
+            high: Some(1.0),
+            ..grey.clone()
+        };
+        let drawn = figure.draw().unwrap();
+        let pixel = pixels(&drawn);
+        let colour = |at: [usize; 2]| {
+            let (x, y) = middle(&drawn, [2, 3], at);
+            pixel(x, y)
+        };
+        assert_eq!((colour([0, 0]), colour([0, 1]), colour([0, 2])), ([0, 255, 51], [128; 3], MISSING));
+        assert_eq!((colour([1, 0]), colour([1, 1]), colour([1, 2])), ([255; 3], [64; 3], [255; 3]));
+        assert!(drawn.area[0].len() > grey.draw().unwrap().area[0].len());
+        assert!(Figure { green_and_blue: Some([vec![], vec![]]), ..grey }.draw().is_err());
     }
 
     #[test]

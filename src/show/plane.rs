@@ -15,10 +15,15 @@ use blockwise_core::{Array, DType};
 /// Where a dimension was cut, as text, the coordinate there, and what it counts if it is a time.
 pub(super) type Cut<T> = (String, Option<(T, Option<Clock>)>);
 
+/// The dimension of red, green and blue, as TIFF has it.
+const SAMPLE: &str = "sample";
+
 /// Two dimensions of an array, and how it was cut to them.
 pub(super) struct Plane {
-    /// Rows and columns.
+    /// Rows and columns; of a colour picture those of red.
     pub(super) array: Array,
+    /// Those of green and blue.
+    pub(super) green_and_blue: Option<[Array; 2]>,
     /// Of rows and columns.
     pub(super) sides: [Side; 2],
     /// Where other dimensions were cut, and the coordinate there.
@@ -36,6 +41,28 @@ impl Plane {
         evaluation: &Evaluation,
         rest: impl Fn(u64) -> u64,
     ) -> Result<Self> {
+        let Some(axis) = sample_axis(whole, options)? else {
+            return Self::cut_out(whole, options, evaluation, &rest, None);
+        };
+        let sample = |at: i64| Self::cut_out(whole, options, evaluation, &rest, Some((axis, at)));
+        let mut plane = sample(0)?;
+        let samples = whole.array.shape().get(axis).copied();
+        let is_coloured = matches!(samples, Some(3 | 4)) && full(whole.array.dtype()).is_some();
+        if is_coloured && options.colours.is_none() {
+            plane.green_and_blue = Some([sample(1)?.array, sample(2)?.array]);
+            plane.cuts.retain(|(text, _)| *text != format!("{SAMPLE}=0"));
+        }
+        Ok(plane)
+    }
+
+    /// As [`Plane::of`], at one position of a dimension of samples.
+    fn cut_out(
+        whole: &Labelled,
+        options: &ShowOptions,
+        evaluation: &Evaluation,
+        rest: &impl Fn(u64) -> u64,
+        sample: Option<(usize, i64)>,
+    ) -> Result<Self> {
         let (names, shape) = (whole.array.names(), whole.array.shape());
         let name = |axis: usize| names.get(axis).cloned().flatten().unwrap_or_else(|| format!("axis {axis}"));
         let coordinate = |axis: usize| {
@@ -48,6 +75,11 @@ impl Plane {
             if let Some(item) = items.get_mut(slice.axis(names)?) {
                 *item = slice.item();
             }
+        }
+        if let Some((axis, at)) = sample
+            && let Some(item) = items.get_mut(axis)
+        {
+            *item = Index::At(at);
         }
         let mut sides: Vec<(usize, Side)> = Vec::new();
         for (axis, item) in items.iter().enumerate().filter(|(_, item)| !matches!(item, Index::At(_))) {
@@ -108,7 +140,7 @@ impl Plane {
             let found = sides.get_mut(at).map(|(_, side)| std::mem::take(side));
             found.unwrap_or_default()
         };
-        Ok(Self { array, sides: shown.map(&mut side), cuts, projected })
+        Ok(Self { array, green_and_blue: None, sides: shown.map(&mut side), cuts, projected })
     }
 
     /// A part of it: these rows and columns, all where nothing is said.
@@ -116,12 +148,33 @@ impl Plane {
         for ((axis, part), side) in parts.into_iter().enumerate().zip(&mut self.sides) {
             let Some(part) = part else { continue };
             self.array = self.array.slice(axis, part)?;
+            for array in self.green_and_blue.iter_mut().flatten() {
+                *array = array.slice(axis, part)?;
+            }
             side.cut(part, self.array.shape().get(axis).copied().unwrap_or(0))?;
             self.cuts.push(("a part".to_owned(), None));
         }
         self.cuts.dedup_by(|a, b| a.0 == b.0);
         Ok(self)
     }
+}
+
+/// The number that stands for the brightest colour in arrays of colours; `None` where nothing says what would.
+pub(super) const fn full(dtype: DType) -> Option<f64> {
+    match dtype {
+        DType::U8 => Some(255.0),
+        DType::U16 => Some(65535.0),
+        DType::F32 | DType::F64 => Some(1.0),
+        _ => None,
+    }
+}
+
+/// The dimension of samples, which no picture has as rows or columns unless there is nothing else, where nothing is taken of it.
+fn sample_axis(whole: &Labelled, options: &ShowOptions) -> Result<Option<usize>> {
+    let names = whole.array.names();
+    let Some(axis) = names.iter().position(|name| name.as_deref() == Some(SAMPLE)) else { return Ok(None) };
+    let sliced = options.slices.iter().map(|slice| slice.axis(names)).collect::<Result<Vec<_>>>()?;
+    Ok((names.len() > 2 && !sliced.contains(&axis)).then_some(axis))
 }
 
 fn too_few(shape: &[u64]) -> Error {

@@ -30,6 +30,10 @@ def test_shell_blocks_run(page, tmp_path, coads):
     shutil.copy(coads, tmp_path / "coads.cdf")
     volume = np.random.default_rng(1).integers(0, 256, (8, 60, 70), dtype="u1")
     tifffile.imwrite(tmp_path / "scan.tif", volume, imagej=True, metadata={"axes": "ZYX"})
+    colours = np.moveaxis(volume[:3], 0, -1).copy()
+    with tifffile.TiffWriter(tmp_path / "slide.svs") as slide:
+        slide.write(colours, photometric="ycbcr", compression="jpeg", tile=(32, 32))
+        slide.write(colours[::4, ::4].copy(), photometric="rgb")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     program = tmp_path / "bin"
     program.mkdir()

@@ -14,6 +14,7 @@ import numpy as np
 import ome_zarr_models
 import pytest
 import referencing
+import tifffile
 import zarr
 from driver import BASELINE_BYTES, MIB, arrayctl, arrayctl_path, assert_refusal, read_tensorstore, succeed
 from referencing.jsonschema import DRAFT202012
@@ -137,6 +138,36 @@ def test_random_layouts(tmp_path):
         check_levels(out, x, factors, "mean")
 
 
+def test_axes_are_put_into_the_order_of_an_image(tmp_path):
+    x = RNG.integers(0, 60000, (3, 40, 2, 50)).astype("u2")
+    source, out = tmp_path / "x.zarr", tmp_path / "out.zarr"
+    store(source, x, (2, 16, 1, 30), ["z", "t", "c", "x"])
+    succeed("pyramid", source, out, "--axes", "ytcx", "--factor", "1,1,3,2", "--levels", 3, "--memory", "16MiB")
+    validate(out)
+    check_levels(out, x.transpose(1, 2, 0, 3), (1, 1, 3, 2), "mean")
+    array = zarr.open_array(str(out / "0"))
+    assert array.metadata.dimension_names == ("t", "c", "y", "x") and array.chunks == (16, 1, 2, 30)
+
+
+def test_a_colour_slide(tmp_path):
+    """Tiles of JPEG with three samples a pixel, a smaller stack and a label beside it: channels come first, levels are of the slide."""
+    y, z = np.mgrid[:300, :420]
+    picture = np.stack([(y + z) % 256, (2 * y) % 256, (z // 2) % 256], -1).astype("u1")
+    slide, out = tmp_path / "slide.svs", tmp_path / "slide.ome.zarr"
+    with tifffile.TiffWriter(slide) as file:
+        file.write(picture, photometric="ycbcr", subsampling=(2, 2), compression="jpeg", tile=(64, 64), metadata=None)
+        file.write(picture[::4, ::4].copy(), photometric="rgb", metadata=None)
+        file.write(picture[:50, :40].copy(), photometric="rgb", compression="lzw", subfiletype=1, metadata=None)
+    succeed("convert", f"{slide}::0", tmp_path / "x.zarr")
+    x = zarr.open_array(str(tmp_path / "x.zarr" / "0"))[...]
+    assert np.abs(x.astype(int) - tifffile.imread(slide)).max() <= 8
+    succeed("pyramid", f"{slide}::0", out, "--levels", 4, "--scale", "0.25", "--unit", "micrometer")
+    validate(out)
+    assert check_levels(out, x.transpose(2, 0, 1), (1, 2, 2), "mean") == 4
+    [image] = metadata(out)["ome"]["multiscales"]
+    assert [(axis["name"], axis["type"]) for axis in image["axes"]] == [("sample", "channel"), ("y", "space"), ("x", "space")]
+
+
 def test_metadata_says_what_users_gave(tmp_path):
     x = RNG.integers(0, 255, (2, 20, 64, 100)).astype("u1")
     source, out = tmp_path / "x.zarr", tmp_path / "out.ome.zarr"
@@ -177,9 +208,10 @@ def test_missing_values_are_left_out(tmp_path):
 
 def test_refusals(tmp_path):
     source = tmp_path / "x.zarr"
-    store(source, np.zeros((4, 5, 6), "u1"), (4, 5, 6), ["y", "x", "c"])
+    store(source, np.zeros((4, 5, 6), "u1"), (4, 5, 6), ["y", "x", "kind"])
     out = tmp_path / "out.zarr"
-    assert_refusal(arrayctl("pyramid", source, out), (2,), ["transpose"])
+    assert_refusal(arrayctl("pyramid", source, out, "--axes", "ycc"), (2,), ["two axes are called 'c'"])
+    assert_refusal(arrayctl("pyramid", source, out, "--axes", "y,c,band"), (2,), ["transpose"])
     assert_refusal(arrayctl("pyramid", source, out, "--axes", "yx"), (2,), ["3"])
     assert_refusal(arrayctl("pyramid", source, out, "--axes", "zyx", "--method", "median"), (2,), ["nearest"])
     assert_refusal(arrayctl("pyramid", source, out, "--axes", "zyx", "--factor", "0"), (2,), ["65536"])

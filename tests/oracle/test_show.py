@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+import tifffile
 import xarray
 import zarr
 from driver import MIB, arrayctl, assert_refusal, succeed
@@ -106,6 +107,31 @@ def test_large_planes_are_averaged_within_a_small_budget(tmp_path):
     np.testing.assert_array_equal(cells, again)
     assert arrayctl("show", source, "-o", tmp_path / "no.png", "--slice", "0=1").code == 4
     assert not (tmp_path / "no.png").exists()
+
+
+def test_colours_of_samples(tmp_path):
+    """A picture of three or four samples a pixel has its own colours, in a TIFF as in the image made of it."""
+    rng = np.random.default_rng(4)
+    for dtype, full, samples in [("u1", 255, 3), ("u2", 65535, 3), ("u1", 255, 4)]:
+        values = rng.integers(0, full + 1, (60, 80, samples)).astype(dtype)
+        picture = tmp_path / f"{dtype}{samples}.tif"
+        tifffile.imwrite(picture, values, photometric="rgb", compression="lzw", extrasamples=["unassalpha"] if samples == 4 else None)
+        wanted = np.rint(values[..., :3] / full * 255).astype(int)
+        cells, result, _ = shown(tmp_path / "tiff.png", picture, "--overwrite")
+        assert result["cells"] == [60, 80] and (result["vmin"], result["vmax"]) == (0, full)
+        assert np.abs(cells - wanted).max() <= 1 and "sample" not in result["title"]
+        succeed("pyramid", picture, tmp_path / "image.zarr", "--overwrite")
+        cells, *_ = shown(tmp_path / "zarr.png", tmp_path / "image.zarr" / "0", "--overwrite")
+        assert np.abs(cells - wanted).max() <= 1
+        # One of them, and numbers that are to be seen as such.
+        for options in [("--slice", "sample=0"), ()]:
+            cells, result, _ = shown(tmp_path / "red.png", picture, "--cmap", "gray", "--overwrite", *options)
+            assert_colours(cells, values[..., 0].astype("f8"), result["vmin"], result["vmax"])
+            assert "sample=0" in result["title"]
+    two = tmp_path / "two.zarr"
+    zarr.create_array(two, data=values[..., :2], dimension_names=["y", "x", "sample"])
+    _, result, _ = shown(tmp_path / "two.png", two)
+    assert result["cells"] == [60, 80] and "sample=0" in result["title"]
 
 
 def test_projections_are_numpys(tmp_path):

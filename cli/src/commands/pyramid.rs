@@ -21,13 +21,14 @@ use std::path::PathBuf;
 ///
 /// Axes are called as the dimensions, or as --axes says; t or time is time, c, channel or band are channels, z, y, x, latitudes and
 /// longitudes are space. An array without names has the last of tczyx. An image has at most one axis of time, then at most one of
-/// channels, then 2 or 3 in space.
+/// channels, then 2 or 3 in space; axes in another order, as the samples of a colour TIFF, are put into this one.
 #[derive(Debug, Args)]
 #[command(after_help = "EXAMPLES:
   arrayctl pyramid volume.zarr volume.ome.zarr --scale z=2,y=0.5,x=0.5 --unit micrometer
   arrayctl pyramid scan.npy scan.ome.zarr --axes czyx --factor z=1 --chunks 1,16,256,256
   arrayctl pyramid segments.h5::labels labels.ome.zarr --method mode --codec zstd:3
   arrayctl pyramid huge.nc::density pyramid.zarr --shards 512,512,512 --memory 2GiB
+  arrayctl pyramid slide.svs::0 slide.ome.zarr --scale 0.25 --unit micrometer
 
 Levels are arrays 0, 1, 2 … of the group; 0 is the full resolution. --resume reads the array again, but writes no chunk of the full
 resolution again that is there. Coordinates are not stored: OME-Zarr has a size and a position for each axis instead.")]

@@ -17,12 +17,14 @@ use std::path::PathBuf;
 ///
 /// Two dimensions are shown: latitude and longitude if there are such, else the last two. Of the others the first position is
 /// taken, unless --slice gives one or --project reduces them. Only what is shown is read; larger planes are averaged down to the
-/// pixels while they are. Rows with coordinates that rise go upwards. Missing values (NaN) are grey.
+/// pixels while they are. Rows with coordinates that rise go upwards. Missing values (NaN) are grey. Three or four samples of a pixel, as
+/// of a colour TIFF, are its colours, unless --cmap or a --slice of them is given.
 #[derive(Debug, Args)]
 #[command(after_help = "EXAMPLES:
   arrayctl show era5.nc::t2m --slice time=0 -o t2m.png
   arrayctl show era5.nc::t2m --slice time=-1,latitude=0:200 --cmap magma --vmin 250 --vmax 310 -o north.png
   arrayctl show stack.zarr --project max --cmap gray -o projection.png
+  arrayctl show slide.svs::1 -o slide.png                         in its own colours
   arrayctl show eof.zarr::V --slice mode=0 -o eof1.png            two-sided values: blue, white, red
 
 Colour maps: viridis, magma, inferno, plasma, cividis, turbo, gray, RdBu, BrBG, PuOr, PRGn, and each with _r, from its end to its
