@@ -265,13 +265,13 @@ impl ShowJob {
         let mut planes = self.numbers.iter().map(values);
         let red = planes.next().unwrap_or_default();
         let green_and_blue = planes.next().zip(planes.next()).map(<[_; 2]>::from);
-        let full = green_and_blue.is_some().then_some((0.0, self.full));
+        let (dark, bright) = green_and_blue.as_ref().map(|_| (0.0, self.full)).unzip();
         let figure = Figure {
             title: self.options.title.clone().unwrap_or(title),
             units: self.units.clone(),
             colours: self.options.colours,
-            low: self.options.low.or(full.map(|(low, _)| low)),
-            high: self.options.high.or(full.map(|(_, high)| high)),
+            low: self.options.low.or(dark),
+            high: self.options.high.or(bright),
             width: self.options.width,
             green_and_blue,
             ..Figure::new(red, of_rows.axis(rows, at_rows), of_columns.axis(columns, at_columns))

@@ -9,8 +9,8 @@
 set -euo pipefail
 secs=$1
 shift
-root=$(cd "$(dirname "$0")/.." && pwd)
-out=$("$root/tools/target_dir.sh")/fuzz
+cd "$(dirname "$0")/.."
+out=$(tools/target_dir.sh)/fuzz
 cargo=${CARGO:-cargo} sanitizer=${FUZZ_SANITIZER:-address} toolchain=() profile=dev folder=debug
 coverage=(-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
   -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares)
@@ -28,7 +28,7 @@ case $sanitizer in
     ;;
   *) echo "fuzz: FUZZ_SANITIZER is address or none, not $sanitizer" >&2; exit 1 ;;
 esac
-all=$(sed -n 's|^path = "targets/\(.*\)\.rs"|\1|p' "$root/fuzz/Cargo.toml")
+all=$(sed -n 's|^path = "targets/\(.*\)\.rs"|\1|p' fuzz/Cargo.toml)
 for target in "${@:-}"; do
   [ -z "$target" ] || grep -qx "$target" <<<"$all" || { echo "fuzz: there is no target $target, but" $all >&2; exit 1; }
 done
@@ -37,14 +37,14 @@ done
 # A target triple, even the host's own, keeps the flags from build scripts and macros.
 host=$("${RUSTC:-rustc}" -vV | sed -n 's/^host: //p')
 target_dir=$out/$sanitizer
-RUSTFLAGS="${coverage[*]} --cfg fuzzing" "$cargo" "${toolchain[@]}" build --manifest-path "$root/fuzz/Cargo.toml" --locked \
+RUSTFLAGS="${coverage[*]} --cfg fuzzing" "$cargo" "${toolchain[@]}" build --manifest-path fuzz/Cargo.toml --locked \
   --target "$host" --target-dir "$target_dir" --profile "$profile" --bins
 programs=$target_dir/$host/$folder
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-"${PYTHON:-python3}" "$root/tests/corpus/make_corpus.py" "$scratch/corpus" >/dev/null
-"${PYTHON:-python3}" "$root/fuzz/seeds.py" "$scratch/corpus" "$scratch/seeds"
+"${PYTHON:-python3}" tests/corpus/make_corpus.py "$scratch/corpus" >/dev/null
+"${PYTHON:-python3}" fuzz/seeds.py "$scratch/corpus" "$scratch/seeds"
 
 learnt=$out/corpus
 [ -z "${FUZZ_SEED:-}" ] || learnt=$scratch/learnt

@@ -329,3 +329,13 @@ def test_memory(tmp_path):
     run = succeed("convert", tmp_path / "x.tif", out, "--memory", "16MiB", "--codec", "zstd:1", measure=True)
     assert run.peak_bytes <= 16 * MIB + BASELINE_BYTES
     np.testing.assert_array_equal(tifffile.imread(out), x)
+
+
+def test_memory_of_a_slide(tmp_path):
+    """75 MB of colours in tiles of JPEG, in 16 MiB."""
+    x = np.repeat(np.repeat(smooth_picture((640, 640, 3)), 8, 0), 8, 1)[:5000, :5000]
+    tifffile.imwrite(tmp_path / "x.tif", x, photometric="ycbcr", subsampling=(2, 2), compression="jpeg", tile=(512, 512))
+    run = succeed("pyramid", tmp_path / "x.tif", tmp_path / "out.zarr", "--memory", "16MiB", measure=True)
+    assert run.peak_bytes <= 16 * MIB + BASELINE_BYTES
+    found = zarr.open_array(str(tmp_path / "out.zarr" / "0"))[...]
+    assert np.abs(np.moveaxis(found, 0, -1).astype(int) - tifffile.imread(tmp_path / "x.tif")).max() <= 8
