@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Undefined behaviour: miri, of nightly Rust, interprets the unit tests of kernels, where buffers and casts of memory are.
-# (Bytes from outside are decoded under an AddressSanitizer by `make fuzz`: cargo-fuzz builds its targets with one.)
+# (Bytes from outside are decoded under an AddressSanitizer by `make fuzz`.)
 # usage: miri.sh    Needs nightly Rust with the components miri and rust-src.
 set -euo pipefail
 cd "$(dirname "$0")/.."
