@@ -9,11 +9,11 @@ use crate::codec::bitshuffle::{Bitshuffle, BlockCompressor};
 use crate::codec::{Blosc, BloscCompressor, Checksum, ChecksumKind, Codec, CodecError, DecodedLen};
 use crate::container::BloscShuffle;
 use crate::error::{Error, Result};
+use crate::fence::fenced_decoder;
 use blockwise_kernels::buffer::size_class_bytes;
 use blockwise_kernels::{Buffer, BufferPool};
 use hdf5_reader::filters::{nbit, scaleoffset, szip};
 use hdf5_reader::messages::filter_pipeline::FilterDescription;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Filters that a pipeline may have: as many as the filter mask has bits.
 const MAX_FILTERS: usize = 32;
@@ -193,10 +193,7 @@ impl Filter {
         &self,
         decode: impl FnOnce() -> hdf5_reader::error::Result<Vec<u8>>,
     ) -> Result<Vec<u8>, CodecError> {
-        let corrupt = |what: String| CodecError::Corrupt { codec: self.name(), what };
-        match catch_unwind(AssertUnwindSafe(decode)) {
-            Ok(decoded) => decoded.map_err(|error| corrupt(error.to_string())),
-            Err(_) => Err(corrupt("the stream contradicts itself".to_owned())),
-        }
+        let corrupt = |error: hdf5_reader::error::Error| CodecError::corrupt(self.name(), error.to_string());
+        fenced_decoder(self.name(), || decode().map_err(corrupt))
     }
 }

@@ -1,11 +1,11 @@
 //! JPEG in strips and tiles, as TIFF's second technical note has it: tables of a page once, in a stream of their own, and pieces without.
 //!
 //! Invariants: a piece has the width it should and ends with its end marker, so that one which was cut short is an error; a panic of
-//! the decoder (`zune-jpeg`) is one, too. What JPEG loses is lost: decoders differ by a level or two. Called by [`super::unpack`].
+//! the decoder (`zune-jpeg`) is one, too. What JPEG loses is lost: decoders differ by a level or a few. Called by [`super::unpack`].
 
 use super::page::{Colours, Geometry};
 use crate::codec::CodecError;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::fence::fenced_decoder;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -42,8 +42,7 @@ pub(super) fn decode(
         }
         _ => return Err(corrupt("tables or image do not begin or end as JPEG does".to_owned())),
     };
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode_stream(geometry, colours, stream, output)));
-    decoded.unwrap_or_else(|_| Err(corrupt("the image contradicts itself".to_owned())))
+    fenced_decoder(NAME, || decode_stream(geometry, colours, stream, output))
 }
 
 fn decode_stream(
@@ -55,6 +54,7 @@ fn decode_stream(
     let corrupt = |error: DecodeErrors| CodecError::corrupt(NAME, format!("{error:?}"));
     let [width, rows, samples] = [geometry.piece.0, geometry.piece.1, geometry.samples_of_piece()]
         .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    // RGB, the default, has the decoder choose how to convert when it reads headers; what is asked for later needs no conversion.
     let options = DecoderOptions::default().set_strict_mode(true).set_max_width(width).set_max_height(rows);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(stream), options);
     decoder.decode_headers().map_err(corrupt)?;
@@ -76,9 +76,7 @@ fn decode_stream(
             return Err(CodecError::Unsupported { codec: NAME, what });
         }
     };
-    // What decoders are told before they read headers is all they act on.
-    let mut decoder =
-        JpegDecoder::new_with_options(ZCursor::new(stream), options.jpeg_set_out_colorspace(wanted));
+    decoder.set_options(options.jpeg_set_out_colorspace(wanted));
     let bytes = width * samples * usize::from(info.height);
     let room = output.len();
     let place = output.get_mut(..bytes).ok_or_else(|| CodecError::too_long(NAME, room))?;
@@ -87,8 +85,8 @@ fn decode_stream(
     Ok(bytes)
 }
 
-/// Bytes that decoding a piece holds besides its input and its output: coefficients, which are of two bytes, of a progressive image with
-/// blocks that reach past its edges, a row of blocks on its way to pixels, and the tables before the input.
+/// Bytes that decoding a piece holds besides its input, that with tables before it, and its output: coefficients, which are of two
+/// bytes, of a progressive image with blocks that reach past its edges, a row of blocks on its way to pixels, the decoder's own tables.
 pub(super) fn scratch_bytes(geometry: &Geometry) -> u64 {
     let whole_blocks = |n: u64| n.next_multiple_of(32);
     let elements = [whole_blocks(geometry.piece.1), geometry.samples_of_piece()]

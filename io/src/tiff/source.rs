@@ -198,7 +198,11 @@ impl Source for TiffSource {
 
     fn read_scratch_bytes(&self) -> u64 {
         let geometry = &self.stack.geometry;
+        // A JPEG is decoded from a copy behind the tables of its page.
+        let tables = self.stack.jpeg_tables.iter().map(|tables| tables.len() as u64).max();
+        let joined = tables.map_or(0, |tables| tables.saturating_add(self.longest_piece));
         self.longest_piece
+            .saturating_add(joined)
             .saturating_add(geometry.piece_bytes().saturating_mul(2))
             .saturating_add(unpack::scratch_bytes(geometry))
     }
