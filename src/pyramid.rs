@@ -26,7 +26,7 @@ use blockwise_core::exec::RunReport;
 use blockwise_core::plan::Resources;
 use blockwise_core::{Array, Session};
 use blockwise_io::publish::PublishOptions;
-use blockwise_io::{ArrayInfo, Format, NodePath};
+use blockwise_io::{ArrayInfo, Attributes, Format, NodePath};
 use blockwise_kernels::DType;
 use blockwise_kernels::downsample::Downsampling;
 use levels::{Level, levels, targets};
@@ -126,8 +126,8 @@ impl PyramidJob {
         let (container, info, source) = opened(&input, open)?;
         let label = container.label(&info.path);
         let stored = metadata::read(&container.groups, &info.path);
-        let (axes, order) =
-            axes::settle(&source, stored.as_ref(), options).map_err(|what| usage(&label, what))?;
+        let (axes, order) = axes::settle(&source, stored.as_ref(), &info.attributes, options)
+            .map_err(|what| usage(&label, what))?;
         let (source, info) = turned(&source, info, &order)?;
         let mut key = Digest::default();
         key.add(&(container.fingerprint(), &info.path, open.raw));
@@ -149,7 +149,8 @@ impl PyramidJob {
     /// If its axes are not those of an image, see [`PyramidJob::open`].
     pub fn of(array: &Array, options: &PyramidOptions) -> Result<Self> {
         let source = Labelled::from(array.clone());
-        let (axes, order) = axes::settle(&source, None, options).map_err(|what| usage("the array", what))?;
+        let (axes, order) = axes::settle(&source, None, &Attributes::new(), options)
+            .map_err(|what| usage("the array", what))?;
         let (source, info) = turned(&source, info_of(NodePath::root(), array, Format::Zarr3), &order)?;
         let info = ArrayInfo { dimension_names: axes::names(&axes), ..info };
         Ok(Self {

@@ -9,7 +9,9 @@
 mod axes;
 mod directory;
 mod jpeg;
+mod ome;
 mod page;
+mod sizes;
 mod source;
 mod unpack;
 mod writer;
@@ -25,7 +27,9 @@ use crate::raw::plain_info;
 use crate::store::RegularFile;
 use blockwise_core::Source;
 use directory::Tables;
-use page::{Compression, Page, Piece, page};
+use ome::Image;
+use page::{Compression, Geometry, Page, Piece, page};
+use sizes::Resolution;
 use source::{Stack, TiffSource};
 use std::sync::Arc;
 
@@ -45,10 +49,13 @@ pub const fn is_tiff(start: &[u8; 8]) -> bool {
 pub fn open_file(file: &Arc<RegularFile>, options: &OpenOptions) -> Result<TiffFile> {
     let label = file.label().to_owned();
     let mut tables = Tables::of(file)?;
-    let mut stacks: Vec<(Option<String>, Stack, u64)> = Vec::new();
+    let mut stacks: Vec<(First, Stack, u64)> = Vec::new();
+    let mut images = None;
     while let Some(of) = tables.next_page()? {
         let Some(page) = page(&mut tables, &of, file.len_bytes())? else { continue };
-        let Page { geometry, pieces, jpeg_tables, description } = page;
+        let Page { geometry, pieces, jpeg_tables, description, resolution } = page;
+        // Only the first page of all has one of OME.
+        images.get_or_insert_with(|| ome::images(description.as_deref().unwrap_or("")));
         match stacks.iter_mut().find(|(_, stack, _)| stack.geometry == geometry) {
             Some((_, stack, pages)) => {
                 stack.pieces.extend(pieces);
@@ -60,7 +67,7 @@ pub fn open_file(file: &Arc<RegularFile>, options: &OpenOptions) -> Result<TiffF
                 *pages += 1;
             }
             None => stacks.push((
-                description,
+                First { description, resolution },
                 Stack {
                     file: Arc::clone(file),
                     label: String::new(),
@@ -83,18 +90,35 @@ pub fn open_file(file: &Arc<RegularFile>, options: &OpenOptions) -> Result<TiffF
     }
     let is_alone = stacks.len() == 1;
     let mut arrays = Vec::with_capacity(stacks.len());
-    for (number, (description, mut stack, pages)) in stacks.into_iter().enumerate() {
+    let images = images.unwrap_or_default();
+    for (number, (first, mut stack, pages)) in stacks.into_iter().enumerate() {
         let path = if is_alone { NodePath::root() } else { NodePath::root().child(&number.to_string())? };
         stack.label = if is_alone { label.clone() } else { format!("{label}::{path}") };
-        let pages = if pages == 1 {
-            with_followers(&mut stack, description.as_deref(), file.len_bytes())
-        } else {
-            pages
-        };
-        stack.axes = axes::of(description.as_deref(), pages, &stack.geometry);
-        arrays.push(Arc::new(TiffArray::new(path, stack)?));
+        let description = first.description.as_deref();
+        let pages =
+            if pages == 1 { with_followers(&mut stack, description, file.len_bytes()) } else { pages };
+        let images = images_of(&images, &stack.geometry, pages);
+        stack.axes = axes::of(description, &images, pages, &stack.geometry);
+        let attributes = sizes::of(description, &images, first.resolution);
+        arrays.push(Arc::new(TiffArray::new(path, stack, attributes)?));
     }
     Ok(TiffFile { label, arrays })
+}
+
+/// What the first page of a stack says besides.
+struct First {
+    description: Option<String>,
+    resolution: Option<Resolution>,
+}
+
+/// The images of OME that `pages` pages of this geometry are: the one that has as many, else all that have pages like these.
+fn images_of<'a>(images: &'a [Image], geometry: &Geometry, pages: u64) -> Vec<&'a Image> {
+    let like: Vec<&Image> = images.iter().filter(|image| image.fits(geometry)).collect();
+    let mut whole = like.iter().filter(|image| image.pages(geometry.samples) == Some(pages));
+    match (whole.next(), whole.next()) {
+        (Some(only), None) => vec![*only],
+        _ => like,
+    }
 }
 
 /// Adds the pages without a directory that follow a single one, if its description speaks of such and the file holds them; how many
@@ -133,7 +157,7 @@ struct TiffArray {
 }
 
 impl TiffArray {
-    fn new(path: NodePath, stack: Stack) -> Result<Self> {
+    fn new(path: NodePath, stack: Stack, attributes: Attributes) -> Result<Self> {
         let mut names: Vec<Option<String>> = stack.axes.iter().map(|axis| Some(axis.name.clone())).collect();
         names.extend(["y", "x"].map(|name| Some(name.to_owned())));
         names.extend((stack.geometry.samples > 1).then(|| Some("sample".to_owned())));
@@ -149,6 +173,7 @@ impl TiffArray {
             // Strips are no chunks that anyone would choose.
             chunk_shape: stack.geometry.is_tiled.then(|| stack.chunk(true)),
             codec: None,
+            attributes,
             ..plain_info(Format::Tiff, element_type, shape, stack.geometry.to_string())
         };
         Ok(Self { info, stack: Arc::new(stack) })

@@ -13,8 +13,8 @@ use blockwise_core::{Array, DType};
 use blockwise_io::{ArrayInfo, Attributes, ElementType};
 use std::sync::Arc;
 
-/// Attributes that speak of how values are stored, or name other arrays of the container.
-const NOT_CARRIED: [&str; 15] = [
+/// Attributes that speak of how values are stored or how far elements are apart, or name other arrays of the container.
+const NOT_CARRIED: [&str; 23] = [
     "scale_factor",
     "add_offset",
     "_Unsigned",
@@ -30,6 +30,14 @@ const NOT_CARRIED: [&str; 15] = [
     "grid_mapping",
     "ancillary_variables",
     "cell_measures",
+    "PhysicalSizeX",
+    "PhysicalSizeXUnit",
+    "PhysicalSizeY",
+    "PhysicalSizeYUnit",
+    "PhysicalSizeZ",
+    "PhysicalSizeZUnit",
+    "TimeIncrement",
+    "TimeIncrementUnit",
 ];
 
 /// `NAME=PATH`: what an expression calls a stored array.

@@ -6,6 +6,7 @@
 use super::PyramidOptions;
 use crate::expression::Labelled;
 use crate::show::{AxisKind, kind_of};
+use blockwise_io::{AttributeValue, Attributes};
 
 /// Names of axes that have none, the last ones of these.
 const DEFAULT_NAMES: [&str; 5] = ["t", "c", "z", "y", "x"];
@@ -70,14 +71,16 @@ pub(super) fn names(axes: &[ImageAxis]) -> Vec<Option<String>> {
     axes.iter().map(|axis| Some(axis.name.clone())).collect()
 }
 
-/// The axes of the image of `source`: as options say, as the image says that it is `stored` in, as names suggest; and which of the
-/// array's axes each of them is. Axes in another order than an image has are put into it.
+/// The axes of the image of `source`: as options say, as the image says that it is `stored` in, as names suggest and `attributes` of
+/// the stored array by OME's names; and which of the array's axes each of them is. Axes in another order than an image has are put
+/// into it.
 ///
 /// # Errors
 /// If they are not those of an image; what is wrong.
 pub(super) fn settle(
     source: &Labelled,
     stored: Option<&Vec<ImageAxis>>,
+    attributes: &Attributes,
     options: &PyramidOptions,
 ) -> Result<(Vec<ImageAxis>, Vec<usize>), String> {
     let rank = source.array.rank();
@@ -87,9 +90,9 @@ pub(super) fn settle(
         ));
     }
     let mut axes = match (&options.axes, stored) {
-        (Some(names), _) => guessed(names, source),
+        (Some(names), _) => sized(guessed(names, source), attributes),
         (None, Some(stored)) if stored.len() == rank => stored.clone(),
-        _ => guessed(&named(source)?, source),
+        _ => sized(guessed(&named(source)?, source), attributes),
     };
     if axes.len() != rank {
         return Err(format!("--axes names {} axes, but the array has {rank}", axes.len()));
@@ -156,6 +159,51 @@ fn guessed(names: &[String], source: &Labelled) -> Vec<ImageAxis> {
     axes
 }
 
+/// The axes with the sizes of elements that attributes tell by OME's names, and their units by UDUNITS' names, as OME-NGFF wants them.
+fn sized(mut axes: Vec<ImageAxis>, attributes: &Attributes) -> Vec<ImageAxis> {
+    for axis in &mut axes {
+        let name = match axis.name.to_lowercase().as_str() {
+            "t" | "time" => "TimeIncrement".to_owned(),
+            letter @ ("x" | "y" | "z") => format!("PhysicalSize{}", letter.to_uppercase()),
+            _ => continue,
+        };
+        let (Some(AttributeValue::Number(size)), Some(AttributeValue::Text(unit))) =
+            (attributes.get(&name), attributes.get(&format!("{name}Unit")))
+        else {
+            continue;
+        };
+        if let Some(size) = size.to_f64().filter(|size| size.is_finite() && *size > 0.0) {
+            (axis.scale, axis.unit) = (size, Some(unit_name(unit).to_owned()));
+        }
+    }
+    axes
+}
+
+/// UDUNITS' name of a unit that is given by its symbol; what has no such is left as it is.
+fn unit_name(symbol: &str) -> &str {
+    match symbol {
+        "km" => "kilometer",
+        "m" => "meter",
+        "cm" => "centimeter",
+        "mm" => "millimeter",
+        // The micro sign, and the Greek letter that looks like it.
+        "\u{b5}m" | "\u{3bc}m" | "um" | "micron" => "micrometer",
+        "nm" => "nanometer",
+        "pm" => "picometer",
+        "\u{c5}" | "\u{212b}" => "angstrom",
+        "in" => "inch",
+        "ft" => "foot",
+        "d" => "day",
+        "h" => "hour",
+        "min" => "minute",
+        "s" => "second",
+        "ms" => "millisecond",
+        "\u{b5}s" | "\u{3bc}s" | "us" => "microsecond",
+        "ns" => "nanosecond",
+        other => other,
+    }
+}
+
 fn check(axes: &[ImageAxis]) -> Result<(), String> {
     let listed = || {
         let text = |axis: &ImageAxis| format!("{} ({})", axis.name, axis.kind.map_or("?", AxisType::name));
@@ -209,14 +257,15 @@ mod tests {
         let shape = vec![4; names.len()];
         let array = Array::zeros(&shape, DType::U8).unwrap();
         let names = names.iter().map(|name| (!name.is_empty()).then(|| (*name).to_owned())).collect();
-        settle(&Labelled::from(array.with_some_names(names).unwrap()), None, options).map(|(axes, _)| axes)
+        settle(&Labelled::from(array.with_some_names(names).unwrap()), None, &Attributes::new(), options)
+            .map(|(axes, _)| axes)
     }
 
     fn order(names: &[&str]) -> Vec<usize> {
         let array = Array::zeros(&vec![4; names.len()], DType::U8).unwrap();
         let array =
             array.with_some_names(names.iter().map(|name| Some((*name).to_owned())).collect()).unwrap();
-        settle(&Labelled::from(array), None, &PyramidOptions::default()).unwrap().1
+        settle(&Labelled::from(array), None, &Attributes::new(), &PyramidOptions::default()).unwrap().1
     }
 
     fn kinds(names: &[&str]) -> String {

@@ -191,6 +191,99 @@ def test_axes_of_imagej_ome_and_tifffile(tmp_path):
             np.testing.assert_array_equal(found[...], x.transpose(0, 2, 1, 3, 4), err_msg=name)
 
 
+def scale_and_units(pyramid):
+    image = zarr.open_group(str(pyramid), mode="r").attrs["ome"]["multiscales"][0]
+    scale = image["datasets"][0]["coordinateTransformations"][0]["scale"]
+    return {axis["name"]: (size, axis.get("unit")) for axis, size in zip(image["axes"], scale, strict=True)}
+
+
+def test_sizes_of_pixels_and_names_of_channels_of_ome(tmp_path):
+    x = values((2, 3, 4, 20, 30), "u2")  # TZCYX
+    names = ["DAPI", "GFP & more", "µ", ""]
+    sizes = {"PhysicalSizeX": 0.325, "PhysicalSizeY": 325.0, "PhysicalSizeYUnit": "nm", "PhysicalSizeZ": 2.0, "TimeIncrement": 0.1}
+    tifffile.imwrite(
+        tmp_path / "x.ome.tif", x, ome=True, photometric="minisblack", metadata={"axes": "TZCYX", "Channel": {"Name": names}, **sizes}
+    )
+    found = read_back(tmp_path / "x.ome.tif", tmp_path).attrs.asdict()
+    units = {"PhysicalSizeXUnit": "µm", "PhysicalSizeZUnit": "µm", "TimeIncrementUnit": "s"}
+    assert found == {**sizes, **units, "ChannelNames": names}
+    succeed("pyramid", tmp_path / "x.ome.tif", tmp_path / "x.ome.zarr")
+    assert scale_and_units(tmp_path / "x.ome.zarr") == {
+        "t": (0.1, "second"), "c": (1.0, None), "z": (2.0, "micrometer"), "y": (325.0, "nanometer"), "x": (0.325, "micrometer")
+    }  # fmt: skip
+    level = zarr.open_group(str(tmp_path / "x.ome.zarr"), mode="r")["0"]
+    assert level.attrs.asdict() == {"ChannelNames": names}  # sizes are those of the full resolution alone
+    succeed("eval", "x[..., ::2]", "-i", f"x={tmp_path / 'x.ome.tif'}", "-o", tmp_path / "half.zarr")
+    assert "PhysicalSizeX" not in zarr.open_array(str(tmp_path / "half.zarr"), mode="r").attrs
+
+
+def test_ome_as_bio_formats_writes_it(tmp_path):
+    """A tag for every page, each with the file it is in; several images in one file."""
+    x = values((2, 6, 20, 30), "u2")
+    for order, shape in {"XYZCT": (2, 3), "XYCZT": (3, 2)}.items():
+        for count in (1, 2):
+            images = []
+            for image in range(count):
+                planes = "".join(
+                    f'<TiffData FirstC="{n // shape[1] if order == "XYZCT" else n % shape[1]}" FirstT="0" '
+                    f'FirstZ="{n % shape[1] if order == "XYZCT" else n // shape[1]}" IFD="{image * 6 + n}" PlaneCount="1">'
+                    '<UUID FileName="x.ome.tif">urn:uuid:0</UUID></TiffData>'
+                    for n in range(6)
+                )
+                images.append(
+                    f'<Image ID="Image:{image}"><Pixels BigEndian="false" DimensionOrder="{order}" ID="Pixels:{image}" '
+                    f'PhysicalSizeX="0.5" PhysicalSizeXUnit="&#181;m" SizeC="2" SizeT="1" SizeX="30" SizeY="20" SizeZ="3" Type="uint16">'
+                    f'<Channel ID="Channel:{image}:0"/>{planes}</Pixels></Image>'
+                )
+            xml = f'<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{"".join(images)}</OME>'
+            path = tmp_path / "x.ome.tif"
+            tifffile.imwrite(path, x[:count].reshape(-1, 20, 30), photometric="minisblack", description=xml.encode(), metadata=None)
+            found = read_back(path, tmp_path)
+            expected = x[:count].reshape(count, *shape, 20, 30)
+            expected = expected if order == "XYZCT" else expected.swapaxes(1, 2)
+            names = ("image", "c", "z", "y", "x")
+            if count == 1:
+                expected, names = expected[0], names[1:]
+            assert found.metadata.dimension_names == names
+            np.testing.assert_array_equal(found[...], expected)
+            assert found.attrs.asdict() == {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}
+
+
+def test_sizes_of_pixels_of_imagej_and_plain_pages(tmp_path):
+    x = values((5, 20, 30), "u2")
+    resolution = {"resolution": (4.0, 2.0), "resolutionunit": "NONE"}
+    tifffile.imwrite(
+        tmp_path / "j.tif", x, imagej=True, **resolution, metadata={"axes": "ZYX", "unit": "um", "spacing": 2.5, "finterval": 0.5}
+    )
+    found = read_back(tmp_path / "j.tif", tmp_path).attrs
+    assert [found[f"PhysicalSize{axis}"] for axis in "XYZ"] == [0.25, 0.5, 2.5] and found["PhysicalSizeZUnit"] == "µm"
+    tifffile.imwrite(tmp_path / "cm.tif", x[0], resolution=(20000.0, 10000.0), resolutionunit="CENTIMETER", metadata=None)
+    succeed("pyramid", tmp_path / "cm.tif", tmp_path / "cm.zarr")
+    assert scale_and_units(tmp_path / "cm.zarr") == {"y": (1.0, "micrometer"), "x": (0.5, "micrometer")}
+    tifffile.imwrite(tmp_path / "inch.tif", x[0], resolution=(72.0, 72.0), resolutionunit="INCH", metadata=None)
+    assert read_back(tmp_path / "inch.tif", tmp_path).attrs.asdict() == {}
+
+
+def test_sizes_of_pixels_are_written(tmp_path):
+    x = values((3, 20, 30), "u2")
+    attributes = {f"PhysicalSize{axis}": size for axis, size in zip("XYZ", (0.325, 0.65, 2.0), strict=True)}
+    attributes |= {f"PhysicalSize{axis}Unit": "µm" for axis in "XYZ"}
+    attributes["ChannelNames"] = ["GFP", 'a "quote"']
+    source = zarr.create_array(
+        str(tmp_path / "x.zarr"), shape=x.shape, chunks=x.shape, dtype="u2", dimension_names=["z", "y", "x"], attributes=attributes
+    )
+    source[...] = x
+    succeed("convert", tmp_path / "x.zarr", tmp_path / "x.tif")
+    with tifffile.TiffFile(tmp_path / "x.tif") as file:
+        np.testing.assert_array_equal(file.series[0].asarray(), x)
+        assert file.shaped_metadata[0]["PhysicalSizeX"] == 0.325
+        page = file.pages[1]
+        assert page.resolutionunit == tifffile.RESUNIT.CENTIMETER
+        np.testing.assert_allclose(page.resolution, (1e4 / 0.325, 1e4 / 0.65), rtol=1e-7)
+    assert read_back(tmp_path / "x.tif", tmp_path).attrs.asdict() == attributes
+    succeed("verify", tmp_path / "x.zarr", tmp_path / "x.tif", "--attributes")
+
+
 def test_pages_without_directories(tmp_path):
     """As ImageJ writes stacks beyond 4 GiB: one directory, the other pages behind the first."""
     x = values((7, 20, 30), "u2")

@@ -3,7 +3,9 @@
 //! Invariant: a description is believed only where it accounts for every page; otherwise pages are one axis. Axes are always given in
 //! the order time, channels, depth, whatever the order of the pages. Called by [`super::open_file`].
 
+use super::ome::Image;
 use super::page::Geometry;
+use super::sizes;
 
 /// An axis of which each position is another page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,16 +16,22 @@ pub(super) struct PageAxis {
     pub(super) stride: u64,
 }
 
-/// The axes of `pages` pages, those of one position left out.
-pub(super) fn of(description: Option<&str>, pages: u64, geometry: &Geometry) -> Vec<PageAxis> {
+/// The axes of `pages` pages, those of one position left out; `images` are those of OME that have pages of this geometry.
+pub(super) fn of(
+    description: Option<&str>,
+    images: &[&Image],
+    pages: u64,
+    geometry: &Geometry,
+) -> Vec<PageAxis> {
     let text = description.unwrap_or("");
-    let found = shaped(text, geometry).or_else(|| image_j(text)).or_else(|| ome(text, geometry.samples));
+    let found = shaped(text, geometry).or_else(|| image_j(text));
     let counted = |axes: &Vec<PageAxis>| {
         let product = axes.iter().try_fold(1_u64, |product, axis| product.checked_mul(axis.length));
         product == Some(pages)
     };
     let mut axes = found
         .filter(counted)
+        .or_else(|| ome(images, pages, geometry.samples))
         .unwrap_or_else(|| vec![PageAxis { name: "page".to_owned(), length: pages, stride: 1 }]);
     axes.retain(|axis| axis.length != 1);
     axes
@@ -66,45 +74,29 @@ fn image_j(text: &str) -> Option<Vec<PageAxis>> {
     Some(ordered(&[("c", c), ("z", z), ("t", t)]))
 }
 
-/// OME-XML of one image in one file: `DimensionOrder="XYCZT" SizeC="2" …`.
-fn ome(text: &str, samples: u64) -> Option<Vec<PageAxis>> {
-    let start = text.find("<Pixels")?;
-    let (_, rest) = text.split_at(start);
-    let is_simple = text.contains("<OME") && !rest.get(7..)?.contains("<Pixels") && !text.contains("<UUID");
-    let tag = rest.split('>').next().filter(|_| is_simple)?;
-    let attribute = |name: &str| {
-        let mut places = tag.match_indices(name);
-        places.find_map(|(at, _)| {
-            let before = tag.get(..at)?.chars().next_back()?;
-            let value = tag.get(at + name.len()..)?.strip_prefix("=")?;
-            let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
-            before.is_whitespace().then_some(())?;
-            value.get(1..)?.split(quote).next()
-        })
-    };
-    let size = |name: &str| attribute(name)?.parse::<u64>().ok().filter(|size| *size > 0);
-    let (c, z, t) = (size("SizeC")?, size("SizeZ")?, size("SizeT")?);
-    // Samples of a pixel are channels too.
-    let c = if c.is_multiple_of(samples) { c / samples } else { return None };
-    let order = attribute("DimensionOrder")?.strip_prefix("XY")?;
-    let mut axes = Vec::new();
-    for letter in order.chars() {
-        axes.push(match letter {
-            'C' => ("c", c),
-            'Z' => ("z", z),
-            'T' => ("t", t),
-            _ => return None,
-        });
+/// OME: the axes of an image; before them that of images, which all have the same, where there are several.
+fn ome(images: &[&Image], pages: u64, samples: u64) -> Option<Vec<PageAxis>> {
+    let first = images.first()?;
+    let of_image = first.pages(samples)?;
+    let count = images.len() as u64;
+    let alike = images.iter().all(|image| image.axes(samples) == first.axes(samples));
+    if !alike || of_image.checked_mul(count) != Some(pages) {
+        return None;
     }
-    let mut letters: Vec<&str> = axes.iter().map(|(name, _)| *name).collect();
-    letters.sort_unstable();
-    (letters == ["c", "t", "z"]).then(|| ordered(&axes))
+    // Pages of other geometries may stand before.
+    let start = first.first_page();
+    let starts = (0..count).map(|number| start + number * of_image);
+    if !images.iter().zip(starts).all(|(image, start)| image.is_in_order(start, samples)) {
+        return None;
+    }
+    let mut axes = vec![PageAxis { name: "image".to_owned(), length: count, stride: of_image }];
+    axes.extend(ordered(&first.axes(samples)));
+    Some(axes)
 }
 
 /// tifffile, and what is written here: `{"shape": [2, 30, 512, 512], "axes": "CZYX"}`; pages in C order.
 fn shaped(text: &str, geometry: &Geometry) -> Option<Vec<PageAxis>> {
-    let json: serde_json::Value =
-        text.starts_with("{\"shape\"").then(|| serde_json::from_str(text).ok())??;
+    let json = sizes::shaped(text)?;
     let shape: Vec<u64> =
         json.get("shape")?.as_array()?.iter().map(serde_json::Value::as_u64).collect::<Option<_>>()?;
     let mut page = vec![geometry.height, geometry.width];
@@ -133,6 +125,7 @@ fn shaped(text: &str, geometry: &Geometry) -> Option<Vec<PageAxis>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ome::images;
     use super::super::page::{Compression, Predictor};
     use super::*;
     use blockwise_kernels::DType;
@@ -150,7 +143,7 @@ mod tests {
             piece: (5, 4),
             is_tiled: false,
         };
-        of(Some(text), pages, &geometry)
+        of(Some(text), &images(text).iter().collect::<Vec<_>>(), pages, &geometry)
             .into_iter()
             .map(|axis| (axis.name, axis.length, axis.stride))
             .collect()
@@ -165,10 +158,15 @@ mod tests {
         let image_j = "ImageJ=1.53t\nimages=12\nchannels=2\nslices=3\nframes=2\nhyperstack=true\n";
         assert_eq!(named(image_j, 12, 1), [axis("t", 2, 6), axis("c", 2, 1), axis("z", 3, 2)]);
         assert_eq!(named("ImageJ=1.53t\nimages=7\n", 7, 1), [axis("z", 7, 1)]);
-        let ome =
-            r#"<OME><Image><Pixels ID="P" DimensionOrder="XYZCT" SizeX="5" SizeC="6" SizeZ='3' SizeT="1"/>"#;
+        let ome = r#"<OME><Image><Pixels ID="P" DimensionOrder="XYZCT" SizeX="5" SizeY="4" SizeC="6" SizeZ='3' SizeT="1"/></Image></OME>"#;
         assert_eq!(named(ome, 18, 1), [axis("c", 6, 3), axis("z", 3, 1)]);
         assert_eq!(named(ome, 6, 3), [axis("c", 2, 3), axis("z", 3, 1)]);
+        let two = ome.replace("</Image>", "</Image><Image/>").replacen(
+            "<Image/>",
+            &ome["<OME>".len()..ome.len() - "</OME>".len()],
+            1,
+        );
+        assert_eq!(named(&two, 36, 1), [axis("image", 2, 18), axis("c", 6, 3), axis("z", 3, 1)]);
         let shaped = r#"{"shape": [2, 3, 4, 5], "axes": "CZYX"}"#;
         assert_eq!(named(shaped, 6, 1), [axis("c", 2, 3), axis("z", 3, 1)]);
         assert_eq!(named(r#"{"shape": [6, 4, 5]}"#, 6, 1), [axis("page", 6, 1)]);

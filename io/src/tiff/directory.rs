@@ -148,6 +148,16 @@ impl<'a> Tables<'a> {
         Ok(matches!(entry.kind, 1 | 2 | 7).then(text))
     }
 
+    /// The quotient that a tag is; `None` if the page has it not.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if it lies outside of the file.
+    pub(super) fn ratio(&mut self, page: &Directory, tag: u16) -> Result<Option<f64>> {
+        let Some((entry, bytes)) = self.value(page, tag)? else { return Ok(None) };
+        let quotient = self.number(&bytes, 0, 4) as f64 / self.number(&bytes, 4, 4) as f64;
+        Ok((entry.kind == 5 && bytes.len() >= 8).then_some(quotient))
+    }
+
     /// The bytes of a tag's values.
     fn value(&mut self, page: &Directory, tag: u16) -> Result<Option<(Entry, Vec<u8>)>> {
         let Some(entry) = page.entries.iter().find(|entry| entry.tag == tag).copied() else {

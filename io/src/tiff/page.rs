@@ -4,6 +4,7 @@
 //! in the file. Called by [`super::open_file`].
 
 use super::directory::{Directory, Tables};
+use super::sizes::Resolution;
 use crate::error::Result;
 use blockwise_kernels::DType;
 use std::fmt;
@@ -72,6 +73,7 @@ pub(super) struct Page {
     /// What all JPEGs of the page have in common; empty where each has it of its own.
     pub(super) jpeg_tables: Vec<u8>,
     pub(super) description: Option<String>,
+    pub(super) resolution: Option<Resolution>,
 }
 
 impl Geometry {
@@ -230,7 +232,13 @@ pub(super) fn page(tables: &mut Tables<'_>, of: &Directory, file_bytes: u64) -> 
         Compression::Jpeg(_) => tables.bytes(of, 347)?,
         _ => Vec::new(),
     };
-    Ok(Some(Page { geometry, pieces, jpeg_tables, description }))
+    let resolution = match (tables.ratio(of, 282)?, tables.ratio(of, 283)?) {
+        (Some(x), Some(y)) => {
+            Some(Resolution { x, y, is_per_centimetre: tables.first(of, 296)?.unwrap_or(2) == 3 })
+        }
+        _ => None,
+    };
+    Ok(Some(Page { geometry, pieces, jpeg_tables, description, resolution }))
 }
 
 /// The dtype of the elements, and how many bits they are stored in if that is no whole number of bytes.

@@ -7,6 +7,8 @@
 mod tags;
 
 use super::page::{Compression, Geometry, Piece, Predictor};
+use super::sizes;
+use crate::attribute::{AttributeValue, Attributes};
 use crate::codec::Codec;
 use crate::container::{ArraySpec, Compressor, ContainerWriter, ElementType, Format, GroupInfo, TextArray};
 use crate::error::{Error, Result};
@@ -55,6 +57,8 @@ struct Plan {
     has_samples: bool,
     is_big: bool,
     description: String,
+    /// Pixels to a centimetre, as quotients, along x and y.
+    resolution: Option<[(u32, u32); 2]>,
 }
 
 /// The pages of the file.
@@ -168,11 +172,32 @@ impl TiffWriter {
         // 16 bytes of addresses for each piece, and tags for each page.
         let tables = count.saturating_mul(16).saturating_add(pages.saturating_mul(512));
         let is_big = stored.unwrap_or(u64::MAX).max(bytes).saturating_add(tables) > CLASSIC_BYTES;
-        Ok(Plan { geometry, codec, pages, has_samples, is_big, description: description(spec) })
+        let (description, resolution) = (description(spec), resolution(&spec.attributes));
+        Ok(Plan { geometry, codec, pages, has_samples, is_big, description, resolution })
     }
 }
 
-/// The shape of the whole array, as tifffile writes it.
+/// Pixels to a centimetre, where attributes tell their sizes.
+fn resolution(attributes: &Attributes) -> Option<[(u32, u32); 2]> {
+    let quotient = |name: &str| {
+        let (size, unit) = sizes::get(attributes, name)?;
+        let in_a_centimetre = match unit {
+            "m" => 1e-2,
+            "cm" => 1.0,
+            "mm" => 1e1,
+            "µm" => 1e4,
+            "nm" => 1e7,
+            _ => return None,
+        };
+        let pixels = in_a_centimetre / size;
+        let fits = |parts: &u32| (1.0..f64::from(u32::MAX)).contains(&(pixels * f64::from(*parts)));
+        let parts = [1_000_000, 1_000, 1].into_iter().find(fits)?;
+        Some(((pixels * f64::from(parts)).round() as u32, parts))
+    };
+    Some([quotient("PhysicalSizeX")?, quotient("PhysicalSizeY")?])
+}
+
+/// The shape of the whole array, as tifffile writes it, and what is known of its pixels.
 fn description(spec: &ArraySpec) -> String {
     let shape: Vec<String> = spec.shape.iter().map(u64::to_string).collect();
     let letter = |name: &Option<String>| match name.as_deref() {
@@ -182,7 +207,18 @@ fn description(spec: &ArraySpec) -> String {
     };
     let letters: Option<String> = spec.dimension_names.iter().map(letter).collect();
     let axes = letters.map_or_else(String::new, |letters| format!(", \"axes\": \"{letters}\""));
-    format!("{{\"shape\": [{}]{axes}}}", shape.join(", "))
+    let mut text = format!("{{\"shape\": [{}]{axes}", shape.join(", "));
+    for (_, name) in sizes::NAMES {
+        if let Some((size, unit)) = sizes::get(&spec.attributes, name) {
+            let (size, unit) = (serde_json::json!(size), serde_json::json!(unit));
+            text += &format!(", \"{name}\": {size}, \"{name}Unit\": {unit}");
+        }
+    }
+    if let Some(AttributeValue::Texts(names)) = spec.attributes.get(sizes::CHANNEL_NAMES) {
+        text += &format!(", \"{}\": {}", sizes::CHANNEL_NAMES, serde_json::json!(names));
+    }
+    text.push('}');
+    text
 }
 
 impl ContainerWriter for TiffWriter {

@@ -19,6 +19,7 @@ enum Value {
     Text(String),
     /// A resolution of 1.
     One,
+    Quotient(u32, u32),
 }
 
 impl Directory<'_> {
@@ -62,13 +63,11 @@ impl Directory<'_> {
         } else {
             tags.extend([(273, offsets), (278, longs(geometry.piece.1)), (279, lengths)]);
         }
-        tags.extend([
-            (277, short(samples as u16)),
-            (282, Value::One),
-            (283, Value::One),
-            (284, short(1)),
-            (296, short(1)),
-        ]);
+        let (x, y, unit) = match self.plan.resolution {
+            Some([x, y]) => (Value::Quotient(x.0, x.1), Value::Quotient(y.0, y.1), 3),
+            None => (Value::One, Value::One, 1),
+        };
+        tags.extend([(277, short(samples as u16)), (282, x), (283, y), (284, short(1)), (296, short(unit))]);
         tags.push((305, Value::Text("blockwise".to_owned())));
         let extra = samples - if is_colour { 3 } else { 1 };
         if extra > 0 {
@@ -113,6 +112,10 @@ impl Directory<'_> {
                 }
                 Value::One => {
                     bytes.extend([1_u32.to_ne_bytes(), 1_u32.to_ne_bytes()].concat());
+                    (5, 1)
+                }
+                Value::Quotient(number, of) => {
+                    bytes.extend([number.to_ne_bytes(), of.to_ne_bytes()].concat());
                     (5, 1)
                 }
             };
