@@ -1,8 +1,8 @@
 //! TIFF and BigTIFF: stacks of pages as arrays.
 //!
 //! Pages of one size, type and compression are one array: `t`, `c` and `z` where ImageJ, OME-XML or tifffile say what pages are, else
-//! one axis `page`, then `y`, `x`, and `sample` where a pixel has several. A file of several such stacks is a group of them, called
-//! 0, 1, 2 …; smaller copies of pages are left out. Strips and tiles are chunks, decoded in parallel, outside of any lock, by
+//! one axis `page`, then `y`, `x`, and `sample` where a pixel has several. Each image that OME-XML or tifffile tell from others is an
+//! array of its own. A file of several such stacks is a group of them, called 0, 1, 2 …; smaller copies of pages are left out. Strips and tiles are chunks, decoded in parallel, outside of any lock, by
 //! the decoders of [`crate::codec`]. Invariant: nothing of a file is believed before it was held against the file's length. The
 //! format is Adobe's TIFF 6.0, BigTIFF as libtiff describes it. Called by [`crate::open`].
 
@@ -31,10 +31,14 @@ use ome::Image;
 use page::{Compression, Geometry, Page, Piece, page};
 use sizes::Resolution;
 use source::{Stack, TiffSource};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Bytes of a strip from which on pages without directories are believed in.
 const LEAST_PIECE_BYTES: u64 = 64;
+
+/// Bytes of the shortest directory of a page that can be read.
+const LEAST_DIRECTORY_BYTES: u64 = 64;
 
 /// Whether a file that begins so is TIFF or BigTIFF.
 #[must_use]
@@ -49,26 +53,41 @@ pub const fn is_tiff(start: &[u8; 8]) -> bool {
 pub fn open_file(file: &Arc<RegularFile>, options: &OpenOptions) -> Result<TiffFile> {
     let label = file.label().to_owned();
     let mut tables = Tables::of(file)?;
-    let mut stacks: Vec<(First, Stack, u64)> = Vec::new();
-    let mut images = None;
+    let mut stacks: Vec<Pages> = Vec::new();
+    let mut images: Option<Images> = None;
+    let (mut number, mut series) = (0, 0_u64);
     while let Some(of) = tables.next_page()? {
+        let own = number;
+        number += 1;
         let Some(page) = page(&mut tables, &of, file.len_bytes())? else { continue };
         let Page { geometry, pieces, jpeg_tables, description, resolution } = page;
         // Only the first page of all has one of OME.
-        images.get_or_insert_with(|| ome::images(description.as_deref().unwrap_or("")));
-        match stacks.iter_mut().find(|(_, stack, _)| stack.geometry == geometry) {
-            Some((_, stack, pages)) => {
+        let images = images.get_or_insert_with(|| {
+            Images::of(description.as_deref().unwrap_or(""), &geometry, file.len_bytes(), &label)
+        });
+        // tifffile says at the first page of each array what it is.
+        series += u64::from(sizes::shaped(description.as_deref().unwrap_or("")).is_some());
+        let image = images.of_page.get(&own).copied();
+        let is_own = |pages: &&mut Pages| {
+            pages.stack.geometry == geometry && (pages.image, pages.series) == (image, series)
+        };
+        match stacks.iter_mut().find(is_own) {
+            Some(Pages { stack, numbers, .. }) => {
                 stack.pieces.extend(pieces);
                 if let Some(last) = stack.jpeg_tables.last() {
                     // Pages mostly have the same.
                     let same = (**last == *jpeg_tables).then(|| Arc::clone(last));
                     stack.jpeg_tables.push(same.unwrap_or_else(|| jpeg_tables.into()));
                 }
-                *pages += 1;
+                numbers.push(own);
             }
-            None => stacks.push((
-                First { description, resolution },
-                Stack {
+            None => stacks.push(Pages {
+                description,
+                resolution,
+                image,
+                series,
+                numbers: vec![own],
+                stack: Stack {
                     file: Arc::clone(file),
                     label: String::new(),
                     is_swapped: tables.is_swapped(),
@@ -81,8 +100,7 @@ pub fn open_file(file: &Arc<RegularFile>, options: &OpenOptions) -> Result<TiffF
                     pieces,
                     missing_chunks: options.missing_chunks,
                 },
-                1,
-            )),
+            }),
         }
     }
     if stacks.is_empty() {
@@ -91,33 +109,104 @@ pub fn open_file(file: &Arc<RegularFile>, options: &OpenOptions) -> Result<TiffF
     let is_alone = stacks.len() == 1;
     let mut arrays = Vec::with_capacity(stacks.len());
     let images = images.unwrap_or_default();
-    for (number, (first, mut stack, pages)) in stacks.into_iter().enumerate() {
+    for (number, mut pages) in stacks.into_iter().enumerate() {
         let path = if is_alone { NodePath::root() } else { NodePath::root().child(&number.to_string())? };
-        stack.label = if is_alone { label.clone() } else { format!("{label}::{path}") };
-        let description = first.description.as_deref();
-        let pages =
-            if pages == 1 { with_followers(&mut stack, description, file.len_bytes()) } else { pages };
-        let images = images_of(&images, &stack.geometry, pages);
-        stack.axes = axes::of(description, &images, pages, &stack.geometry);
-        let attributes = sizes::of(description, &images, first.resolution);
-        arrays.push(Arc::new(TiffArray::new(path, stack, attributes)?));
+        let stack_label = if is_alone { label.clone() } else { format!("{label}::{path}") };
+        let image = pages.image.and_then(|image| images.all.get(image));
+        let laid_out = image.filter(|(image, planes)| pages.lay_out(image, planes));
+        let Pages { description, resolution, numbers, mut stack, .. } = pages;
+        stack.label = stack_label;
+        let description = description.as_deref();
+        let count = match (laid_out, numbers.len() as u64) {
+            (Some((_, planes)), _) => planes.len() as u64,
+            (None, 1) => with_followers(&mut stack, description, file.len_bytes()),
+            (None, count) => count,
+        };
+        let image = image.map(|(image, _)| image);
+        let axes = axes::of(description, laid_out.and(image), count, &stack.geometry, &stack.label);
+        stack.axes = axes.of_pages;
+        let attributes = sizes::of(description, image, resolution);
+        arrays.push(Arc::new(TiffArray::new(path, stack, &axes.within, attributes)?));
     }
     Ok(TiffFile { label, arrays })
 }
 
-/// What the first page of a stack says besides.
-struct First {
+/// Pages of one geometry that belong together.
+struct Pages {
+    stack: Stack,
+    /// Of the first one.
     description: Option<String>,
     resolution: Option<Resolution>,
+    /// The image of OME whose planes they are.
+    image: Option<usize>,
+    /// How many descriptions of arrays came before.
+    series: u64,
+    /// Of the pages in the file.
+    numbers: Vec<u64>,
 }
 
-/// The images of OME that `pages` pages of this geometry are: the one that has as many, else all that have pages like these.
-fn images_of<'a>(images: &'a [Image], geometry: &Geometry, pages: u64) -> Vec<&'a Image> {
-    let like: Vec<&Image> = images.iter().filter(|image| image.fits(geometry)).collect();
-    let mut whole = like.iter().filter(|image| image.pages(geometry.samples) == Some(pages));
-    match (whole.next(), whole.next()) {
-        (Some(only), None) => vec![*only],
-        _ => like,
+impl Pages {
+    /// Puts the pages into the order of the planes of their image, with pages that are not stored where planes have none; `false` if
+    /// they are no planes of such an image, or not even half of them.
+    fn lay_out(&mut self, image: &Image, planes: &[Option<u64>]) -> bool {
+        if !image.fits(&self.stack.geometry) || planes.len() / 2 > self.numbers.len() {
+            return false;
+        }
+        if planes.iter().copied().eq(self.numbers.iter().copied().map(Some)) {
+            return true;
+        }
+        let places: HashMap<u64, usize> =
+            self.numbers.iter().enumerate().map(|(place, number)| (*number, place)).collect();
+        let place_of = |page: &Option<u64>| page.and_then(|page| places.get(&page).copied());
+        let stack = &mut self.stack;
+        let of_page = usize::try_from(stack.pieces_of_page()).unwrap_or(usize::MAX).max(1);
+        let absent = vec![Piece { offset: 0, len_bytes: 0 }; of_page];
+        let old: Vec<&[Piece]> = stack.pieces.chunks(of_page).collect();
+        let pieces = |page: &Option<u64>| place_of(page).and_then(|place| old.get(place).copied());
+        stack.pieces = planes.iter().flat_map(|page| pieces(page).unwrap_or(&absent)).copied().collect();
+        if let Some(first) = stack.jpeg_tables.first().cloned() {
+            let tables = |page: &Option<u64>| stack.jpeg_tables.get(place_of(page)?).cloned();
+            stack.jpeg_tables =
+                planes.iter().map(|page| tables(page).unwrap_or_else(|| Arc::clone(&first))).collect();
+        }
+        true
+    }
+}
+
+/// The images of a file that is described by OME-XML.
+#[derive(Default)]
+struct Images {
+    /// Each with the pages that its planes are on.
+    all: Vec<(Image, Vec<Option<u64>>)>,
+    of_page: HashMap<u64, usize>,
+}
+
+impl Images {
+    /// Those of a description; those whose planes cannot be found in the file are left out, with a warning.
+    fn of(description: &str, first: &Geometry, file_bytes: u64, label: &str) -> Self {
+        let mut found = Self::default();
+        // Planes cannot be many more than directories that the file has room for.
+        let mut left = file_bytes / LEAST_DIRECTORY_BYTES;
+        for image in ome::images(description, first.samples) {
+            if image.has_several_files() {
+                tracing::warn!(
+                    "{label}: its OME-XML speaks of several files; only the pages of this one are read"
+                );
+                continue;
+            }
+            let Some(planes) = image.pages(left) else {
+                tracing::warn!(
+                    "{label}: its OME-XML has planes that cannot be; its pages are read as one axis"
+                );
+                continue;
+            };
+            left -= planes.len() as u64;
+            for page in planes.iter().flatten() {
+                found.of_page.insert(*page, found.all.len());
+            }
+            found.all.push((image, planes));
+        }
+        found
     }
 }
 
@@ -157,10 +246,10 @@ struct TiffArray {
 }
 
 impl TiffArray {
-    fn new(path: NodePath, stack: Stack, attributes: Attributes) -> Result<Self> {
-        let mut names: Vec<Option<String>> = stack.axes.iter().map(|axis| Some(axis.name.clone())).collect();
-        names.extend(["y", "x"].map(|name| Some(name.to_owned())));
-        names.extend((stack.geometry.samples > 1).then(|| Some("sample".to_owned())));
+    fn new(path: NodePath, stack: Stack, within: &[String; 3], attributes: Attributes) -> Result<Self> {
+        let of_pages = stack.axes.iter().map(|axis| &axis.name);
+        let of_page = if stack.geometry.samples > 1 { 3 } else { 2 };
+        let names = of_pages.chain(within.iter().take(of_page)).map(|name| Some(name.clone())).collect();
         let shape = stack.shape();
         if blockwise_core::region::byte_count(&shape, stack.geometry.dtype.size()).is_none() {
             let what = format!("TIFF: pages of shape {shape:?} are more than 64 bits count");

@@ -239,14 +239,74 @@ def test_ome_as_bio_formats_writes_it(tmp_path):
             path = tmp_path / "x.ome.tif"
             tifffile.imwrite(path, x[:count].reshape(-1, 20, 30), photometric="minisblack", description=xml.encode(), metadata=None)
             found = read_back(path, tmp_path)
-            expected = x[:count].reshape(count, *shape, 20, 30)
-            expected = expected if order == "XYZCT" else expected.swapaxes(1, 2)
-            names = ("image", "c", "z", "y", "x")
-            if count == 1:
-                expected, names = expected[0], names[1:]
-            assert found.metadata.dimension_names == names
-            np.testing.assert_array_equal(found[...], expected)
-            assert found.attrs.asdict() == {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}
+            for image in range(count):
+                array = found if count == 1 else found[str(image)]
+                expected = x[image].reshape(*shape, 20, 30)
+                expected = expected if order == "XYZCT" else expected.swapaxes(0, 1)
+                assert array.metadata.dimension_names == ("c", "z", "y", "x")
+                np.testing.assert_array_equal(array[...], expected)
+                assert array.attrs.asdict() == {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}
+
+
+def ome_of(planes, path, pages):
+    """Pages of their own number, where planes are said to be on those."""
+    pixels = 'DimensionOrder="XYZCT" Type="uint16" SizeX="30" SizeY="20" SizeZ="3" SizeC="2" SizeT="1"'
+    xml = f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="I:0"><Pixels ID="P:0" {pixels}>{planes}</Pixels></Image></OME>'
+    with tifffile.TiffWriter(path, ome=False) as file:
+        for n in range(pages):
+            page = np.full((20, 30), n, "u2")
+            file.write(page, description=xml if n == 0 else None, metadata=None, contiguous=False, photometric="minisblack")
+
+
+def test_planes_of_ome_stand_where_it_says(tmp_path):
+    plane = '<TiffData IFD="{}" FirstZ="{}" FirstC="{}" FirstT="0" PlaneCount="1"/>'.format
+    ome_of("".join(plane(5 - i, i % 3, i // 3) for i in range(6)), tmp_path / "turned.ome.tif", 6)
+    ome_of("".join(plane(i, j % 3, j // 3) for i, j in enumerate([0, 1, 3, 4, 5])), tmp_path / "gap.ome.tif", 6)
+    for name in ["turned.ome.tif", "gap.ome.tif"]:
+        with tifffile.TiffFile(tmp_path / name) as file:
+            expected = file.series[0].asarray()
+        assert expected.shape == (2, 3, 20, 30)
+        source = f"{tmp_path / name}::0" if name.startswith("gap") else tmp_path / name  # beside the page that belongs to no plane
+        succeed("eval", "x", "-i", f"x={source}", "-o", tmp_path / f"{name}.npy")
+        np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), expected)
+    # The plane that was never taken is one that is not stored.
+    assert_refusal(arrayctl("convert", f"{tmp_path / 'gap.ome.tif'}::0", tmp_path / "o.zarr", "--missing-chunk", "error"), [4])
+    two = "".join(
+        plane(i, i, c).replace("/>", f'><UUID FileName="{c}.ome.tif">urn:uuid:{c}</UUID></TiffData>') for c in range(2) for i in range(3)
+    )
+    ome_of(two, tmp_path / "several.ome.tif", 3)
+    said = arrayctl("info", tmp_path / "several.ome.tif")
+    assert "several files" in said.stderr and "page" in said.stdout
+
+
+def test_arrays_that_tifffile_tells_apart(tmp_path):
+    a, b = values((2, 3, 20, 30), "u2"), values((1, 4, 20, 30), "u2")
+    with tifffile.TiffWriter(tmp_path / "x.tif") as file:
+        file.write(a, photometric="minisblack", metadata={"axes": "TZYX"})
+        file.write(b, photometric="minisblack", metadata={"axes": "CZYX"})
+    group = read_back(tmp_path / "x.tif", tmp_path)
+    for name, expected, axes in [("0", a, ("t", "z", "y", "x")), ("1", b, ("c", "z", "y", "x"))]:
+        np.testing.assert_array_equal(group[name][...], expected)
+        assert group[name].metadata.dimension_names == axes
+
+
+@pytest.mark.parametrize("names", [("x", "y", "z"), ("y", "x", "c"), ("t", "c", "z", "y", "x")])
+def test_axes_come_back_as_they_were_written(tmp_path, names):
+    x = values((1,) * (len(names) - 3) + (9, 20, 30), "u2")
+    source = zarr.create_array(str(tmp_path / "x.zarr"), shape=x.shape, chunks=x.shape, dtype="u2", dimension_names=names)
+    source[...] = x
+    succeed("convert", tmp_path / "x.zarr", tmp_path / "x.tif")
+    succeed("verify", tmp_path / "x.zarr", tmp_path / "x.tif", "--attributes")
+    assert read_back(tmp_path / "x.tif", tmp_path).metadata.dimension_names == names
+
+
+def test_fewer_pages_than_the_description_says(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "x.tif") as file:
+        for n in range(4):
+            description = "ImageJ=1.53\nimages=6\nslices=3\nframes=2\nhyperstack=true\n" if n == 0 else None
+            file.write(values((20, 30), "u2"), description=description, metadata=None, contiguous=False)
+    said = arrayctl("info", tmp_path / "x.tif")
+    assert "speaks of 6 pages, but it has 4" in said.stderr
 
 
 def test_sizes_of_pixels_of_imagej_and_plain_pages(tmp_path):

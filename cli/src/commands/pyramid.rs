@@ -8,6 +8,7 @@ use crate::{interrupt, progress, text};
 use blockwise::evaluate::EvalOptions;
 use blockwise::io::Format;
 use blockwise::pyramid::{ImageAxis, PyramidJob, PyramidOptions};
+use blockwise::target::format_of;
 use blockwise::{Error, Result};
 use clap::Args;
 use serde_json::{Value, json};
@@ -118,7 +119,9 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
         plan_only: arguments.store.dry_run,
         ..EvalOptions::default()
     };
-    let destination = arguments.store.destination(&arguments.target, Format::Zarr3);
+    // A folder may be called anything, but not as other formats are.
+    let format = format_of(&arguments.target, None).unwrap_or(Format::Zarr3);
+    let destination = arguments.store.destination(&arguments.target, format);
     let cancellation = interrupt::cancellation();
     let _run = arguments.store.start(&arguments.run)?;
     let resources = arguments.run.resources()?;

@@ -1,7 +1,8 @@
 //! The axes of a stack of pages: what ImageJ, OME-XML and tifffile write of them into the description of the first page.
 //!
-//! Invariant: a description is believed only where it accounts for every page; otherwise pages are one axis. Axes are always given in
-//! the order time, channels, depth, whatever the order of the pages. Called by [`super::open_file`].
+//! Invariant: a description is believed only where it accounts for every page; otherwise pages are one axis. Axes are given in the order
+//! time, channels, depth, whatever the order of the pages, but where a description names those of the array as a whole.
+//! Called by [`super::open_file`].
 
 use super::ome::Image;
 use super::page::Geometry;
@@ -16,24 +17,48 @@ pub(super) struct PageAxis {
     pub(super) stride: u64,
 }
 
-/// The axes of `pages` pages, those of one position left out; `images` are those of OME that have pages of this geometry.
+/// The axes of a stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Axes {
+    pub(super) of_pages: Vec<PageAxis>,
+    /// Names of rows, columns and samples.
+    pub(super) within: [String; 3],
+}
+
+impl Axes {
+    fn of(of_pages: Vec<PageAxis>) -> Self {
+        Self { of_pages, within: ["y", "x", "sample"].map(str::to_owned) }
+    }
+
+    fn pages(&self) -> Option<u64> {
+        self.of_pages.iter().try_fold(1_u64, |product, axis| product.checked_mul(axis.length))
+    }
+}
+
+/// The axes of `pages` pages; those of OME of the `image` that they are the planes of, in order. What a description says of another
+/// number of pages is passed over, with a warning about the stack `label`.
 pub(super) fn of(
     description: Option<&str>,
-    images: &[&Image],
+    image: Option<&Image>,
     pages: u64,
     geometry: &Geometry,
-) -> Vec<PageAxis> {
+    label: &str,
+) -> Axes {
     let text = description.unwrap_or("");
-    let found = shaped(text, geometry).or_else(|| image_j(text));
-    let counted = |axes: &Vec<PageAxis>| {
-        let product = axes.iter().try_fold(1_u64, |product, axis| product.checked_mul(axis.length));
-        product == Some(pages)
-    };
-    let mut axes = found
-        .filter(counted)
-        .or_else(|| ome(images, pages, geometry.samples))
-        .unwrap_or_else(|| vec![PageAxis { name: "page".to_owned(), length: pages, stride: 1 }]);
-    axes.retain(|axis| axis.length != 1);
+    let plain = || Axes::of(vec![PageAxis { name: "page".to_owned(), length: pages, stride: 1 }]);
+    if let Some(axes) = shaped(text, geometry).filter(|axes| axes.pages() == Some(pages)) {
+        return axes; // its axes of one position too
+    }
+    let said = image.map(|image| ordered(&image.axes())).or_else(|| image_j(text)).map(Axes::of);
+    let said = said.or_else(|| shaped(text, geometry));
+    if said.as_ref().is_some_and(|axes| axes.pages() != Some(pages)) {
+        let claimed = said.as_ref().and_then(Axes::pages).unwrap_or(u64::MAX);
+        tracing::warn!(
+            "{label}: its description speaks of {claimed} pages, but it has {pages}; they are read as one axis"
+        );
+    }
+    let mut axes = said.filter(|axes| axes.pages() == Some(pages)).unwrap_or_else(plain);
+    axes.of_pages.retain(|axis| axis.length != 1);
     axes
 }
 
@@ -41,8 +66,8 @@ pub(super) fn of(
 /// ImageJ does beyond 4 GiB, and tifffile if it is told to truncate. 1 where nothing says so.
 pub(super) fn claimed_pages(description: Option<&str>, geometry: &Geometry) -> u64 {
     let text = description.unwrap_or("");
-    let found = shaped(text, geometry).or_else(|| image_j(text)).unwrap_or_default();
-    found.iter().try_fold(1_u64, |product, axis| product.checked_mul(axis.length)).unwrap_or(1)
+    let found = shaped(text, geometry).or_else(|| image_j(text).map(Axes::of));
+    found.and_then(|axes| axes.pages()).unwrap_or(1)
 }
 
 /// Axes from the fastest to the slowest, in the order that images have here.
@@ -74,52 +99,43 @@ fn image_j(text: &str) -> Option<Vec<PageAxis>> {
     Some(ordered(&[("c", c), ("z", z), ("t", t)]))
 }
 
-/// OME: the axes of an image; before them that of images, which all have the same, where there are several.
-fn ome(images: &[&Image], pages: u64, samples: u64) -> Option<Vec<PageAxis>> {
-    let first = images.first()?;
-    let of_image = first.pages(samples)?;
-    let count = images.len() as u64;
-    let alike = images.iter().all(|image| image.axes(samples) == first.axes(samples));
-    if !alike || of_image.checked_mul(count) != Some(pages) {
-        return None;
-    }
-    // Pages of other geometries may stand before.
-    let start = first.first_page();
-    let starts = (0..count).map(|number| start + number * of_image);
-    if !images.iter().zip(starts).all(|(image, start)| image.is_in_order(start, samples)) {
-        return None;
-    }
-    let mut axes = vec![PageAxis { name: "image".to_owned(), length: count, stride: of_image }];
-    axes.extend(ordered(&first.axes(samples)));
-    Some(axes)
-}
-
 /// tifffile, and what is written here: `{"shape": [2, 30, 512, 512], "axes": "CZYX"}`; pages in C order.
-fn shaped(text: &str, geometry: &Geometry) -> Option<Vec<PageAxis>> {
+fn shaped(text: &str, geometry: &Geometry) -> Option<Axes> {
     let json = sizes::shaped(text)?;
     let shape: Vec<u64> =
         json.get("shape")?.as_array()?.iter().map(serde_json::Value::as_u64).collect::<Option<_>>()?;
-    let mut page = vec![geometry.height, geometry.width];
+    // Rows, columns and samples, by their places in a page.
+    let (mut page, mut places) = (vec![geometry.height, geometry.width], vec![0, 1]);
     if geometry.samples > 1 {
-        page.insert(if geometry.is_planar { 0 } else { 2 }, geometry.samples);
+        let at = if geometry.is_planar { 0 } else { 2 };
+        page.insert(at, geometry.samples);
+        places.insert(at, 2);
     }
     let leading = shape.strip_suffix(page.as_slice())?;
     let letters: Vec<char> = json.get("axes").and_then(|axes| axes.as_str()).unwrap_or("").chars().collect();
-    let is_named = letters.len() == shape.len();
+    let is_distinct = |letter: &char| letters.iter().filter(|own| *own == letter).count() == 1;
+    // Q is any axis and I a sequence: no names.
+    let name_of = |n: usize| {
+        let letter = letters.get(n).filter(|_| letters.len() == shape.len())?;
+        let is_name = letter.is_ascii_alphabetic() && !"QI".contains(*letter) && is_distinct(letter);
+        is_name.then(|| if *letter == 'S' { "sample".to_owned() } else { letter.to_lowercase().to_string() })
+    };
     let mut stride = 1_u64;
-    let mut axes = Vec::new();
+    let mut axes = Axes::of(Vec::new());
     for (n, length) in leading.iter().enumerate().rev() {
-        let letter = letters.get(n).filter(|letter| is_named && "TCZ".contains(**letter));
-        let name = letter.map_or_else(|| format!("page{n}"), |letter| letter.to_lowercase().to_string());
-        axes.push(PageAxis { name, length: *length, stride });
+        let name = name_of(n).unwrap_or_else(|| match leading.len() {
+            1 => "page".to_owned(),
+            _ => format!("page{n}"),
+        });
+        axes.of_pages.push(PageAxis { name, length: *length, stride });
         stride = stride.checked_mul(*length)?;
     }
-    if let [only] = axes.as_mut_slice()
-        && only.name.starts_with("page")
-    {
-        "page".clone_into(&mut only.name);
+    axes.of_pages.reverse();
+    for (n, place) in places.iter().enumerate() {
+        if let (Some(name), Some(own)) = (name_of(leading.len() + n), axes.within.get_mut(*place)) {
+            *own = name;
+        }
     }
-    axes.reverse();
     Some(axes)
 }
 
@@ -130,8 +146,8 @@ mod tests {
     use super::*;
     use blockwise_kernels::DType;
 
-    fn named(text: &str, pages: u64, samples: u64) -> Vec<(String, u64, u64)> {
-        let geometry = Geometry {
+    fn geometry(samples: u64) -> Geometry {
+        Geometry {
             width: 5,
             height: 4,
             samples,
@@ -142,11 +158,22 @@ mod tests {
             predictor: Predictor::None,
             piece: (5, 4),
             is_tiled: false,
-        };
-        of(Some(text), &images(text).iter().collect::<Vec<_>>(), pages, &geometry)
+        }
+    }
+
+    fn named(text: &str, pages: u64, samples: u64) -> Vec<(String, u64, u64)> {
+        let found = images(text, samples);
+        let image =
+            found.first().filter(|image| image.pages(pages).is_some_and(|own| own.len() as u64 == pages));
+        of(Some(text), image, pages, &geometry(samples), "x")
+            .of_pages
             .into_iter()
             .map(|axis| (axis.name, axis.length, axis.stride))
             .collect()
+    }
+
+    fn within(text: &str, pages: u64) -> [String; 3] {
+        of(Some(text), None, pages, &geometry(1), "x").within
     }
 
     fn axis(name: &str, length: u64, stride: u64) -> (String, u64, u64) {
@@ -161,15 +188,19 @@ mod tests {
         let ome = r#"<OME><Image><Pixels ID="P" DimensionOrder="XYZCT" SizeX="5" SizeY="4" SizeC="6" SizeZ='3' SizeT="1"/></Image></OME>"#;
         assert_eq!(named(ome, 18, 1), [axis("c", 6, 3), axis("z", 3, 1)]);
         assert_eq!(named(ome, 6, 3), [axis("c", 2, 3), axis("z", 3, 1)]);
-        let two = ome.replace("</Image>", "</Image><Image/>").replacen(
-            "<Image/>",
-            &ome["<OME>".len()..ome.len() - "</OME>".len()],
-            1,
-        );
-        assert_eq!(named(&two, 36, 1), [axis("image", 2, 18), axis("c", 6, 3), axis("z", 3, 1)]);
         let shaped = r#"{"shape": [2, 3, 4, 5], "axes": "CZYX"}"#;
         assert_eq!(named(shaped, 6, 1), [axis("c", 2, 3), axis("z", 3, 1)]);
         assert_eq!(named(r#"{"shape": [6, 4, 5]}"#, 6, 1), [axis("page", 6, 1)]);
+        // Axes of one position are an array's own, where its shape is told.
+        assert_eq!(
+            named(r#"{"shape": [1, 6, 4, 5], "axes": "CZYX"}"#, 6, 1),
+            [axis("c", 1, 6), axis("z", 6, 1)]
+        );
+        let shaped = r#"{"shape": [6, 4, 5], "axes": "YXC"}"#;
+        assert_eq!(
+            (named(shaped, 6, 1), within(shaped, 6)),
+            (vec![axis("y", 6, 1)], ["x", "c", "sample"].map(String::from))
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! OME-XML: what the description of the first page of an OME-TIFF says of its images.
 //!
-//! Read as a stream of tags, for there may be one for every page. Invariants: a text that is no XML says nothing; pages are believed to
-//! lie in the order that an image names only where no tag says otherwise. The format is OME's, schema 2016-06. Called by
-//! [`super::open_file`], for [`super::axes`] and [`super::sizes`].
+//! Read as a stream of tags, for there may be one for every page. Invariants: a text that is no XML says nothing; an image has as many
+//! planes as its counts say, each of them on one page at most. The format is OME's, schema 2016-06. Called by [`super::open_file`], for
+//! [`super::axes`] and [`super::sizes`].
 
 use super::page::Geometry;
 use quick_xml::events::{BytesStart, Event};
@@ -21,28 +21,42 @@ pub(super) struct Image {
     pub(super) sizes: Vec<(char, f64, String)>,
     /// Names of the channels; none if none has one.
     pub(super) channel_names: Vec<String>,
-    planes: Vec<Plane>,
+    /// Elements of a pixel, channels too; 0 while it is not said.
+    samples: u64,
+    runs: Vec<Run>,
     /// The file that pages are in, where that is said.
     file: Option<String>,
     has_several_files: bool,
 }
 
-/// Where a page of an image stands in the file.
+/// Planes that stand on pages one after the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Plane {
-    page: u64,
+struct Run {
+    first_page: u64,
+    /// Channel, depth and time of the first plane.
     at: [u64; 3],
+    /// All that are left, if it is not said.
+    planes: Option<u64>,
 }
 
 /// Names of `counts`.
-pub(super) const AXES: [&str; 3] = ["c", "z", "t"];
+const AXES: [&str; 3] = ["c", "z", "t"];
 
-/// All images of a description, in order; none if it is no OME-XML.
-pub(super) fn images(text: &str) -> Vec<Image> {
+/// All images of a description, in order; none if it is no OME-XML. A pixel has so many samples unless it is said.
+pub(super) fn images(text: &str, samples: u64) -> Vec<Image> {
     if !text.contains("<OME") && !text.contains(":OME") {
         return Vec::new();
     }
-    read(text).unwrap_or_default()
+    let mut images = read(text).unwrap_or_default();
+    for image in &mut images {
+        if image.samples == 0 {
+            image.samples = if image.counts[0].is_multiple_of(samples) { samples } else { 1 };
+        }
+        if image.channel_names.iter().all(String::is_empty) {
+            image.channel_names.clear();
+        }
+    }
+    images
 }
 
 fn read(text: &str) -> Option<Vec<Image>> {
@@ -61,11 +75,6 @@ fn read(text: &str) -> Option<Vec<Image>> {
             Event::Empty(tag) if tag.local_name().as_ref() == b"Pixels" => images.push(Image::of(&tag)?),
             Event::Start(tag) | Event::Empty(tag) if is_in_pixels => images.last_mut()?.take(&tag)?,
             _ => {}
-        }
-    }
-    for image in &mut images {
-        if image.channel_names.iter().all(String::is_empty) {
-            image.channel_names.clear();
         }
     }
     Some(images)
@@ -115,12 +124,16 @@ impl Image {
     /// Takes in a tag of its pixels.
     fn take(&mut self, tag: &BytesStart<'_>) -> Option<()> {
         match tag.local_name().as_ref() {
-            b"Channel" => self.channel_names.push(attribute(tag, "Name").unwrap_or_default()),
+            b"Channel" => {
+                self.channel_names.push(attribute(tag, "Name").unwrap_or_default());
+                self.samples = number(tag, "SamplesPerPixel").unwrap_or(self.samples);
+            }
             b"TiffData" => {
                 let at = |name: &str| number(tag, name).unwrap_or(0);
+                let page = number(tag, "IFD");
+                let planes = number(tag, "PlaneCount").or(page.map(|_| 1));
                 let at = ["FirstC", "FirstZ", "FirstT"].map(at);
-                // Without a page, all of them follow each other.
-                self.planes.extend(number(tag, "IFD").map(|page| Plane { page, at }));
+                self.runs.push(Run { first_page: page.unwrap_or(0), at, planes });
             }
             b"UUID" => {
                 let file = attribute(tag, "FileName");
@@ -136,41 +149,55 @@ impl Image {
     pub(super) const fn fits(&self, geometry: &Geometry) -> bool {
         self.page_shape.0 == geometry.width
             && self.page_shape.1 == geometry.height
-            && self.counts[0].is_multiple_of(geometry.samples)
+            && self.samples == geometry.samples
     }
 
-    /// The axes of its pages, with their lengths, from the fastest to the slowest, where a pixel has so many samples.
-    pub(super) fn axes(&self, samples: u64) -> [(&'static str, u64); 3] {
-        self.order.map(|place| (AXES[place], self.count(place, samples)))
+    /// Whether some of its planes are said to be in another file than others.
+    pub(super) const fn has_several_files(&self) -> bool {
+        self.has_several_files
     }
 
-    fn count(&self, place: usize, samples: u64) -> u64 {
+    /// The axes of its planes, with their lengths, from the fastest to the slowest.
+    pub(super) fn axes(&self) -> [(&'static str, u64); 3] {
+        self.order.map(|place| (AXES[place], self.count(place)))
+    }
+
+    fn count(&self, place: usize) -> u64 {
         // Samples of a pixel are channels too.
-        self.counts[place] / if place == 0 { samples.max(1) } else { 1 }
+        if place == 0 { self.counts[0] / self.samples } else { self.counts[place] }
     }
 
-    /// Its pages; `None` if they are more than 64 bits count.
-    pub(super) fn pages(&self, samples: u64) -> Option<u64> {
-        self.axes(samples).iter().try_fold(1_u64, |product, (_, count)| product.checked_mul(*count))
-    }
-
-    /// The first page that it names.
-    pub(super) fn first_page(&self) -> u64 {
-        self.planes.iter().map(|plane| plane.page).min().unwrap_or(0)
-    }
-
-    /// Whether its pages lie in this one file, in its order, from page `first` on.
-    pub(super) fn is_in_order(&self, first: u64, samples: u64) -> bool {
-        let is_next = |plane: &Plane| {
-            let (mut page, mut stride) = (first, 1_u64);
+    /// The page of the file that each plane stands on, the first axis fastest, if there is one; `None` if there are more than `most`
+    /// planes, if they are in several files, or if what is said of them cannot be.
+    pub(super) fn pages(&self, most: u64) -> Option<Vec<Option<u64>>> {
+        let counted = self.axes().iter().try_fold(1_u64, |product, (_, count)| product.checked_mul(*count));
+        let count = usize::try_from(counted.filter(|count| *count <= most)?).ok()?;
+        if self.has_several_files || !self.counts[0].is_multiple_of(self.samples) {
+            return None;
+        }
+        if self.runs.is_empty() {
+            return Some((0..count as u64).map(Some).collect());
+        }
+        let mut pages = vec![None; count];
+        for run in &self.runs {
+            let (mut first, mut stride) = (0_u64, 1_u64);
             for place in self.order {
-                let at = plane.at[place] / if place == 0 { samples.max(1) } else { 1 };
-                page = page.saturating_add(at.saturating_mul(stride));
-                stride = stride.saturating_mul(self.count(place, samples));
+                let at = run.at[place] / if place == 0 { self.samples } else { 1 };
+                if at >= self.count(place) {
+                    return None;
+                }
+                (first, stride) = (first + at * stride, stride * self.count(place));
             }
-            page == plane.page
-        };
-        !self.has_several_files && self.planes.iter().all(is_next)
+            let own = pages.get_mut(usize::try_from(first).ok()?..)?;
+            let planes = run.planes.map_or(own.len(), |planes| usize::try_from(planes).unwrap_or(usize::MAX));
+            for (n, page) in own.get_mut(..planes)?.iter_mut().enumerate() {
+                if page.is_some() {
+                    return None;
+                }
+                *page = Some(run.first_page.checked_add(n as u64)?);
+            }
+        }
+        Some(pages)
     }
 }
 
@@ -187,27 +214,51 @@ mod tests {
         </Pixels></Image><Instrument><Channel Name="none"/></Instrument></OME>"#;
 
     #[test]
-    fn images_have_sizes_channels_and_pages_in_order() {
-        let [image] = images(PLAIN).try_into().unwrap();
-        assert_eq!(image.axes(1), [("z", 3), ("c", 2), ("t", 1)]);
-        assert_eq!((image.page_shape, image.pages(1)), ((5, 4), Some(6)));
+    fn images_have_sizes_channels_and_pages() {
+        let [image] = images(PLAIN, 1).try_into().unwrap();
+        assert_eq!((image.page_shape, image.axes()), ((5, 4), [("z", 3), ("c", 2), ("t", 1)]));
         assert_eq!(image.channel_names, ["DAPI & more", ""]);
         let unit = |letter, size, unit: &str| (letter, size, unit.to_owned());
         let sizes =
             [unit('x', 0.325, "µm"), unit('y', 325.0, "nm"), unit('z', 2.0, "µm"), unit('t', 0.5, "s")];
         assert_eq!(image.sizes, sizes);
-        assert!(image.is_in_order(0, 1) && !image.is_in_order(6, 1));
+        // Planes of which nothing is said were never taken.
+        assert_eq!(image.pages(6), Some(vec![Some(0), None, None, None, None, Some(5)]));
+        assert_eq!(image.pages(5), None);
+    }
+
+    fn pages(data: &str, counts: &str) -> Option<Vec<Option<u64>>> {
+        let text = format!(
+            "<OME><Pixels DimensionOrder=\"XYCZT\" SizeX=\"5\" SizeY=\"4\" {counts} SizeT=\"1\">{data}</Pixels></OME>"
+        );
+        let [image] = images(&text, 1).try_into().unwrap();
+        image.pages(100)
     }
 
     #[test]
-    fn pages_out_of_order_or_in_other_files_are_noticed() {
-        for (from, to) in [
-            ("IFD=\"5\"", "IFD=\"4\""),
-            ("IFD=\"5\" PlaneCount=\"1\"><UUID FileName=\"x", "IFD=\"5\"><UUID FileName=\"y"),
+    fn planes_stand_on_the_pages_that_are_said() {
+        let counts = "SizeC=\"2\" SizeZ=\"2\"";
+        let all = |pages: [u64; 4]| Some(pages.map(Some).to_vec());
+        assert_eq!(pages("", counts), all([0, 1, 2, 3]));
+        assert_eq!(pages("<TiffData/>", counts), all([0, 1, 2, 3]));
+        assert_eq!(pages("<TiffData IFD=\"3\" PlaneCount=\"4\"/>", counts), all([3, 4, 5, 6]));
+        let turned = "<TiffData IFD=\"4\" FirstZ=\"1\" PlaneCount=\"2\"/><TiffData IFD=\"9\"/><TiffData IFD=\"1\" FirstC=\"1\"/>";
+        assert_eq!(pages(turned, counts), all([9, 1, 4, 5]));
+        let colours =
+            "<Channel SamplesPerPixel=\"3\"/><TiffData IFD=\"0\"/><TiffData IFD=\"1\" FirstC=\"3\"/>";
+        assert_eq!(pages(colours, "SizeC=\"6\" SizeZ=\"1\""), Some(vec![Some(0), Some(1)]));
+    }
+
+    #[test]
+    fn planes_that_cannot_be_are_not_believed() {
+        let counts = "SizeC=\"2\" SizeZ=\"2\"";
+        for wrong in [
+            "<TiffData IFD=\"0\" FirstZ=\"2\"/>",
+            "<TiffData IFD=\"0\" PlaneCount=\"5\"/>",
+            "<TiffData IFD=\"0\"/><TiffData IFD=\"1\"/>",
+            "<TiffData IFD=\"0\"><UUID FileName=\"a\"/></TiffData><TiffData IFD=\"0\" FirstZ=\"1\"><UUID FileName=\"b\"/></TiffData>",
         ] {
-            assert!(PLAIN.contains(from));
-            let [image] = images(&PLAIN.replace(from, to)).try_into().unwrap();
-            assert!(!image.is_in_order(0, 1), "{to}");
+            assert_eq!(pages(wrong, counts), None, "{wrong}");
         }
     }
 
@@ -220,7 +271,7 @@ mod tests {
             "<html>:OME</b></html>",
             "<OME><Pixels DimensionOrder=\"XYZZT\"/>",
         ] {
-            assert_eq!(images(text), [], "{text}");
+            assert_eq!(images(text, 1), [], "{text}");
         }
     }
 }

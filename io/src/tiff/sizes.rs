@@ -27,13 +27,13 @@ pub(super) struct Resolution {
 /// An axis, the size of an element along it, and the unit's symbol.
 type Size = (char, f64, String);
 
-/// What the first page of a stack says, and the images of OME that its pages are, as far as they agree.
-pub(super) fn of(description: Option<&str>, images: &[&Image], resolution: Option<Resolution>) -> Attributes {
+/// What the first page of a stack says, and the image of OME that its pages are.
+pub(super) fn of(
+    description: Option<&str>,
+    image: Option<&Image>,
+    resolution: Option<Resolution>,
+) -> Attributes {
     let text = description.unwrap_or("");
-    let alike = |first: &&&Image| {
-        images.iter().all(|image| image.sizes == first.sizes && image.channel_names == first.channel_names)
-    };
-    let image = images.first().filter(alike);
     let said = image.map(|image| image.sizes.clone());
     let said = said.or_else(|| image_j(text, resolution)).or_else(|| aperio(text)).or_else(|| own(text));
     let sizes = said.unwrap_or_else(|| plain(resolution));
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     fn sizes(text: &str, resolution: Option<Resolution>) -> Vec<(String, f64, String)> {
-        let attributes = of(Some(text), &[], resolution);
+        let attributes = of(Some(text), None, resolution);
         let number = |name: &str| match attributes.get(name) {
             Some(AttributeValue::Number(number)) => number.to_f64(),
             _ => None,
