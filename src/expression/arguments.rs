@@ -75,6 +75,12 @@ impl Arguments {
         given.as_ref().filter(|given| !matches!(given.value, Value::Nothing))
     }
 
+    /// Whether `None` was given for `name` in so many words.
+    pub(super) fn is_none(&self, name: &str) -> bool {
+        let is_none = |given: &Given| matches!(given.value, Value::Nothing);
+        self.parameters.iter().any(|(own, given)| *own == name && given.as_ref().is_some_and(is_none))
+    }
+
     /// What was given for `name`, as `read` reads it.
     pub(super) fn read<T>(&self, name: &str, read: impl Fn(&Value) -> Outcome<T>) -> Outcome<Option<T>> {
         self.given(name)

@@ -132,8 +132,8 @@ impl Evaluator {
             other => return Err(Trouble::here(format!("{} cannot be indexed", other.shown()))),
         };
         let mut indices = Vec::with_capacity(items.len());
-        // Positions that are listed, the item that they are, and where it stands.
-        let mut listed: Vec<(Vec<i64>, usize, usize)> = Vec::new();
+        // Lists, the items that they are, and where those stand.
+        let mut listed: Vec<(Value, usize, usize)> = Vec::new();
         for item in items {
             let node = match item {
                 Item::Slice(bounds) => {
@@ -149,7 +149,7 @@ impl Evaluator {
                 Value::Ellipsis => indices.push(Index::Ellipsis),
                 value @ Value::Number(Number::Int(_)) => indices.push(Index::At(value.to_int()?)),
                 value @ Value::List(_) => {
-                    listed.push((value.to_ints().map_err(|t| t.or_at(node.at))?, indices.len(), node.at));
+                    listed.push((value, indices.len(), node.at));
                     indices.push(Index::from(..));
                 }
                 Value::Array(mask) if mask.array.dtype() == DType::Bool => {
@@ -181,17 +181,24 @@ impl Evaluator {
         };
         let axis_of = |item: usize| indices.iter().take(item).map(along).sum::<usize>();
         let axes: Vec<usize> = listed.iter().map(|(_, item, _)| axis_of(*item)).collect();
-        if let [(positions, ..)] = listed.as_slice() {
+        let shape = indexed.array.shape();
+        let positions = |((list, _, at), axis): (&(Value, usize, usize), &usize)| {
+            let length = shape.get(*axis).copied().unwrap_or(0);
+            let found = list.picked(length).and_then(|picked| picked.map_or_else(|| list.to_ints(), Ok));
+            found.map_err(|trouble| trouble.or_at(*at))
+        };
+        let lists = listed.iter().zip(&axes).map(positions).collect::<Outcome<Vec<Vec<i64>>>>()?;
+        if let [positions] = lists.as_slice() {
             let taken = indexed.array.take(positions, axis_of(*first));
             let taken = taken.map_err(|error| Trouble::from(error).or_at(*at))?;
             return Ok(indexed.moved(taken, &axes).into());
         }
         // Point by point, as NumPy: lists of one position go with all. The points are where the lists were, if those
         // stand side by side, else in front.
-        let count = listed.iter().map(|(list, ..)| list.len()).find(|length| *length != 1).unwrap_or(1);
-        let lists: Vec<Vec<i64>> = listed
+        let count = lists.iter().map(Vec::len).find(|length| *length != 1).unwrap_or(1);
+        let lists: Vec<Vec<i64>> = lists
             .iter()
-            .map(|(list, ..)| if let [only] = list.as_slice() { vec![*only; count] } else { list.clone() })
+            .map(|list| if let [only] = list.as_slice() { vec![*only; count] } else { list.clone() })
             .collect();
         let lists: Vec<&[i64]> = lists.iter().map(Vec::as_slice).collect();
         let picked = indexed.array.vindex(axes.as_slice(), &lists);

@@ -7,6 +7,8 @@
 use super::error::{Outcome, Trouble};
 use super::syntax::{Binary, Unary};
 use blockwise_core::Scalar;
+use blockwise_core::adapt::cast_scalar;
+use blockwise_kernels::DType;
 use blockwise_kernels::program::Argument;
 use num_complex::Complex;
 use std::cmp::Ordering;
@@ -43,6 +45,38 @@ impl Number {
             Self::Float(number) => number.into(),
             Self::Complex(number) => number.into(),
         })
+    }
+
+    /// The number as an element of `dtype`.
+    ///
+    /// # Errors
+    /// As NumPy's: if it is an integer that `dtype` cannot hold, or complex and `dtype` is not.
+    pub(super) fn scalar_of(self, dtype: DType) -> Outcome<Scalar> {
+        self.check_fits(dtype)?;
+        Ok(cast_scalar(&self.scalar()?, dtype)?)
+    }
+
+    /// That `dtype` can hold the number, fractions aside.
+    ///
+    /// # Errors
+    /// See [`Number::scalar_of`].
+    pub(super) fn check_fits(self, dtype: DType) -> Outcome<()> {
+        let bits = dtype.size() as u32 * 8;
+        let range = match dtype.kind() {
+            'i' => -(1_i128 << (bits - 1))..=(1_i128 << (bits - 1)) - 1,
+            'u' => 0..=(1_i128 << bits) - 1,
+            _ => i128::MIN..=i128::MAX,
+        };
+        let what = match self {
+            Self::Int(number) if !range.contains(&number) => {
+                format!("{number} does not fit {dtype}; .astype(\"{dtype}\") wraps it round")
+            }
+            Self::Complex(_) if dtype.kind() != 'c' => {
+                format!("a complex number does not fit {dtype}; take its real or imag")
+            }
+            _ => return Ok(()),
+        };
+        Err(Trouble::here(what))
     }
 
     /// The number as an integer, if it is one.

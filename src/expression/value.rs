@@ -76,6 +76,33 @@ impl Value {
         }
     }
 
+    /// That `dtype` can hold each number of plain numbers and lists.
+    ///
+    /// # Errors
+    /// See [`Number::check_fits`].
+    pub(super) fn check_fits(&self, dtype: DType) -> Outcome<()> {
+        match self {
+            Self::Number(number) => number.check_fits(dtype),
+            Self::List(items) => items.iter().try_for_each(|item| item.check_fits(dtype)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The positions that a list of truth values picks of `length` elements; `None` if it is no such list.
+    ///
+    /// # Errors
+    /// If there are not as many truth values.
+    pub(super) fn picked(&self, length: u64) -> Outcome<Option<Vec<i64>>> {
+        let Self::List(items) = self else { return Ok(None) };
+        let truths: Option<Vec<bool>> = items.iter().map(|item| item.to_flag().ok()).collect();
+        let Some(truths) = truths.filter(|truths| !truths.is_empty()) else { return Ok(None) };
+        if truths.len() as u64 != length {
+            let what = format!("a list of {} truth values cannot pick from {length} elements", truths.len());
+            return Err(Trouble::here(what));
+        }
+        Ok(Some((0_i64..).zip(truths).filter_map(|(at, truth)| truth.then_some(at)).collect()))
+    }
+
     /// The numbers of nested lists in C order, and their shape.
     fn flatten(&self, depth: usize, shape: &mut Vec<u64>, numbers: &mut Vec<Number>) -> Outcome<()> {
         match self {
@@ -224,6 +251,13 @@ fn array_of(shape: &[u64], numbers: &[Number]) -> Outcome<Array> {
     }
     if numbers.iter().all(|number| matches!(number, Number::Bool(_))) {
         let elements: Vec<bool> = numbers.iter().map(|number| *number == Number::Bool(true)).collect();
+        return held(shape, &elements);
+    }
+    let long: Option<Vec<u64>> =
+        numbers.iter().map(|number| number.integer().and_then(|whole| u64::try_from(whole).ok())).collect();
+    if let Some(elements) =
+        long.filter(|elements| elements.iter().any(|whole| i64::try_from(*whole).is_err()))
+    {
         return held(shape, &elements);
     }
     let int = |number: &Number| Value::Number(*number).to_int();

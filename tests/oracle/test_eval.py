@@ -289,11 +289,30 @@ def test_what_numpy_refuses_is_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.arange(12).reshape(3, 4))
     np.save(tmp_path / "t.npy", np.array([True, False]))
     at = ["-i", f"x={tmp_path / 'x.npy'}"]
-    for text in ("x ** -1", "x + x[:2]", "x[5]", "mean(x, axis=2)", "x[:, :, 0]", "x @ x", "x & 1.5", "min(x[:0])", "x[x > 0]", "x[[0], 1]", "block([x, [x]])"):
+    for text in ("x ** -1", "x + x[:2]", "x[5]", "mean(x, axis=2)", "x[:, :, 0]", "x @ x", "x & 1.5", "min(x[:0])", "x[x > 0]", "x[[0], 1]", "block([x, [x]])", "x[[True, False]]", "cumsum(x, None)", "concatenate([x, x], axis=None)", "sort(x, axis=None)"):
         assert_refusal(arrayctl("eval", text, *at), (2,), names=["column"])
+    for text in ('array([1, 300], dtype="int8")', 'full(2, -1, dtype="uint8")', "full_like(x.astype(\"uint8\"), 300)", 'array([1, 2j], dtype="float64")'):
+        assert_refusal(arrayctl("eval", f"{text}; y = x", *at), (2,), names=["does not fit"])
     assert_refusal(arrayctl("eval", "-t", "-i", f"t={tmp_path / 't.npy'}"), (2,), names=["column"])
     assert_refusal(arrayctl("eval", "x + y", *at), (2,), names=["'y'"])
     assert_refusal(arrayctl("eval", "x", *at, "-i", f"z={tmp_path / 'x.npy'}"), (2,), names=["z"])
+
+
+def test_lists_of_truth_values_pick_and_values_keep_the_dtype_that_is_asked_for(tmp_path):
+    x = np.arange(12).reshape(3, 4)
+    np.save(tmp_path / "x.npy", x)
+    texts = (
+        "x[[True, False, True]]", "x[:, [False, False, False, True]]", "x[[False, False, False]]", "x[[True, False, True], [0, 3]]",
+        'full_like(x, 2.5, dtype="float64")', 'full_like(x.astype("uint8"), -1, dtype="int64")', "full_like(x, 7.9)",
+        "array([18446744073709551615, 1])", 'array([255, 0], dtype="uint8")', 'array([1.7, -2], dtype="int8")',
+    )  # fmt: skip
+    script = "; ".join(f"r{n} = {text}" for n, text in enumerate(texts))
+    results = json.loads(succeed("eval", script, "-i", f"x={tmp_path / 'x.npy'}", "--json").stdout)["results"]
+    for text, result in zip(texts, results, strict=True):
+        wanted = eval(text.replace("full_like", "np.full_like").replace("array(", "np.array("), {"np": np, "x": x})
+        found = parsed(result)
+        assert found.dtype == wanted.dtype, text
+        np.testing.assert_array_equal(found, wanted, err_msg=text)
 
 
 def test_xarray_opens_results_with_coordinates(coads, tmp_path):

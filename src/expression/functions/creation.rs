@@ -8,8 +8,7 @@ use crate::expression::error::{Outcome, Trouble};
 use crate::expression::labelled::Labelled;
 use crate::expression::number::Number;
 use crate::expression::value::Value;
-use blockwise_core::adapt::cast_scalar;
-use blockwise_core::{Array, Scalar};
+use blockwise_core::Array;
 use blockwise_kernels::DType;
 
 const FAMILY: &str = "creation";
@@ -17,14 +16,18 @@ const FAMILY: &str = "creation";
 /// The rows.
 pub(super) const TABLE: &[Entry] = &[
     entry(FAMILY, "array(x, dtype=None)", "an array of a number, or of a list of numbers", |a| {
-        let (x, dtype) = (a.array("x")?, a.read("dtype", Value::to_dtype)?);
-        Ok(x.with(x.array.astype(dtype.unwrap_or(x.array.dtype()))).into())
+        let x = a.array("x")?;
+        let Some(dtype) = a.read("dtype", Value::to_dtype)? else { return Ok(x.into()) };
+        a.need("x", |value| value.check_fits(dtype))?;
+        Ok(x.with(x.array.astype(dtype)).into())
     }),
     entry(FAMILY, "zeros(shape, dtype=\"float64\")", "zeros", |a| filled(a, Number::Int(0))),
     entry(FAMILY, "ones(shape, dtype=\"float64\")", "ones", |a| filled(a, Number::Int(1))),
     entry(FAMILY, "full(shape, value, dtype=None)", "one value everywhere", |a| {
-        let value = number(a, "value")?.scalar()?;
-        made(Array::full(&a.need("shape", Value::to_shape)?, value_as(a, value)?))
+        let value = number(a, "value")?;
+        let dtype = a.read("dtype", Value::to_dtype)?;
+        let value = dtype.map_or_else(|| value.scalar(), |dtype| value.scalar_of(dtype))?;
+        made(Array::full(&a.need("shape", Value::to_shape)?, value))
     }),
     entry(FAMILY, "zeros_like(x, dtype=None)", "zeros in the shape and dtype of x", |a| {
         alike(a, Number::Int(0))
@@ -110,22 +113,15 @@ fn dtype(arguments: &Arguments) -> Outcome<DType> {
     Ok(arguments.read("dtype", Value::to_dtype)?.unwrap_or(DType::F64))
 }
 
-/// A value as the dtype that was given, if one was.
-fn value_as(arguments: &Arguments, value: Scalar) -> Outcome<Scalar> {
-    match arguments.read("dtype", Value::to_dtype)? {
-        Some(dtype) => Ok(cast_scalar(&value, dtype)?),
-        None => Ok(value),
-    }
-}
-
 fn filled(arguments: &Arguments, value: Number) -> Outcome<Value> {
-    let value = cast_scalar(&value.scalar()?, dtype(arguments)?)?;
+    let value = value.scalar_of(dtype(arguments)?)?;
     made(Array::full(&arguments.need("shape", Value::to_shape)?, value))
 }
 
 fn alike(arguments: &Arguments, value: Number) -> Outcome<Value> {
     let x = arguments.array("x")?;
-    let value = value_as(arguments, cast_scalar(&value.scalar()?, x.array.dtype())?)?;
+    let dtype = arguments.read("dtype", Value::to_dtype)?.unwrap_or(x.array.dtype());
+    let value = value.scalar_of(dtype)?;
     Ok(x.with(x.array.full_like(value)).of_other_quantity().into())
 }
 

@@ -181,6 +181,12 @@ fn rechunk(arguments: &Arguments) -> Outcome<Value> {
 
 /// An axis of an array, by position or name.
 pub(super) fn axis_of(arguments: &Arguments, name: &str, x: &Labelled, default: i64) -> Outcome<usize> {
+    if arguments.is_none(name) {
+        let call = arguments.function;
+        return Err(Trouble::here(format!(
+            "{call} goes along one axis; for {name}=None write {call}(ravel(x), …)"
+        )));
+    }
     let axis = arguments.read(name, Value::to_axis)?.unwrap_or(Axis::Index(default));
     Ok(axis.resolve(x.array.names())?)
 }
