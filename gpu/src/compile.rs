@@ -1,41 +1,25 @@
 //! Compiling generated kernels to machine code with NVRTC, which needs no device and no toolkit.
 //!
-//! NVRTC is looked for in the folders of `BLOCKWISE_CUDA_LIBRARIES` and `CUDA_PATH`, then among the system's libraries.
 //! Invariant: what is compiled rounds every operation once, as the CPU does, and keeps subnormal numbers. Called by whoever
 //! runs kernels on a device; the tests compile all that is generated.
 
-#![expect(unsafe_code, reason = "NVRTC's functions are C functions")]
+mod nvrtc;
 
 use crate::cache::{Cubins, Key};
 use crate::device::{Architecture, Version};
 use crate::{Error, Result};
-use cudarc::nvrtc::{result, sys};
-use libloading::Library;
-use std::ffi::{CString, c_char};
-use std::path::{Path, PathBuf};
+use nvrtc::{Nvrtc, Program};
 use std::sync::OnceLock;
 
 /// How kernels are compiled, besides for which architecture. `-v` makes the log tell registers and spills.
 const OPTIONS: [&str; 4] = ["--std=c++17", "--fmad=false", "--disable-warnings", "--ptxas-options=-v"];
-/// The major version of the bindings.
+/// The major version of CUDA that this was made for.
 const MAJOR: u32 = 13;
-/// What is called below.
-const SYMBOLS: [&str; 9] = [
-    "nvrtcVersion",
-    "nvrtcCreateProgram",
-    "nvrtcCompileProgram",
-    "nvrtcDestroyProgram",
-    "nvrtcGetProgramLogSize",
-    "nvrtcGetProgramLog",
-    "nvrtcGetCUBINSize",
-    "nvrtcGetCUBIN",
-    "nvrtcGetPTX",
-];
 
 /// NVRTC, loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct Compiler {
-    version: Version,
+    nvrtc: &'static Nvrtc,
 }
 
 /// What became of a source.
@@ -66,14 +50,15 @@ impl Compiler {
     /// # Errors
     /// [`Error::NoCompiler`] if there is none, or one of another version than the bindings.
     pub fn load() -> Result<Self> {
-        static LOADED: OnceLock<std::result::Result<Compiler, String>> = OnceLock::new();
-        LOADED.get_or_init(open).clone().map_err(|why| Error::NoCompiler { why })
+        static LOADED: OnceLock<std::result::Result<Nvrtc, String>> = OnceLock::new();
+        let loaded = LOADED.get_or_init(Nvrtc::open).as_ref();
+        loaded.map(|nvrtc| Self { nvrtc }).map_err(|why| Error::NoCompiler { why: why.clone() })
     }
 
     /// NVRTC's version.
     #[must_use]
     pub const fn version(&self) -> Version {
-        self.version
+        self.nvrtc.version
     }
 
     /// Machine code for an architecture, from the cache if it has it.
@@ -81,7 +66,7 @@ impl Compiler {
     /// # Errors
     /// [`Error::Compile`].
     pub fn cached(&self, cubins: &Cubins, source: &str, architecture: Architecture) -> Result<Vec<u8>> {
-        let key = Key::new(source, &OPTIONS, architecture, self.version);
+        let key = Key::new(source, &OPTIONS, architecture, self.version());
         cubins.get_or_make(&key, || Ok(self.compile(source, architecture)?.cubin))
     }
 
@@ -90,7 +75,7 @@ impl Compiler {
     /// # Errors
     /// [`Error::Compile`] with NVRTC's log.
     pub fn compile(&self, source: &str, architecture: Architecture) -> Result<Compiled> {
-        let program = Program::compiled(source, &architecture.to_string())?;
+        let program = self.program(source, &architecture.to_string())?;
         let cubin = program.cubin().ok_or_else(|| Error::Compile {
             architecture: architecture.to_string(),
             log: "no machine code was made".to_owned(),
@@ -104,109 +89,16 @@ impl Compiler {
     /// [`Error::Compile`] with NVRTC's log.
     pub fn ptx(&self, source: &str, architecture: Architecture) -> Result<String> {
         let virtual_one = format!("compute_{}{}", architecture.major, architecture.minor);
-        let program = Program::compiled(source, &virtual_one)?;
-        // SAFETY: the program was created and not destroyed.
-        let ptx = unsafe { result::get_ptx(program.0) };
-        Ok(text(&ptx.unwrap_or_default()))
+        let ptx = self.program(source, &virtual_one)?.ptx().unwrap_or_default();
+        Ok(String::from_utf8_lossy(&ptx).trim_end_matches('\0').to_owned())
     }
-}
 
-/// Loads the library and asks its version; why not.
-fn open() -> std::result::Result<Compiler, String> {
-    let variables = [("BLOCKWISE_CUDA_LIBRARIES", ""), ("CUDA_PATH", "lib64")];
-    let folders =
-        variables.iter().filter_map(|(name, below)| Some(PathBuf::from(std::env::var_os(name)?).join(below)));
-    let found = folders.into_iter().find(|folder| library(folder).is_file());
-    if let Some(folder) = found {
-        preload(&folder)
-            .map_err(|error| format!("NVRTC in {} could not be loaded: {error}", folder.display()))?;
-    }
-    // SAFETY: loading NVRTC runs its initialisers and nothing else.
-    if !unsafe { sys::is_culib_present() } {
-        return Err(format!("NVRTC (libnvrtc.so.{MAJOR}) was not found"));
-    }
-    // SAFETY: as above; it is present, so this does not panic.
-    let nvrtc = unsafe { sys::culib() };
-    for symbol in SYMBOLS {
-        // SAFETY: the address is not used.
-        if unsafe { nvrtc.get::<*const ()>(symbol) }.is_err() {
-            return Err(format!("the NVRTC that was found has no {symbol}"));
-        }
-    }
-    let (mut major, mut minor) = (0, 0);
-    // SAFETY: writes two ints; the function is there.
-    let answer = unsafe { sys::nvrtcVersion(&raw mut major, &raw mut minor) };
-    let number = |part: i32| u32::try_from(part).unwrap_or(0);
-    let version = Version { major: number(major), minor: number(minor) };
-    if answer != sys::nvrtcResult::NVRTC_SUCCESS || version.major != MAJOR {
-        return Err(format!("the NVRTC that was found is of CUDA {version}, not {MAJOR}"));
-    }
-    Ok(Compiler { version })
-}
-
-fn library(folder: &Path) -> PathBuf {
-    folder.join(format!("libnvrtc.so.{MAJOR}"))
-}
-
-/// Loads NVRTC from a folder, what it needs first; later look-ups by name find it.
-fn preload(folder: &Path) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let prefix = format!("libnvrtc-builtins.so.{MAJOR}");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)))
-        .collect();
-    paths.push(library(folder));
-    for path in paths {
-        // SAFETY: NVIDIA's libraries, from the folder that the user names; they stay loaded.
-        std::mem::forget(unsafe { Library::new(&path) }?);
-    }
-    Ok(())
-}
-
-/// A program of NVRTC's, destroyed when dropped.
-struct Program(sys::nvrtcProgram);
-
-impl Program {
-    fn compiled(source: &str, architecture: &str) -> Result<Self> {
-        let fault = |log: String| Error::Compile { architecture: architecture.to_owned(), log };
-        let source = CString::new(source).map_err(|error| fault(error.to_string()))?;
-        let program = result::create_program(&source, None).map_err(|error| fault(error.to_string()))?;
-        let program = Self(program);
+    fn program(&self, source: &str, architecture: &str) -> Result<Program<'static>> {
         let mut options = vec![format!("--gpu-architecture={architecture}")];
         options.extend(OPTIONS.map(str::to_owned));
-        // SAFETY: the program was created and not destroyed.
-        unsafe { result::compile_program(program.0, &options) }.map_err(|_| fault(program.log()))?;
-        Ok(program)
+        let fault = |log| Error::Compile { architecture: architecture.to_owned(), log };
+        self.nvrtc.compiled(source, &options).map_err(fault)
     }
-
-    fn log(&self) -> String {
-        // SAFETY: the program was created and not destroyed.
-        text(&unsafe { result::get_program_log(self.0) }.unwrap_or_default())
-    }
-
-    fn cubin(&self) -> Option<Vec<u8>> {
-        let mut len = 0;
-        // SAFETY: the program was created and not destroyed; one size is written.
-        unsafe { sys::nvrtcGetCUBINSize(self.0, &raw mut len) }.result().ok()?;
-        let mut cubin = vec![0_u8; len];
-        // SAFETY: so many bytes are written.
-        unsafe { sys::nvrtcGetCUBIN(self.0, cubin.as_mut_ptr().cast::<c_char>()) }.result().ok()?;
-        Some(cubin).filter(|cubin| !cubin.is_empty())
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // SAFETY: the program was created, and is destroyed once.
-        let _ = unsafe { result::destroy_program(self.0) }; // nothing else can be done about it
-    }
-}
-
-/// C's characters up to the 0.
-fn text(characters: &[c_char]) -> String {
-    let bytes: Vec<u8> =
-        characters.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// What the log says of each kernel: its name on one line, stack and spills and registers on the following ones.

@@ -7,6 +7,9 @@
 #[cfg(feature = "cuda")]
 mod driver;
 
+#[cfg(feature = "cuda")]
+pub(crate) use driver::library;
+
 use std::fmt;
 
 /// The oldest driver that these bindings can be used with, as CUDA counts versions: 13.0.

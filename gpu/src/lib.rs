@@ -21,5 +21,7 @@ pub mod cuda;
 pub mod device;
 mod error;
 pub mod jit;
+#[cfg(feature = "cuda")]
+mod symbols;
 
 pub use error::{Error, Result};

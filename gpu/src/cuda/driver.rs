@@ -6,13 +6,16 @@
 
 #![expect(unsafe_code, reason = "functions of the driver are C functions found by name")]
 
+mod stream;
+
+use crate::device::Unavailable;
+use crate::symbols::functions;
 use crate::{Error, Result};
 use blockwise_core::TaskContext;
-use cudarc::driver::sys;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
-use std::marker::PhantomData;
 use std::ptr::{NonNull, null_mut};
 use std::sync::{Arc, OnceLock};
+pub(super) use stream::Stream;
 
 /// An address in a device's memory.
 pub(super) type Address = u64;
@@ -26,31 +29,8 @@ const PORTABLE: c_uint = 1;
 /// The driver's number of the error: out of memory.
 const OUT_OF_MEMORY: c_int = 2;
 
-/// Declares the table of functions, and how it is filled.
-macro_rules! functions {
-    ($($field:ident = $symbol:literal: ($($argument:ty),*);)*) => {
-        /// The driver's functions.
-        struct Functions {
-            $($field: unsafe extern "C" fn($($argument),*) -> c_int,)*
-        }
-
-        impl Functions {
-            fn find() -> std::result::Result<Self, &'static str> {
-                // SAFETY: devices were detected, so the library is there and this does not panic.
-                let library = unsafe { sys::culib() };
-                Ok(Self {
-                    $($field: {
-                        // SAFETY: the type is that of CUDA's documentation; the library is never unloaded.
-                        let found = unsafe { library.get::<unsafe extern "C" fn($($argument),*) -> c_int>($symbol) };
-                        *found.map_err(|_| $symbol)?
-                    },)*
-                })
-            }
-        }
-    };
-}
-
 functions! {
+    /// The driver's functions.
     device_get = "cuDeviceGet": (*mut c_int, c_int);
     context_flags = "cuDevicePrimaryCtxSetFlags_v2": (c_int, c_uint);
     context_retain = "cuDevicePrimaryCtxRetain": (*mut Handle, c_int);
@@ -76,8 +56,9 @@ functions! {
 
 fn functions() -> Result<&'static Functions> {
     static FOUND: OnceLock<std::result::Result<Functions, &'static str>> = OnceLock::new();
-    let found = FOUND.get_or_init(Functions::find).as_ref();
-    found.map_err(|symbol| crate::device::Unavailable::Incomplete { symbol: (*symbol).to_owned() }.into())
+    let library = crate::device::library().ok_or(Unavailable::NoDriver)?;
+    let found = FOUND.get_or_init(|| Functions::find(library)).as_ref();
+    found.map_err(|symbol| Unavailable::Incomplete { symbol: (*symbol).to_owned() }.into())
 }
 
 /// A context of a device: the primary one, that every library of a process shares.
@@ -297,131 +278,6 @@ impl Drop for Module {
         if let Ok(functions) = self.context.enter() {
             // SAFETY: loaded once, unloaded once; streams that ran it were waited for.
             let _ = unsafe { (functions.module_unload)(self.handle) };
-        }
-    }
-}
-
-/// A queue of copies and kernels that are carried out one after another.
-pub(super) struct Stream {
-    context: Arc<Context>,
-    handle: Handle,
-}
-
-// SAFETY: a handle of the driver, which may be used by any thread.
-unsafe impl Send for Stream {}
-
-impl std::fmt::Debug for Stream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "stream of {:?}", self.context)
-    }
-}
-
-impl Stream {
-    pub(super) fn new(context: &Arc<Context>) -> Result<Self> {
-        let functions = context.enter()?;
-        let mut handle = null_mut();
-        // SAFETY: writes one handle.
-        let code = unsafe { (functions.stream_create)(&raw mut handle, NON_BLOCKING) };
-        answer(functions, "cuStreamCreate", code)?;
-        Ok(Self { context: Arc::clone(context), handle })
-    }
-
-    /// Has `queue` put copies and kernels on the stream, then waits until all of them have ended, whatever becomes of it.
-    pub(super) fn carry_out<'a>(
-        &mut self,
-        cx: Option<&TaskContext<'_>>,
-        queue: impl FnOnce(&mut Work<'a, '_>) -> Result<()>,
-    ) -> Result<()> {
-        let functions = self.context.enter()?;
-        let mut work = Work { stream: self, functions, is_ended: false, borrows: PhantomData };
-        queue(&mut work)?;
-        // The context stays that of this thread, which waits.
-        work.is_ended = true;
-        waiting(cx, || work.wait())
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if let Ok(functions) = self.context.enter() {
-            // SAFETY: created once, destroyed once; nothing is under way.
-            let _ = unsafe { (functions.stream_destroy)(self.handle) };
-        }
-    }
-}
-
-/// Copies and kernels on their way. What they read and write is borrowed for `'a`, and they have ended before that is over: nobody but
-/// [`Stream::carry_out`] owns one.
-pub(super) struct Work<'a, 's> {
-    stream: &'s mut Stream,
-    functions: &'static Functions,
-    is_ended: bool,
-    borrows: PhantomData<&'a mut ()>,
-}
-
-impl<'a> Work<'a, '_> {
-    /// Copies to the device.
-    pub(super) fn copy_in(&mut self, to: &'a Slab, offset: usize, bytes: &'a [u8]) -> Result<()> {
-        to.check(offset, bytes.len())?;
-        let (address, from) = (to.at(offset), bytes.as_ptr().cast());
-        // SAFETY: both ranges are whole, and stay until this ends.
-        let code = unsafe { (self.functions.copy_in)(address, from, bytes.len(), self.stream.handle) };
-        answer(self.functions, "cuMemcpyHtoDAsync", code)
-    }
-
-    /// Copies from the device.
-    pub(super) fn copy_out(&mut self, bytes: &'a mut [u8], from: &'a Slab, offset: usize) -> Result<()> {
-        from.check(offset, bytes.len())?;
-        let (to, address) = (bytes.as_mut_ptr().cast(), from.at(offset));
-        // SAFETY: both ranges are whole, and stay until this ends; nobody else reads or writes these.
-        let code = unsafe { (self.functions.copy_out)(to, address, bytes.len(), self.stream.handle) };
-        answer(self.functions, "cuMemcpyDtoHAsync", code)
-    }
-
-    /// Runs a kernel of this crate.
-    ///
-    /// # Safety
-    /// The arguments must be the kernel's parameters in order, and their addresses must lie in memory that is lent to this.
-    pub(super) unsafe fn launch(
-        &mut self,
-        kernel: &'a Module,
-        blocks: (u32, u32),
-        threads: u32,
-        arguments: &mut [Vec<u64>],
-    ) -> Result<()> {
-        let mut places: Vec<*mut c_void> =
-            arguments.iter_mut().map(|words| words.as_mut_ptr().cast()).collect();
-        let ((x, y), none) = (blocks, null_mut());
-        // SAFETY: the caller vouches for the arguments, which the driver copies before it returns.
-        let code = unsafe {
-            (self.functions.launch)(
-                kernel.function,
-                x,
-                y,
-                1,
-                threads,
-                1,
-                1,
-                0,
-                self.stream.handle,
-                places.as_mut_ptr(),
-                none,
-            )
-        };
-        answer(self.functions, "cuLaunchKernel", code)
-    }
-
-    fn wait(&self) -> Result<()> {
-        // SAFETY: the stream is there.
-        let code = unsafe { (self.functions.stream_synchronize)(self.stream.handle) };
-        answer(self.functions, "cuStreamSynchronize", code)
-    }
-}
-
-impl Drop for Work<'_, '_> {
-    fn drop(&mut self) {
-        if !self.is_ended {
-            let _ = self.wait(); // an error is on its way already
         }
     }
 }

@@ -5,10 +5,9 @@
 #![expect(unsafe_code, reason = "functions of the driver are C functions found by name")]
 
 use super::{Architecture, Device, OLDEST_DRIVER, Unavailable, Version};
-use cudarc::driver::sys;
 use libloading::Library;
 use std::ffi::{c_char, c_int, c_uint};
-use std::panic::catch_unwind;
+use std::sync::OnceLock;
 
 type Init = unsafe extern "C" fn(c_uint) -> c_int;
 type OneNumber = unsafe extern "C" fn(*mut c_int) -> c_int;
@@ -23,18 +22,19 @@ const NO_DEVICE: c_int = 100;
 const CAPABILITY: [c_int; 2] = [75, 76];
 const NAME_BYTES: usize = 256;
 
-pub(super) fn detect() -> Result<Vec<Device>, Unavailable> {
-    // Nothing below is known to panic; what opens libraries does where it finds none.
-    catch_unwind(ask).unwrap_or(Err(Unavailable::NoDriver))
+/// The driver's names. The first is the driver's own; the other may be the toolkit's stub, which is meant for linking alone.
+const NAMES: [&str; 2] = ["libcuda.so.1", "libcuda.so"];
+
+/// The driver's library, if there is one; it stays loaded.
+pub(crate) fn library() -> Option<&'static Library> {
+    static FOUND: OnceLock<Option<Library>> = OnceLock::new();
+    // SAFETY: loading the driver's library runs its initialisers, which is what having a driver installed means.
+    let open = || NAMES.iter().find_map(|name| unsafe { Library::new(*name) }.ok());
+    FOUND.get_or_init(open).as_ref()
 }
 
-fn ask() -> Result<Vec<Device>, Unavailable> {
-    // SAFETY: loading the driver's library runs its initialisers, which is what having a driver installed means.
-    if !unsafe { sys::is_culib_present() } {
-        return Err(Unavailable::NoDriver);
-    }
-    // SAFETY: as above; it is present, so this does not panic.
-    let driver = Driver(unsafe { sys::culib() });
+pub(super) fn detect() -> Result<Vec<Device>, Unavailable> {
+    let driver = Driver(library().ok_or(Unavailable::NoDriver)?);
     let version = driver.number("cuDriverGetVersion")?;
     let version = Version {
         major: u32::try_from(version / 1000).unwrap_or(0),

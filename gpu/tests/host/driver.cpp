@@ -5,8 +5,10 @@
 // in device.cpp, kernels are libraries that nvrtc.cpp made.
 //
 // The environment says more: FAKE_CUDA_DEVICES (how many; 1), FAKE_CUDA_MEMORY (bytes of each; 1 GiB), FAKE_CUDA_FAIL ("FUNCTION:N:CODE": its
-// Nth call gives CODE), FAKE_CUDA_COUNTS (a file to which what was done is added, when the process ends).
+// Nth call gives CODE; N is 0: every call), FAKE_CUDA_SLOW_MS (how long a wait for a stream takes, and a copy to or from memory that is not
+// page-locked, for which a driver waits; 0), FAKE_CUDA_COUNTS (a file to which what was done is added, when the process ends).
 #include "device.h"
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>
@@ -47,7 +49,12 @@ static std::map<char *, size_t> pinned;
 static long pinnings = 0;
 static std::map<Stream *, bool> streams;
 static std::map<std::string, long> calls;
-static long launches, copied_in, copied_out;
+static long launches, copied_in, copied_out, pageable;
+// Threads that the driver keeps waiting, now and at most: for a stream, and in a copy.
+struct Kept {
+  std::atomic<long> now{0}, most{0};
+};
+static Kept waiting_for_streams, waiting_in_copies;
 static thread_local int current = -1;
 
 static long number(const char *name, long fallback) {
@@ -65,7 +72,28 @@ static Result planned(const char *function) {
   const std::string plan = text, name = plan.substr(0, plan.find(':'));
   if (name != function) return 0;
   const std::string rest = plan.substr(name.size() + 1);
-  return std::atol(rest.c_str()) == count ? std::atoi(rest.substr(rest.find(':') + 1).c_str()) : 0;
+  const long wanted = std::atol(rest.c_str());
+  return wanted == count || wanted == 0 ? std::atoi(rest.substr(rest.find(':') + 1).c_str()) : 0;
+}
+
+// Takes as long as the environment says. Nobody calls this with the lock.
+static void take_long(Kept &kept) {
+  static const long slow_ms = number("FAKE_CUDA_SLOW_MS", 0);
+  if (slow_ms == 0) return;
+  const long now = ++kept.now;
+  for (long most = kept.most; most < now && !kept.most.compare_exchange_weak(most, now);) {
+  }
+  usleep(slow_ms * 1000);
+  --kept.now;
+}
+
+// Whether a device reaches a range of the host's memory by itself; counts those that it does not.
+static bool is_pinned(const void *start, size_t bytes) {
+  std::lock_guard<std::recursive_mutex> guard(lock);
+  auto after = pinned.upper_bound((char *)start);
+  const bool found = bytes == 0 || (after != pinned.begin() && (--after, (char *)start + bytes <= after->first + after->second));
+  pageable += !found;
+  return found;
 }
 
 static struct Account {
@@ -79,8 +107,9 @@ static struct Account {
       left += device.memory.size();
       retained += device.retained;
     }
-    std::fprintf(file, "launches %ld\ncopied_in %ld\ncopied_out %ld\npeak %zu\npinnings %ld\nslabs_left %zu\npinned_left %zu\nstreams_left %zu\nretained %zu\n",
-                 launches, copied_in, copied_out, peak, pinnings, left, pinned.size(), streams.size(), retained);
+    std::fprintf(file, "launches %ld\ncopied_in %ld\ncopied_out %ld\npageable %ld\npeak %zu\npinnings %ld\n", launches, copied_in, copied_out, pageable, peak, pinnings);
+    std::fprintf(file, "slabs_left %zu\npinned_left %zu\nstreams_left %zu\nretained %zu\n", left, pinned.size(), streams.size(), retained);
+    std::fprintf(file, "waiting_for_streams %ld\nwaiting_in_copies %ld\n", waiting_for_streams.most.load(), waiting_in_copies.most.load());
     std::fclose(file);
   }
 } account;
@@ -214,10 +243,14 @@ Result cuStreamDestroy_v2(void *stream) {
   return 0;
 }
 Result cuStreamSynchronize(void *stream) {
-  ENTER_CONTEXT("cuStreamSynchronize")
-  if (!streams.count((Stream *)stream)) return INVALID_HANDLE;
   std::vector<std::function<Result()>> waiting;
-  waiting.swap(((Stream *)stream)->waiting);
+  {
+    ENTER_CONTEXT("cuStreamSynchronize")
+    if (!streams.count((Stream *)stream)) return INVALID_HANDLE;
+    waiting.swap(((Stream *)stream)->waiting);
+  }
+  take_long(waiting_for_streams);
+  std::lock_guard<std::recursive_mutex> guard(lock);
   for (auto &step : waiting)
     if (const Result code = step()) return code;
   return 0;
@@ -228,6 +261,7 @@ static Result queue(void *stream, std::function<Result()> step) {
   return 0;
 }
 Result cuMemcpyHtoDAsync_v2(Address to, const void *from, size_t bytes, void *stream) {
+  if (!is_pinned(from, bytes)) take_long(waiting_in_copies);
   ENTER_CONTEXT("cuMemcpyHtoDAsync")
   const int device = current;
   return queue(stream, [=]() -> Result {
@@ -238,6 +272,7 @@ Result cuMemcpyHtoDAsync_v2(Address to, const void *from, size_t bytes, void *st
   });
 }
 Result cuMemcpyDtoHAsync_v2(void *to, Address from, size_t bytes, void *stream) {
+  if (!is_pinned(to, bytes)) take_long(waiting_in_copies);
   ENTER_CONTEXT("cuMemcpyDtoHAsync")
   const int device = current;
   return queue(stream, [=]() -> Result {

@@ -76,8 +76,11 @@ fn assert_tidy(counted: &HashMap<String, u64>) {
 }
 
 fn session(device: Option<Arc<dyn Device>>) -> Session {
-    let resources = Resources { threads: 3, device, ..machine::resources(256 << 20) };
-    Session::new(resources)
+    session_of(3, device)
+}
+
+fn session_of(threads: usize, device: Option<Arc<dyn Device>>) -> Session {
+    Session::new(Resources { threads, device, ..machine::resources(256 << 20) })
 }
 
 fn open() -> Arc<dyn Device> {
@@ -168,6 +171,14 @@ fn child_fails() {
     println!("error: {error}");
     // The device may be of use for what comes after.
     assert!(there.compute::<f32>(&array).is_ok());
+}
+
+#[test]
+#[ignore = "a process of its own: see below"]
+fn child_waits_with_one_slot() {
+    let x = Array::from_fn(&[64, 4000], |at| at[1] as f32).unwrap().rechunk([1, 4000]).unwrap();
+    let sums = session_of(1, Some(open())).compute::<f32>(&x.sum(1).unwrap()).unwrap();
+    assert!(sums.iter().all(|sum| *sum == 7_998_000.0));
 }
 
 #[test]
@@ -266,7 +277,48 @@ fn child_is_cancelled() {
 fn a_device_computes_what_processors_compute() {
     let Some((_, counted)) = beside_stand_ins("child_compares", &[]) else { return };
     assert!(counted["launches"] > 50 && counted["copied_in"] > 1_000_000, "{counted:?}");
+    assert_eq!(counted["pageable"], 0, "a copy that the driver waits for");
     assert_tidy(&counted);
+}
+
+#[test]
+fn who_waits_for_a_device_lends_its_slot() {
+    let Some((_, counted)) = beside_stand_ins("child_waits_with_one_slot", &[("FAKE_CUDA_SLOW_MS", "20")])
+    else {
+        return;
+    };
+    assert!(counted["waiting_for_streams"] > 1 && counted["pageable"] == 0, "{counted:?}");
+    // Where nothing can be pinned, the driver waits in copies.
+    let environment = [("FAKE_CUDA_SLOW_MS", "20"), ("FAKE_CUDA_FAIL", "cuMemHostAlloc:0:2")];
+    let (_, counted) = beside_stand_ins("child_waits_with_one_slot", &environment).unwrap();
+    assert!(counted["waiting_in_copies"] > 1, "{counted:?}");
+    assert_tidy(&counted);
+}
+
+#[test]
+fn a_compiler_and_a_driver_of_other_names_are_passed_over() {
+    let Some(stand_ins) = stand_ins() else { return };
+    let (folder, source) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let build = |name: &str, text: &str| {
+        let path = source.path().join("other.cpp");
+        std::fs::write(&path, format!("extern \"C\" {{ {text} }}\n")).unwrap();
+        let mut command = Command::new(compiler().unwrap());
+        command.args(["-shared", "-fPIC", "-o"]).arg(folder.path().join(name)).arg(&path);
+        assert!(command.status().unwrap().success());
+    };
+    build("libcuda.so", "int cuInit(unsigned) { return 34; }");
+    build("libnvrtc.so", "int nvrtcVersion(int *a, int *b) { *a = 12; *b = 4; return 0; }");
+    for name in ["libcuda.so.1", "libnvrtc.so.13"] {
+        std::os::unix::fs::symlink(stand_ins.join(name), folder.path().join(name)).unwrap();
+    }
+    let libraries = folder.path().to_str().unwrap();
+    beside_stand_ins("child_compares", &[("LD_LIBRARY_PATH", libraries)]).unwrap();
+    // A folder that is named goes before all that the system has.
+    std::fs::remove_file(folder.path().join("libnvrtc.so.13")).unwrap();
+    std::fs::rename(folder.path().join("libnvrtc.so"), folder.path().join("libnvrtc.so.13")).unwrap();
+    let named = stand_ins.to_str().unwrap();
+    let environment = [("LD_LIBRARY_PATH", libraries), ("BLOCKWISE_CUDA_LIBRARIES", named)];
+    beside_stand_ins("child_compares", &environment).unwrap();
 }
 
 #[test]
