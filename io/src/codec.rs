@@ -232,7 +232,7 @@ impl Codec {
         let most = usize::try_from(self.encoded_bound(input.len() as u64)).map_err(|_| {
             CodecError::Unsupported { codec: self.name(), what: format!("an input of {} bytes", input.len()) }
         })?;
-        let mut output = pool.take(most);
+        let mut output = pool.plain().take(most);
         let len = coding::encoding(|| self.encode_into(input, &mut output))?;
         output.truncate(len);
         Ok(output)

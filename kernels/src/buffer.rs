@@ -102,16 +102,8 @@ enum Memory {
 }
 
 impl Memory {
-    /// Zeroed memory, from `pages` if they have it. Where the system refuses a mapping, the heap is asked, whose failure ends the
-    /// process.
-    fn fresh(class_bytes: usize, pages: Option<&dyn Pages>) -> Self {
-        if class_bytes >= MAPPED_FROM_BYTES
-            && let Some(page) = pages.and_then(|pages| pages.page(class_bytes))
-            && page.bytes().len() == class_bytes
-            && page.bytes().as_ptr().addr().is_multiple_of(ALIGNMENT_BYTES)
-        {
-            return Self::Lent(page);
-        }
+    /// Zeroed memory. Where the system refuses a mapping, the heap is asked, whose failure ends the process.
+    fn fresh(class_bytes: usize) -> Self {
         if Self::may_be_mapped(class_bytes)
             && let Some(mapping) = Mapping::fresh(class_bytes)
         {
@@ -170,7 +162,7 @@ impl Buffer {
     /// A buffer of `len_bytes` zeros that belongs to no pool.
     #[must_use]
     pub fn zeroed(len_bytes: usize) -> Self {
-        Self { memory: Memory::fresh(size_class_bytes(len_bytes), None), len_bytes, pool: None }
+        Self { memory: Memory::fresh(size_class_bytes(len_bytes)), len_bytes, pool: None }
     }
 
     /// Bytes in the buffer.
@@ -226,6 +218,8 @@ impl Drop for Buffer {
 #[derive(Clone, Debug)]
 pub struct BufferPool {
     shared: Arc<Shared>,
+    /// Whether buffers that are taken of it never lie in lent pages.
+    is_plain: bool,
 }
 
 #[derive(Debug)]
@@ -239,8 +233,10 @@ struct Shared {
 struct State {
     live_bytes: usize,
     retained_bytes: usize,
-    /// Returned memory by size class.
+    /// Returned memory by size class, but for lent pages.
     free: BTreeMap<usize, Vec<Memory>>,
+    /// Returned pages, by their bytes. They are let go last: a device's are slow to come by.
+    lent: BTreeMap<usize, Vec<Memory>>,
 }
 
 impl BufferPool {
@@ -254,13 +250,31 @@ impl BufferPool {
     /// As [`BufferPool::new`]; its larger buffers lie in `pages`, as far as they last.
     #[must_use]
     pub fn with_pages(limit_bytes: usize, pages: Option<Arc<dyn Pages>>) -> Self {
-        Self { shared: Arc::new(Shared { limit_bytes, pages, state: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { limit_bytes, pages, state: Mutex::default() }), is_plain: false }
+    }
+
+    /// The same pool, for what no device is to reach, such as encoded bytes: its buffers lie in ordinary memory.
+    ///
+    /// ```
+    /// use blockwise_kernels::BufferPool;
+    /// let pool = BufferPool::new(1 << 20);
+    /// let encoded = pool.plain().take(1001);
+    /// assert_eq!(pool.live_bytes(), 1024);
+    /// # drop(encoded);
+    /// ```
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), is_plain: true }
     }
 
     /// A buffer of `len_bytes` with unspecified (old or zero) content, to be overwritten whole.
     #[must_use]
     pub fn take(&self, len_bytes: usize) -> Buffer {
-        let class_bytes = self.shared.class_bytes(len_bytes);
+        let lent = if self.is_plain { None } else { self.shared.page(len_bytes) };
+        if let Some(memory) = lent {
+            return Buffer { memory, len_bytes, pool: Some(Arc::clone(&self.shared)) };
+        }
+        let class_bytes = size_class_bytes(len_bytes);
         let recycled = {
             let mut state = self.shared.state();
             state.live_bytes += class_bytes;
@@ -273,7 +287,7 @@ impl BufferPool {
             drop(freed);
             recycled
         };
-        let memory = recycled.unwrap_or_else(|| Memory::fresh(class_bytes, self.shared.pages.as_deref()));
+        let memory = recycled.unwrap_or_else(|| Memory::fresh(class_bytes));
         Buffer { memory, len_bytes, pool: Some(Arc::clone(&self.shared)) }
     }
 
@@ -343,13 +357,33 @@ impl Drop for SetAside {
 /// What the memory that [`Pages`] lend comes in.
 const PAGE_BYTES: usize = 4096;
 
+/// A page serves buffers that leave so many of its bytes unused, as a part of all: one in eight.
+const UNUSED_PART: usize = 8;
+
 impl Shared {
-    /// Bytes of the memory behind a buffer. What lies in lent pages is resident as a whole, its tail too: so there is hardly one.
-    fn class_bytes(&self, len_bytes: usize) -> usize {
-        if self.pages.is_some() && len_bytes >= MAPPED_FROM_BYTES {
-            return len_bytes.next_multiple_of(PAGE_BYTES);
+    /// A page for a buffer, which counts as live then; `None` where there is none to be had, or the buffer is small. What lies in pages is
+    /// resident as a whole, its tail too: a fresh one has hardly any, but those that are nearly as long serve again.
+    fn page(&self, len_bytes: usize) -> Option<Memory> {
+        let pages = self.pages.as_deref().filter(|_| len_bytes >= MAPPED_FROM_BYTES)?;
+        let page_bytes = len_bytes.checked_next_multiple_of(PAGE_BYTES)?;
+        let (recycled, freed) = {
+            let mut state = self.state();
+            let longest = page_bytes.saturating_add(page_bytes / UNUSED_PART);
+            let recycled = state.lent.range_mut(page_bytes..=longest).find_map(|(_, kept)| kept.pop());
+            let taken_bytes = recycled.as_ref().map_or(0, |memory| memory.bytes().len());
+            state.retained_bytes -= taken_bytes;
+            state.live_bytes += if recycled.is_some() { taken_bytes } else { page_bytes };
+            (recycled, state.trim(self.limit_bytes))
+        };
+        drop(freed);
+        let is_right = |page: &Box<dyn Page>| {
+            page.bytes().len() == page_bytes && page.bytes().as_ptr().addr().is_multiple_of(ALIGNMENT_BYTES)
+        };
+        let found = recycled.or_else(|| pages.page(page_bytes).filter(is_right).map(Memory::Lent));
+        if found.is_none() {
+            self.state().live_bytes -= page_bytes;
         }
-        size_class_bytes(len_bytes)
+        found
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -362,7 +396,8 @@ impl Shared {
         let mut state = self.state();
         state.live_bytes -= class_bytes;
         state.retained_bytes += class_bytes;
-        state.free.entry(class_bytes).or_default().push(memory);
+        let kept = if matches!(memory, Memory::Lent(_)) { &mut state.lent } else { &mut state.free };
+        kept.entry(class_bytes).or_default().push(memory);
         let freed = state.trim(self.limit_bytes);
         drop(state);
         drop(freed); // outside the lock: unmapping is slow
@@ -370,11 +405,12 @@ impl Shared {
 }
 
 impl State {
-    /// Takes out retained memory, largest first, until live plus retained is at most `limit_bytes`.
+    /// Takes out retained memory, largest first and lent pages last, until live plus retained is at most `limit_bytes`.
     fn trim(&mut self, limit_bytes: usize) -> Vec<Memory> {
         let mut freed = Vec::new();
         while self.retained_bytes > 0 && self.live_bytes.saturating_add(self.retained_bytes) > limit_bytes {
-            let Some(mut entry) = self.free.last_entry() else { break };
+            let kept = if self.free.is_empty() { &mut self.lent } else { &mut self.free };
+            let Some(mut entry) = kept.last_entry() else { break };
             if let Some(memory) = entry.get_mut().pop() {
                 self.retained_bytes -= memory.bytes().len();
                 freed.push(memory);
@@ -477,6 +513,26 @@ mod tests {
         drop(buffers);
         let again = [pool.take((1 << 20) + 9), pool.take(1 << 20)];
         assert!(again.iter().any(lent), "it is kept for reuse");
+    }
+
+    #[test]
+    fn lent_pages_serve_again_go_last_and_hold_nothing_plain() {
+        let pages = Arc::new(Few(AtomicUsize::new(100)));
+        let left = Arc::clone(&pages);
+        let pool = BufferPool::with_pages(4 << 20, Some(pages));
+        let lent = |buffer: &Buffer| matches!(buffer.memory, Memory::Lent(_));
+        drop(pool.take(1 << 20));
+        let (shorter, plain) = (pool.take((1 << 20) - 50_000), pool.plain().take((1 << 20) + 1));
+        assert!(lent(&shorter) && !lent(&plain));
+        assert_eq!(left.0.load(Ordering::SeqCst), 99, "the page that was there serves");
+        drop((shorter, plain));
+        let large = pool.plain().take((5 << 20) / 2);
+        assert_eq!(pool.retained_bytes(), 1 << 20, "what is plain gives way first");
+        drop(large);
+        assert!(lent(&pool.take(1 << 20)));
+        assert_eq!(left.0.load(Ordering::SeqCst), 99);
+        pool.release_retained();
+        assert_eq!((pool.live_bytes(), pool.retained_bytes()), (0, 0));
     }
 
     #[test]

@@ -83,7 +83,9 @@ impl ChunkReader {
     pub(super) fn decode(&self, index: &[u64], stored: StoredChunk, cx: &TaskContext<'_>) -> Result<Buffer> {
         let len = usize::try_from(stored.len_bytes).unwrap_or(usize::MAX);
         let position = self.file.position(stored.address);
-        let encoded = self.file.bytes().read_range(position, len, cx.pool())?;
+        let plain = cx.pool().plain();
+        let pool = if self.pipeline.is_empty() { cx.pool() } else { &plain };
+        let encoded = self.file.bytes().read_range(position, len, pool)?;
         self.pipeline.decode(encoded, stored.filter_mask, self.chunk_bytes, cx.pool()).map_err(|what| Error::Corrupt {
             path: self.label.clone(),
             what: format!("chunk {index:?} ({len} bytes at address {}): {what}", stored.address),

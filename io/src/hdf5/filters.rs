@@ -71,6 +71,11 @@ impl Pipeline {
         between.saturating_mul(buffers).saturating_add(inside)
     }
 
+    /// Whether stored bytes are a chunk's own.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.filters.is_empty()
+    }
+
     /// Decodes the stored bytes of a chunk of `chunk_bytes`; a set bit `i` of `mask` means that filter `i` was not
     /// applied.
     pub(super) fn decode(

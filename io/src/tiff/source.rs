@@ -149,7 +149,7 @@ impl TiffSource {
             Ok(())
         } else {
             let len = usize::try_from(piece.len_bytes).unwrap_or(usize::MAX);
-            let stored: Buffer = stack.file.read_range(piece.offset, len, cx.pool())?;
+            let stored: Buffer = stack.file.read_range(piece.offset, len, &cx.pool().plain())?;
             let wanted = output.len();
             let whole = usize::try_from(row_bytes.saturating_mul(geometry.piece.1)).unwrap_or(usize::MAX);
             let tables = stack.tables_of(number);

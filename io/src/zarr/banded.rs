@@ -318,7 +318,7 @@ impl Banded {
         let (runs, block_bytes, rows) = (&self.runs, frame.block_bytes().max(1), &band.rows);
         let decoded_bytes = self.chunks.unit.decoded_bytes();
         let mut block = cx.pool().take(block_bytes.min(decoded_bytes));
-        let mut encoded = cx.pool().take(GROUP_BYTES.min(file.len_bytes));
+        let mut encoded = cx.pool().plain().take(GROUP_BYTES.min(file.len_bytes));
         let run_bytes = rows.len() * runs.row_bytes;
         for (slice, run) in band.slices.iter().zip(output.chunks_exact_mut(run_bytes.max(1))) {
             cx.check_cancelled()?;
@@ -342,7 +342,7 @@ impl Banded {
                 let group = group_of(frame, &blocks)
                     .ok_or_else(|| corrupt(file.path, "a block is not in the frame's table"))?;
                 if encoded.len() < group.bytes.len() {
-                    encoded = cx.pool().take(group.bytes.len());
+                    encoded = cx.pool().plain().take(group.bytes.len());
                 }
                 file.read_into(group.bytes.start, encoded.get_mut(..group.bytes.len()).unwrap_or_default())?;
                 coding::decoding(|| {

@@ -219,6 +219,11 @@ impl Pipeline {
         Ok(strides)
     }
 
+    /// Whether stored bytes become a chunk's own without being decoded into other memory.
+    pub(super) fn stores_chunks_plainly(&self) -> bool {
+        self.chain.is_empty() && matches!(self.body, Body::Items { .. })
+    }
+
     /// Whether encoding a chunk of `crop` items leaves its bytes as they are.
     pub(crate) fn leaves_as_is(&self, crop: &[usize]) -> bool {
         let swapped = matches!(self.body, Body::Items { swapped: true });

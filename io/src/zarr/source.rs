@@ -190,6 +190,8 @@ impl StoredChunks {
     fn fetch(&self, index: &[u64], pool: &BufferPool) -> Result<Option<Encoded>> {
         let Some(Found { key, path, part }) = self.find(index, pool)? else { return Ok(None) };
         let store = &*self.shared.store;
+        let plain = pool.plain();
+        let pool = if self.unit.stores_chunks_plainly() { pool } else { &plain };
         let bytes = match part {
             None => store.get(&key, self.unit.longest_encoded(), pool)?,
             Some((at, len_bytes)) => store.get_range(&key, at, len_bytes, pool)?,
