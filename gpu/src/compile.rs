@@ -22,6 +22,30 @@ pub struct Compiler {
     nvrtc: &'static Nvrtc,
 }
 
+/// What kernels for a device are compiled to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Machine code of its architecture.
+    Machine(Architecture),
+    /// PTX for this architecture, the newest before its own that the compiler knows: the driver makes machine code of it.
+    Assembly(Architecture),
+}
+
+impl Target {
+    /// What a compiler that makes machine code for `known`, ascending, compiles for a device of `architecture`; the oldest known one if it
+    /// is older than that.
+    fn of(
+        architecture: Architecture,
+        known: &[Architecture],
+    ) -> std::result::Result<Self, Option<Architecture>> {
+        match known.iter().rev().find(|own| **own <= architecture) {
+            Some(own) if *own == architecture => Ok(Self::Machine(*own)),
+            Some(own) => Ok(Self::Assembly(*own)),
+            None => Err(known.first().copied()),
+        }
+    }
+}
+
 /// What became of a source.
 #[derive(Clone, Debug)]
 pub struct Compiled {
@@ -61,13 +85,45 @@ impl Compiler {
         self.nvrtc.version
     }
 
-    /// Machine code for an architecture, from the cache if it has it.
+    /// What kernels for a device of `architecture` are compiled to.
+    ///
+    /// # Errors
+    /// [`Error::OldArchitecture`] if NVRTC makes nothing that it runs.
+    pub fn target(&self, architecture: Architecture) -> Result<Target> {
+        let too_old = |oldest: Option<Architecture>| Error::OldArchitecture {
+            architecture,
+            oldest: oldest.unwrap_or(architecture),
+            version: self.version(),
+        };
+        Target::of(architecture, &self.nvrtc.architectures).map_err(too_old)
+    }
+
+    /// What a driver loads, from the cache if it has it.
     ///
     /// # Errors
     /// [`Error::Compile`].
-    pub fn cached(&self, cubins: &Cubins, source: &str, architecture: Architecture) -> Result<Vec<u8>> {
-        let key = Key::new(source, &OPTIONS, architecture, self.version());
-        cubins.get_or_make(&key, || Ok(self.compile(source, architecture)?.cubin))
+    pub fn cached(&self, cubins: &Cubins, source: &str, target: Target) -> Result<Vec<u8>> {
+        let mut options = OPTIONS.to_vec();
+        let architecture = match target {
+            Target::Machine(architecture) => architecture,
+            Target::Assembly(architecture) => {
+                options.push("PTX");
+                architecture
+            }
+        };
+        let key = Key::new(source, &options, architecture, self.version());
+        cubins.get_or_make(&key, || self.code(source, target))
+    }
+
+    /// What a driver loads.
+    ///
+    /// # Errors
+    /// [`Error::Compile`] with NVRTC's log.
+    pub fn code(&self, source: &str, target: Target) -> Result<Vec<u8>> {
+        match target {
+            Target::Machine(architecture) => Ok(self.compile(source, architecture)?.cubin),
+            Target::Assembly(architecture) => self.assembly(source, architecture),
+        }
     }
 
     /// Compiles a source for an architecture.
@@ -88,9 +144,16 @@ impl Compiler {
     /// # Errors
     /// [`Error::Compile`] with NVRTC's log.
     pub fn ptx(&self, source: &str, architecture: Architecture) -> Result<String> {
-        let virtual_one = format!("compute_{}{}", architecture.major, architecture.minor);
-        let ptx = self.program(source, &virtual_one)?.ptx().unwrap_or_default();
+        let ptx = self.assembly(source, architecture)?;
         Ok(String::from_utf8_lossy(&ptx).trim_end_matches('\0').to_owned())
+    }
+
+    /// The same in bytes, of which the last is 0.
+    fn assembly(&self, source: &str, architecture: Architecture) -> Result<Vec<u8>> {
+        let virtual_one = format!("compute_{}{}", architecture.major, architecture.minor);
+        let fault =
+            || Error::Compile { architecture: virtual_one.clone(), log: "no PTX was made".to_owned() };
+        self.program(source, &virtual_one)?.ptx().ok_or_else(fault)
     }
 
     fn program(&self, source: &str, architecture: &str) -> Result<Program<'static>> {
@@ -128,6 +191,17 @@ fn usage(log: &str) -> Vec<Usage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn devices_that_the_compiler_does_not_know_have_ptx_of_older_ones() {
+        let of = |major, minor| Architecture { major, minor };
+        let known = [of(7, 5), of(8, 0), of(9, 0), of(12, 1)];
+        let target = |major, minor| Target::of(of(major, minor), &known);
+        assert_eq!(target(9, 0), Ok(Target::Machine(of(9, 0))));
+        assert_eq!(target(8, 6), Ok(Target::Assembly(of(8, 0))));
+        assert_eq!(target(13, 0), Ok(Target::Assembly(of(12, 1))));
+        assert_eq!(target(7, 0), Err(Some(of(7, 5))));
+    }
 
     #[test]
     fn the_log_tells_what_kernels_take() {

@@ -76,12 +76,14 @@ impl Cuda {
     /// Opens the device of a number, counted as [`detect`] counts.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if there is none; [`Error::NoCompiler`] without NVRTC; [`Error::Driver`] if the driver fails.
+    /// [`Error::Unavailable`] if there is none; [`Error::NoCompiler`] without NVRTC; [`Error::OldArchitecture`] if that compiles nothing for it;
+    /// [`Error::Driver`] if the driver fails.
     pub fn open(ordinal: u32, options: Options) -> Result<Self> {
         let found = detect()?;
         let missing = || Unavailable::NoSuchDevice { ordinal, count: found.len() };
         let device: &Found = found.iter().find(|device| device.ordinal == ordinal).ok_or_else(missing)?;
         let compiler = Compiler::load()?;
+        let target = compiler.target(device.architecture)?;
         let context = Arc::new(Context::open(ordinal)?);
         let free_bytes = context.free_bytes()?;
         let memory_bytes = options.memory_bytes.unwrap_or(free_bytes / SPARE_PART * (SPARE_PART - 1));
@@ -90,7 +92,7 @@ impl Cuda {
             options,
             streams: Mutex::default(),
             memory: Memory::new(Arc::clone(&context), memory_bytes),
-            kernels: Arc::new(Kernels::new(Arc::clone(&context), compiler, device.architecture)),
+            kernels: Arc::new(Kernels::new(Arc::clone(&context), compiler, target)),
             context,
             has_warned: AtomicBool::new(false),
         })

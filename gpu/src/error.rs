@@ -2,7 +2,7 @@
 //!
 //! Invariant: a message says what to do. Called by every module here.
 
-use crate::device::Unavailable;
+use crate::device::{Architecture, Unavailable, Version};
 use blockwise_core::{Fault, StoreFault};
 use blockwise_kernels::DType;
 use std::path::PathBuf;
@@ -69,6 +69,18 @@ pub enum Error {
         /// What is missing.
         why: String,
     },
+    /// A device that NVRTC compiles nothing for.
+    #[error(
+        "the device is of {architecture}, but NVRTC {version} compiles for {oldest} and newer ones; take another device, or --device cpu"
+    )]
+    OldArchitecture {
+        /// The device's.
+        architecture: Architecture,
+        /// The oldest that NVRTC compiles for.
+        oldest: Architecture,
+        /// NVRTC's version.
+        version: Version,
+    },
     /// NVRTC refused a kernel: a fault of this crate.
     #[error(
         "NVRTC could not compile a kernel for {architecture}: {log}; if you did not write it, this is a bug: please report it"
@@ -128,7 +140,7 @@ pub enum Error {
 impl StoreFault for Error {
     fn fault(&self) -> Fault {
         match self {
-            Self::Unavailable(_) | Self::NoCompiler { .. } => Fault::Refused,
+            Self::Unavailable(_) | Self::NoCompiler { .. } | Self::OldArchitecture { .. } => Fault::Refused,
             Self::Kernel { cause } => cause.fault(),
             _ => Fault::Failed,
         }

@@ -7,7 +7,7 @@
 #![expect(unsafe_code, reason = "NVRTC's functions are C functions")]
 
 use super::MAJOR;
-use crate::device::Version;
+use crate::device::{Architecture, Version};
 use crate::symbols::functions;
 use libloading::Library;
 use std::ffi::{CString, c_char, c_int, c_void};
@@ -19,6 +19,8 @@ type Handle = *mut c_void;
 functions! {
     /// NVRTC's functions.
     version = "nvrtcVersion": (*mut c_int, *mut c_int);
+    architecture_count = "nvrtcGetNumSupportedArchs": (*mut c_int);
+    architectures = "nvrtcGetSupportedArchs": (*mut c_int);
     create = "nvrtcCreateProgram":
         (*mut Handle, *const c_char, *const c_char, c_int, *const *const c_char, *const *const c_char);
     compile = "nvrtcCompileProgram": (Handle, c_int, *const *const c_char);
@@ -35,6 +37,8 @@ functions! {
 pub(super) struct Nvrtc {
     functions: Functions,
     pub(super) version: Version,
+    /// What it makes machine code for, ascending.
+    pub(super) architectures: Vec<Architecture>,
 }
 
 impl std::fmt::Debug for Nvrtc {
@@ -80,7 +84,8 @@ impl Nvrtc {
         if code != 0 || version.major != MAJOR {
             return Err(format!("the NVRTC that was found is of CUDA {version}, not {MAJOR}"));
         }
-        Ok(Self { functions, version })
+        let architectures = architectures(&functions)?;
+        Ok(Self { functions, version, architectures })
     }
 
     /// A source, compiled with these options; NVRTC's log if it refuses.
@@ -107,6 +112,22 @@ impl Nvrtc {
                 .unwrap_or_else(|| format!("error {code}"))),
         }
     }
+}
+
+/// What NVRTC makes machine code for, ascending: one at least.
+fn architectures(functions: &Functions) -> Result<Vec<Architecture>, String> {
+    let fault = || "the NVRTC that was found names no architecture that it compiles for".to_owned();
+    let mut count = 0;
+    // SAFETY: writes one int.
+    let counted = unsafe { (functions.architecture_count)(&raw mut count) };
+    let mut numbers = vec![0; usize::try_from(count).map_err(|_| fault())?];
+    // SAFETY: writes as many ints as it has just said.
+    let listed = unsafe { (functions.architectures)(numbers.as_mut_ptr()) };
+    let numbers = numbers.into_iter().filter_map(|number| u32::try_from(number).ok());
+    let mut all: Vec<Architecture> =
+        numbers.map(|number| Architecture { major: number / 10, minor: number % 10 }).collect();
+    all.sort_unstable();
+    if counted == 0 && listed == 0 && !all.is_empty() { Ok(all) } else { Err(fault()) }
 }
 
 fn library(folder: &Path) -> PathBuf {

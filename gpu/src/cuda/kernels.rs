@@ -5,8 +5,7 @@
 
 use super::driver::{Context, Module};
 use crate::cache::Cubins;
-use crate::compile::Compiler;
-use crate::device::Architecture;
+use crate::compile::{Compiler, Target};
 use crate::jit::{ENTRY, Kernel};
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -19,7 +18,7 @@ type Slot = Arc<OnceLock<std::result::Result<Arc<Module>, Arc<Error>>>>;
 pub(super) struct Kernels {
     context: Arc<Context>,
     compiler: Compiler,
-    architecture: Architecture,
+    target: Target,
     cubins: Option<Cubins>,
     loaded: Mutex<HashMap<Kernel, Slot>>,
     /// Threads that compile what will be wanted.
@@ -28,22 +27,15 @@ pub(super) struct Kernels {
 
 impl std::fmt::Debug for Kernels {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "kernels for {}", self.architecture)
+        write!(f, "kernels for {:?}", self.target)
     }
 }
 
 impl Kernels {
-    pub(super) fn new(context: Arc<Context>, compiler: Compiler, architecture: Architecture) -> Self {
+    pub(super) fn new(context: Arc<Context>, compiler: Compiler, target: Target) -> Self {
         // Without a folder every process compiles anew.
         let cubins = Cubins::default_folder().and_then(|folder| Cubins::new(&folder).ok());
-        Self {
-            context,
-            compiler,
-            architecture,
-            cubins,
-            loaded: Mutex::default(),
-            compiling: Mutex::default(),
-        }
+        Self { context, compiler, target, cubins, loaded: Mutex::default(), compiling: Mutex::default() }
     }
 
     /// The kernel of a text, loaded.
@@ -66,8 +58,8 @@ impl Kernels {
     /// Compiles a text, and loads the kernel of a name in it.
     pub(super) fn load_named(&self, source: &str, entry: &str) -> Result<Module> {
         let code = match &self.cubins {
-            Some(cubins) => self.compiler.cached(cubins, source, self.architecture)?,
-            None => self.compiler.compile(source, self.architecture)?.cubin,
+            Some(cubins) => self.compiler.cached(cubins, source, self.target)?,
+            None => self.compiler.code(source, self.target)?,
         };
         Module::load(&self.context, &code, entry)
     }

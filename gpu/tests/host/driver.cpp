@@ -4,7 +4,7 @@
 // early shows; every range must lie in memory that was allocated here; every call needs a current context. Threads of a block run
 // in device.cpp, kernels are libraries that nvrtc.cpp made.
 //
-// The environment says more: FAKE_CUDA_DEVICES (how many; 1), FAKE_CUDA_MEMORY (bytes of each; 1 GiB), FAKE_CUDA_FAIL ("FUNCTION:N:CODE": its
+// The environment says more: FAKE_CUDA_DEVICES (how many; 1), FAKE_CUDA_CAPABILITY (90), FAKE_CUDA_MEMORY (bytes of each; 1 GiB), FAKE_CUDA_FAIL ("FUNCTION:N:CODE": its
 // Nth call gives CODE; N is 0: every call), FAKE_CUDA_SLOW_MS (how long a wait for a stream takes, and a copy to or from memory that is not
 // page-locked, for which a driver waits; 0), FAKE_CUDA_COUNTS (a file to which what was done is added, when the process ends).
 #include "device.h"
@@ -159,7 +159,8 @@ Result cuDeviceTotalMem_v2(size_t *bytes, int) {
   return 0;
 }
 Result cuDeviceGetAttribute(int *value, int which, int) {
-  *value = which == 75 ? 9 : 0;
+  const long capability = number("FAKE_CUDA_CAPABILITY", 90);
+  *value = (int)(which == 75 ? capability / 10 : which == 76 ? capability % 10 : 0);
   return 0;
 }
 Result cuDevicePrimaryCtxSetFlags_v2(int, unsigned) { return 0; }

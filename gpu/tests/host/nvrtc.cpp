@@ -1,5 +1,6 @@
 // libnvrtc.so.13 for machines without one: kernels are compiled by the system's C++ compiler into libraries for driver.cpp.
 //
+// It knows sm_75, sm_80 and sm_90; what it calls PTX for others is a library, too.
 // FAKE_CUDA_HEADERS names the folder of device.h; CXX the compiler (c++).
 #include <cstdio>
 #include <cstdlib>
@@ -12,8 +13,10 @@
 
 struct Program {
   std::string source, log, code;
+  bool is_machine_code;
 };
-enum { COMPILATION = 6, INVALID_PROGRAM = 4 };
+static const int ARCHITECTURES[] = {75, 80, 90};
+enum { COMPILATION = 6 };
 
 // What lets the driver call a kernel without knowing its parameters.
 static const char *CALLING = R"(
@@ -39,12 +42,31 @@ int nvrtcVersion(int *major, int *minor) {
   *minor = 99;
   return 0;
 }
-int nvrtcCreateProgram(void **program, const char *source, const char *, int, const char *const *, const char *const *) {
-  *program = new Program{source, "", ""};
+int nvrtcGetNumSupportedArchs(int *count) {
+  *count = sizeof ARCHITECTURES / sizeof *ARCHITECTURES;
   return 0;
 }
-int nvrtcCompileProgram(void *handle, int, const char *const *) {
+int nvrtcGetSupportedArchs(int *all) {
+  std::memcpy(all, ARCHITECTURES, sizeof ARCHITECTURES);
+  return 0;
+}
+int nvrtcCreateProgram(void **program, const char *source, const char *, int, const char *const *, const char *const *) {
+  *program = new Program{source, "", "", false};
+  return 0;
+}
+int nvrtcCompileProgram(void *handle, int count, const char *const *options) {
   Program &program = *(Program *)handle;
+  bool is_known = false;
+  for (int n = 0; n < count; ++n)
+    for (int number : ARCHITECTURES) {
+      const std::string option = options[n], own = std::to_string(number);
+      if (option == "--gpu-architecture=sm_" + own) program.is_machine_code = is_known = true;
+      is_known |= option == "--gpu-architecture=compute_" + own;
+    }
+  if (!is_known) {
+    program.log = "invalid value for --gpu-architecture";
+    return COMPILATION;
+  }
   std::smatch found;
   static const std::regex entry("extern \"C\" __global__ void (?:__launch_bounds__\\([^)]*\\) )?([A-Za-z_][A-Za-z0-9_]*)\\(");
   if (!std::regex_search(program.source, found, entry)) {
@@ -84,13 +106,20 @@ int nvrtcGetProgramLog(void *program, char *log) {
   return 0;
 }
 int nvrtcGetCUBINSize(void *program, size_t *bytes) {
-  *bytes = ((Program *)program)->code.size();
+  *bytes = ((Program *)program)->is_machine_code ? ((Program *)program)->code.size() : 0;
   return 0;
 }
 int nvrtcGetCUBIN(void *program, char *code) {
   std::memcpy(code, ((Program *)program)->code.data(), ((Program *)program)->code.size());
   return 0;
 }
-int nvrtcGetPTXSize(void *, size_t *) { return INVALID_PROGRAM; }
-int nvrtcGetPTX(void *, char *) { return INVALID_PROGRAM; }
+int nvrtcGetPTXSize(void *program, size_t *bytes) {
+  *bytes = ((Program *)program)->code.size() + 1;
+  return 0;
+}
+int nvrtcGetPTX(void *program, char *text) {
+  const std::string &code = ((Program *)program)->code;
+  std::memcpy(text, code.c_str(), code.size() + 1);
+  return 0;
+}
 }

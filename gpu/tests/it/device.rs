@@ -183,6 +183,12 @@ fn child_waits_with_one_slot() {
 
 #[test]
 #[ignore = "a process of its own: see below"]
+fn child_is_refused() {
+    println!("error: {}", Cuda::open(0, Options::default()).unwrap_err());
+}
+
+#[test]
+#[ignore = "a process of its own: see below"]
 fn child_cannot_compile() {
     let there = session(Some(open()));
     let (_, array) = elementwise().swap_remove(0);
@@ -319,6 +325,18 @@ fn a_compiler_and_a_driver_of_other_names_are_passed_over() {
     let named = stand_ins.to_str().unwrap();
     let environment = [("LD_LIBRARY_PATH", libraries), ("BLOCKWISE_CUDA_LIBRARIES", named)];
     beside_stand_ins("child_compares", &environment).unwrap();
+}
+
+#[test]
+fn devices_that_the_compiler_does_not_know_run_ptx_or_are_refused() {
+    let cache = tempfile::tempdir().unwrap();
+    let cache = cache.path().to_str().unwrap();
+    let of = |capability| [("FAKE_CUDA_CAPABILITY", capability), ("XDG_CACHE_HOME", cache)];
+    let Some((_, counted)) = beside_stand_ins("child_compares", &of("130")) else { return };
+    assert!(counted["launches"] > 50, "{counted:?}");
+    let (output, _) = beside_stand_ins("child_is_refused", &of("70")).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(line(&said, "error: ").contains("of sm_70, but NVRTC 13.99 compiles for sm_75"), "{said}");
 }
 
 #[test]
