@@ -104,6 +104,16 @@ pub enum Error {
         /// Its name for it.
         name: String,
     },
+    /// A device that failed so that this process has no more use of it.
+    #[error(
+        "device {device} failed with error {code} and does nothing more for this process; restart the program, or use --device cpu"
+    )]
+    Lost {
+        /// The driver's number of the device.
+        device: i32,
+        /// The driver's number of the error.
+        code: i32,
+    },
     /// A kernel of a user that takes what its function is not given.
     #[cfg(feature = "cuda")]
     #[error("kernel {kernel} takes {parameter:?}, but its blocks have no such thing")]

@@ -12,9 +12,10 @@ use crate::device::Unavailable;
 use crate::symbols::functions;
 use crate::{Error, Result};
 use blockwise_core::TaskContext;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::ptr::{NonNull, null_mut};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 pub(super) use stream::Stream;
 
 /// An address in a device's memory.
@@ -87,6 +88,7 @@ impl Context {
         let (mut device, mut handle) = (0, null_mut());
         // SAFETY: writes one int.
         answer(functions, "cuDeviceGet", unsafe { (functions.device_get)(&raw mut device, number) })?;
+        check_lost(device)?;
         // SAFETY: a device that the driver named. It refuses if the context is in use already, which does no harm.
         let _ = unsafe { (functions.context_flags)(device, BLOCKING_SYNC) };
         // SAFETY: writes one handle.
@@ -95,12 +97,27 @@ impl Context {
         Ok(Self { functions, device, handle })
     }
 
-    /// Makes it the calling thread's own.
+    /// Makes it the calling thread's own, if the device is not lost.
     fn enter(&self) -> Result<&'static Functions> {
+        check_lost(self.device)?;
+        self.enter_to_free()
+    }
+
+    /// Makes it the calling thread's own. What is freed is freed of lost devices too: the memory of the host, at least, is.
+    fn enter_to_free(&self) -> Result<&'static Functions> {
         // SAFETY: the context was retained and is not released before this drops.
         let code = unsafe { (self.functions.context_set)(self.handle) };
-        answer(self.functions, "cuCtxSetCurrent", code)?;
+        self.answer("cuCtxSetCurrent", code)?;
         Ok(self.functions)
+    }
+
+    /// An error if the driver gave one; after some the device is lost.
+    fn answer(&self, action: &'static str, code: c_int) -> Result<()> {
+        if is_lasting(code) {
+            let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+            lost.entry(self.device).or_insert(code);
+        }
+        answer(self.functions, action, code)
     }
 
     /// Bytes of the device's memory that nobody uses.
@@ -109,7 +126,7 @@ impl Context {
         let (mut free, mut all) = (0, 0);
         // SAFETY: writes two sizes.
         let code = unsafe { (functions.memory_info)(&raw mut free, &raw mut all) };
-        answer(functions, "cuMemGetInfo", code)?;
+        self.answer("cuMemGetInfo", code)?;
         Ok(free as u64)
     }
 }
@@ -118,6 +135,24 @@ impl Drop for Context {
     fn drop(&mut self) {
         // SAFETY: it was retained once; all that depends on it holds it.
         let _ = unsafe { (self.functions.context_release)(self.device) }; // nothing else can be done about it
+    }
+}
+
+/// Errors after which a process gets nothing but errors from a device: memory that did not hold, an address or an instruction of a kernel that
+/// was none, a kernel that ran too long, and their kin. The driver's numbers.
+const fn is_lasting(code: c_int) -> bool {
+    matches!(code, 214 | 220 | 700 | 702 | 710 | 714..=719 | 721)
+}
+
+/// The devices that this process has lost, and the error of each.
+static LOST: Mutex<BTreeMap<c_int, c_int>> = Mutex::new(BTreeMap::new());
+
+/// An error if a device is lost.
+fn check_lost(device: c_int) -> Result<()> {
+    let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+    match lost.get(&device) {
+        None => Ok(()),
+        Some(code) => Err(Error::Lost { device, code: *code }),
     }
 }
 
@@ -154,7 +189,7 @@ impl Slab {
         match unsafe { (functions.memory_alloc)(&raw mut address, len_bytes.max(1)) } {
             OUT_OF_MEMORY => Ok(None),
             code => {
-                answer(functions, "cuMemAlloc", code)?;
+                context.answer("cuMemAlloc", code)?;
                 Ok(Some(Self { context: Arc::clone(context), address, len_bytes }))
             }
         }
@@ -181,7 +216,7 @@ impl Slab {
 
 impl Drop for Slab {
     fn drop(&mut self) {
-        if let Ok(functions) = self.context.enter() {
+        if let Ok(functions) = self.context.enter_to_free() {
             // SAFETY: allocated once, freed once; streams that used it were waited for.
             let _ = unsafe { (functions.memory_free)(self.address) };
         }
@@ -228,7 +263,7 @@ impl blockwise_kernels::Page for HostMemory {
 
 impl Drop for HostMemory {
     fn drop(&mut self) {
-        if let Ok(functions) = self.context.enter() {
+        if let Ok(functions) = self.context.enter_to_free() {
             // SAFETY: allocated once, freed once; copies to and from it were waited for.
             let _ = unsafe { (functions.host_free)(self.start.as_ptr().cast()) };
         }
@@ -262,20 +297,20 @@ impl Module {
         let mut handle = null_mut();
         // SAFETY: a whole file in ELF's form, which says itself how long it is.
         let loaded = unsafe { (functions.module_load)(&raw mut handle, code.as_ptr().cast()) };
-        answer(functions, "cuModuleLoadData", loaded)?;
+        context.answer("cuModuleLoadData", loaded)?;
         let mut module = Self { context: Arc::clone(context), handle, function: null_mut() };
         let entry = CString::new(entry).unwrap_or_default();
         // SAFETY: writes one handle; the name ends in a 0.
         let code =
             unsafe { (functions.module_function)(&raw mut module.function, module.handle, entry.as_ptr()) };
-        answer(functions, "cuModuleGetFunction", code)?;
+        context.answer("cuModuleGetFunction", code)?;
         Ok(module)
     }
 }
 
 impl Drop for Module {
     fn drop(&mut self) {
-        if let Ok(functions) = self.context.enter() {
+        if let Ok(functions) = self.context.enter_to_free() {
             // SAFETY: loaded once, unloaded once; streams that ran it were waited for.
             let _ = unsafe { (functions.module_unload)(self.handle) };
         }

@@ -56,6 +56,8 @@ struct Kept {
 };
 static Kept waiting_for_streams, waiting_in_copies;
 static thread_local int current = -1;
+// The error after which a process gets nothing else, once there was one.
+static Result lost;
 
 static long number(const char *name, long fallback) {
   const char *text = std::getenv(name);
@@ -64,8 +66,8 @@ static long number(const char *name, long fallback) {
 static int device_count() { return (int)number("FAKE_CUDA_DEVICES", 1); }
 static size_t memory_bytes() { return (size_t)number("FAKE_CUDA_MEMORY", 1l << 30); }
 
-// The code that a call of this function is to give, by count.
-static Result planned(const char *function) {
+// The code that a call of this function is to give, by count; some are given for ever after.
+static Result planned_once(const char *function) {
   const long count = ++calls[function];
   const char *text = std::getenv("FAKE_CUDA_FAIL");
   if (!text) return 0;
@@ -74,6 +76,12 @@ static Result planned(const char *function) {
   const std::string rest = plan.substr(name.size() + 1);
   const long wanted = std::atol(rest.c_str());
   return wanted == count || wanted == 0 ? std::atoi(rest.substr(rest.find(':') + 1).c_str()) : 0;
+}
+
+static Result planned(const char *function) {
+  const Result code = planned_once(function);
+  if (code == 700) lost = code;
+  return code;
 }
 
 // Takes as long as the environment says. Nobody calls this with the lock.
@@ -118,9 +126,10 @@ static struct Account {
   std::lock_guard<std::recursive_mutex> guard(lock);               \
   if (!initialized) return NOT_INITIALIZED;                        \
   if (const Result code = planned(name)) return code;
-#define ENTER_CONTEXT(name) \
-  ENTER(name)               \
-  if (current < 0) return INVALID_CONTEXT;
+#define ENTER_CONTEXT(name)                \
+  ENTER(name)                              \
+  if (current < 0) return INVALID_CONTEXT; \
+  if (lost) return lost;
 
 static bool holds(const std::map<Address, size_t> &memory, Address at, size_t bytes) {
   auto after = memory.upper_bound(at);

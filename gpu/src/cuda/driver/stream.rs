@@ -5,7 +5,7 @@
 //! queued has ended when [`Stream::carry_out`] returns, so nothing that it borrows is freed under a copy; nobody holds a slot among threads
 //! while the driver may wait. Called by the tasks of a device.
 
-use super::{Context, Functions, HostMemory, Module, NON_BLOCKING, Slab, answer, waiting};
+use super::{Context, Functions, HostMemory, Module, NON_BLOCKING, Slab, waiting};
 use super::{Handle, c_uint, c_void};
 use crate::Result;
 use blockwise_core::TaskContext;
@@ -42,7 +42,7 @@ impl Stream {
         let mut handle = null_mut();
         // SAFETY: writes one handle.
         let code = unsafe { (functions.stream_create)(&raw mut handle, NON_BLOCKING) };
-        answer(functions, "cuStreamCreate", code)?;
+        context.answer("cuStreamCreate", code)?;
         let staging = HostMemory::new(context, STAGED_BYTES);
         Ok(Self { context: Arc::clone(context), handle, staging })
     }
@@ -66,7 +66,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Ok(functions) = self.context.enter() {
+        if let Ok(functions) = self.context.enter_to_free() {
             // SAFETY: created once, destroyed once; nothing is under way.
             let _ = unsafe { (functions.stream_destroy)(self.handle) };
         }
@@ -100,7 +100,7 @@ impl<'a> Work<'a, '_> {
         // SAFETY: both ranges are whole, and stay until this ends.
         let code =
             unsafe { (self.functions.copy_in)(to.at(offset), from.cast(), bytes.len(), self.stream.handle) };
-        answer(self.functions, "cuMemcpyHtoDAsync", code)
+        self.stream.context.answer("cuMemcpyHtoDAsync", code)
     }
 
     /// Copies from the device.
@@ -122,7 +122,7 @@ impl<'a> Work<'a, '_> {
         // SAFETY: both ranges are whole, and stay until this ends; nobody else reads or writes these.
         let code =
             unsafe { (self.functions.copy_out)(to.cast(), from.at(offset), len_bytes, self.stream.handle) };
-        answer(self.functions, "cuMemcpyDtoHAsync", code)
+        self.stream.context.answer("cuMemcpyDtoHAsync", code)
     }
 
     /// Room for something small in the stream's own memory, if there is some left: where it begins.
@@ -169,7 +169,7 @@ impl<'a> Work<'a, '_> {
                 none,
             )
         };
-        answer(self.functions, "cuLaunchKernel", code)
+        self.stream.context.answer("cuLaunchKernel", code)
     }
 
     /// Waits for all of it, and hands over what came back.
@@ -189,7 +189,7 @@ impl<'a> Work<'a, '_> {
     fn wait(&self) -> Result<()> {
         // SAFETY: the stream is there.
         let code = unsafe { (self.functions.stream_synchronize)(self.stream.handle) };
-        answer(self.functions, "cuStreamSynchronize", code)
+        self.stream.context.answer("cuStreamSynchronize", code)
     }
 }
 
