@@ -68,8 +68,9 @@ pub struct Cuda {
     memory: Memory,
     kernels: Arc<Kernels>,
     context: Arc<Context>,
-    /// Whether it was said that tasks are left to the processors.
+    /// Whether it was said that tasks are left to the processors, and that kernels are.
     has_warned: AtomicBool,
+    has_warned_of_kernels: AtomicBool,
 }
 
 impl Cuda {
@@ -95,6 +96,7 @@ impl Cuda {
             kernels: Arc::new(Kernels::new(Arc::clone(&context), compiler, target)),
             context,
             has_warned: AtomicBool::new(false),
+            has_warned_of_kernels: AtomicBool::new(false),
         })
     }
 
@@ -114,6 +116,13 @@ impl Cuda {
     fn warn(&self, why: &str) {
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!("{}: {why}; the processors compute such tasks", self.label);
+        }
+    }
+
+    /// Says once that a kernel of this crate could not be had.
+    fn warn_of_kernel(&self, error: &Error) {
+        if !self.has_warned_of_kernels.swap(true, Ordering::Relaxed) {
+            tracing::warn!("{}: {error}; the processors compute what it was for", self.label);
         }
     }
 
@@ -161,11 +170,7 @@ impl Device for Cuda {
         results: &mut [&mut [u8]],
         cx: &TaskContext<'_>,
     ) -> blockwise_core::Result<Outcome> {
-        let outcome = task::Task { device: self, cx }.run(demand, inputs, results)?;
-        if outcome == Outcome::Left {
-            self.warn("its memory is too small for some tasks, or its inputs lie too far apart");
-        }
-        Ok(outcome)
+        Ok(task::Task { device: self, cx }.run(demand, inputs, results)?)
     }
 
     fn pages(&self) -> Option<Arc<dyn Pages>> {

@@ -144,6 +144,22 @@ const fn is_lasting(code: c_int) -> bool {
     matches!(code, 214 | 220 | 700 | 702 | 710 | 714..=719 | 721)
 }
 
+/// Whether the driver had no memory left.
+pub(super) const fn is_out_of_memory(error: &Error) -> bool {
+    matches!(error, Error::Driver { code: OUT_OF_MEMORY, .. })
+}
+
+/// Whether a kernel of this crate could not be had, which is no reason to end a run: its compiler or the driver refused its text, or the device
+/// had no memory for it.
+pub(super) fn is_of_kernel(error: &Error) -> bool {
+    match error {
+        Error::Kernel { cause } => is_of_kernel(cause),
+        Error::Compile { .. } => true,
+        Error::Driver { action, code, .. } => action.starts_with("cuModule") && !is_lasting(*code),
+        _ => false,
+    }
+}
+
 /// The devices that this process has lost, and the error of each.
 static LOST: Mutex<BTreeMap<c_int, c_int>> = Mutex::new(BTreeMap::new());
 

@@ -1,13 +1,15 @@
 //! [`Kernels`]: generated texts, compiled and loaded once.
 //!
-//! Invariant: a kernel is compiled by one thread, others that want it wait; what could not be compiled is not tried again. Called by
-//! [`super::task`], and beforehand by whoever knows what will be wanted.
+//! Invariant: a kernel is compiled by one thread, others that want it wait, and hold no slot among threads meanwhile; what could not be
+//! compiled is not tried again, but what the device had no memory to load is. Called by [`super::task`], and beforehand by whoever knows what
+//! will be wanted.
 
-use super::driver::{Context, Module};
+use super::driver::{Context, Module, is_out_of_memory, waiting};
 use crate::cache::Cubins;
 use crate::compile::{Compiler, Target};
 use crate::jit::{ENTRY, Kernel};
 use crate::{Error, Result};
+use blockwise_core::TaskContext;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -39,7 +41,7 @@ impl Kernels {
     }
 
     /// The kernel of a text, loaded.
-    pub(super) fn get(&self, kernel: &Kernel) -> Result<Arc<Module>> {
+    pub(super) fn get(&self, kernel: &Kernel, cx: Option<&TaskContext<'_>>) -> Result<Arc<Module>> {
         let slot: Slot = {
             let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
             match loaded.get(kernel) {
@@ -47,8 +49,18 @@ impl Kernels {
                 None => Arc::clone(loaded.entry(kernel.clone()).or_default()),
             }
         };
-        let found = slot.get_or_init(|| self.load(&kernel.source()).map(Arc::new).map_err(Arc::new));
-        found.clone().map_err(|cause| Error::Kernel { cause })
+        let load = || self.load(&kernel.source()).map(Arc::new).map_err(Arc::new);
+        let found = match slot.get() {
+            Some(found) => found.clone(),
+            None => waiting(cx, || slot.get_or_init(load).clone()),
+        };
+        if found.as_ref().is_err_and(|error| is_out_of_memory(error)) {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            if loaded.get(kernel).is_some_and(|own| Arc::ptr_eq(own, &slot)) {
+                loaded.remove(kernel);
+            }
+        }
+        found.map_err(|cause| Error::Kernel { cause })
     }
 
     fn load(&self, source: &str) -> Result<Module> {
@@ -68,7 +80,7 @@ impl Kernels {
     pub(super) fn compile_meanwhile(self: &Arc<Self>, kernel: &Kernel) {
         let (own, kernel) = (Arc::clone(self), kernel.clone());
         let compile = move || {
-            let _ = own.get(&kernel); // whoever wants it is told the error
+            let _ = own.get(&kernel, None); // whoever wants it is told the error
         };
         let mut compiling = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         compiling.retain(|thread| !thread.is_finished());

@@ -102,6 +102,7 @@ impl Task<'_> {
             let bytes = input.bytes.get(first * size..(first + count) * size).unwrap_or_default();
             let wanted = demand.shape.iter().product::<usize>().saturating_mul(size);
             if bytes.len() > SPREAD_FROM_BYTES && bytes.len() / MOST_SPREAD > wanted {
+                self.device.warn("inputs of some tasks lie too far apart");
                 return Ok(Outcome::Left);
             }
             let same = |upload: &Upload<'_>| std::ptr::eq(upload.bytes, bytes);
@@ -118,6 +119,15 @@ impl Task<'_> {
             places.operands.push((number, first));
         }
         let launches = Cuda::generate(demand, &operands, is_aligned)?;
+        // Before any memory is taken: compiling may take as long as many tasks do.
+        let found = launches.kernels().map(|kernel| self.device.kernels.get(kernel, Some(self.cx)));
+        let modules: Vec<Arc<driver::Module>> = match found.collect() {
+            Err(error) if driver::is_of_kernel(&error) => {
+                self.device.warn_of_kernel(&error);
+                return Ok(Outcome::Left);
+            }
+            found => found?,
+        };
         for result in results.iter() {
             let offset = places.add(result.len())?;
             places.results.push(offset);
@@ -133,13 +143,14 @@ impl Task<'_> {
             return self.in_halves(demand, inputs, results);
         };
         let sizes: Vec<usize> = inputs.iter().map(|input| input.dtype.size()).collect();
-        self.carry_out(&launches, &places, &lent, &sizes, results)?;
+        self.carry_out(&launches, &modules, &places, &lent, &sizes, results)?;
         Ok(Outcome::Done)
     }
 
     fn carry_out(
         self,
         launches: &Launches,
+        modules: &[Arc<driver::Module>],
         places: &Places<'_>,
         lent: &Lent<'_>,
         sizes: &[usize],
@@ -147,8 +158,6 @@ impl Task<'_> {
     ) -> Result<()> {
         let missing = || Error::Count { what: "slabs of a task", expected: 1, given: 0 };
         let slab = lent.slab().ok_or_else(missing)?;
-        let modules: Vec<Arc<driver::Module>> =
-            launches.kernels().map(|kernel| self.device.kernels.get(kernel)).collect::<Result<_>>()?;
         let mut stream = self.device.stream()?;
         let made = if launches.merge.is_some() { &places.parts } else { &places.results };
         // An address of an operand, counted from where its bytes begin on the host.
@@ -173,7 +182,7 @@ impl Task<'_> {
             for upload in &places.uploads {
                 work.copy_in(slab, upload.offset, upload.bytes)?;
             }
-            for ((launch, mut arguments), module) in steps.zip(&modules) {
+            for ((launch, mut arguments), module) in steps.zip(modules) {
                 // SAFETY: the generator lists an argument for each parameter, and all addresses lie on the slab.
                 unsafe { work.launch(module, launch.blocks, BLOCK_THREADS, &mut arguments) }?;
             }
@@ -196,6 +205,7 @@ impl Task<'_> {
         let largest = results.iter().map(|result| result.len()).max().unwrap_or(0);
         let axis = demand.shape.iter().position(|len| *len > 1);
         let (Some(axis), None, true) = (axis, demand.reduced, largest > LEAST_BYTES) else {
+            self.device.warn("its memory is too small for some tasks");
             return Ok(Outcome::Left);
         };
         let len = demand.shape.get(axis).copied().unwrap_or(1);

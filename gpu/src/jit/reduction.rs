@@ -22,8 +22,10 @@ const WANTED_BLOCKS: u64 = 1024;
 const LEAST_SHARE: u64 = 16;
 /// Parts begin at multiples of this, so that packs do.
 const PART_STEP: u64 = 32;
-/// Bytes of states that a thread may have in shared memory, of which a block has 48 KiB.
-const MOST_STATE_BYTES: usize = 176;
+/// Bytes of states that a thread may have in shared memory, what lies between them counted: its part of the 48 KiB of a block.
+const MOST_STATE_BYTES: usize = (48 << 10) / BLOCK_THREADS as usize;
+/// What the widest member of a state is aligned to.
+const MOST_ALIGNMENT_BYTES: usize = 8;
 
 /// Which elements fall into which cell: `outer` x `reduced` x `inner` elements to `outer` x `inner` cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +178,7 @@ fn outputs(
 
 /// The struct of all states of a cell.
 fn states(outputs: &[DType], reductions: &[Reduction]) -> Result<String> {
-    let mut bytes = 0;
+    let (mut bytes, mut widest) = (0_usize, 1);
     let (mut members, mut clear, mut merge) = (String::new(), String::new(), String::new());
     let (mut parameters, mut take) = (Vec::new(), String::new());
     for (number, (reduction, &dtype)) in reductions.iter().zip(outputs).enumerate() {
@@ -185,13 +187,17 @@ fn states(outputs: &[DType], reductions: &[Reduction]) -> Result<String> {
             return Err(Error::TileType { output: number, expected, given: dtype });
         }
         let (kind, size) = state(reduction)?;
-        bytes += size;
+        // As a compiler lays them out: each at a multiple of its alignment, and so the whole.
+        let alignment = size.min(MOST_ALIGNMENT_BYTES);
+        widest = widest.max(alignment);
+        bytes = bytes.next_multiple_of(alignment) + size;
         let _ = write!(members, " {kind} s{number};");
         let _ = write!(clear, " s{number}.clear();");
         let _ = write!(merge, " s{number}.merge(b.s{number});");
         let _ = write!(take, " s{number}.take(y{number});");
         parameters.push(format!("{} y{number}", register_type(dtype)?));
     }
+    let bytes = bytes.next_multiple_of(widest);
     if bytes > MOST_STATE_BYTES {
         return Err(Error::Count {
             what: "bytes of states a thread",
