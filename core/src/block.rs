@@ -73,6 +73,12 @@ pub trait BlockFunction: Send + Sync {
     /// What people call it, such as `sort`.
     fn name(&self) -> &str;
 
+    /// Whether it waits for something else than this machine's processors, through [`TaskContext::waiting`]: a run then has threads that
+    /// compute meanwhile.
+    fn waits(&self) -> bool {
+        false
+    }
+
     /// Upper bound on the bytes that a call holds beyond inputs and outputs, for a task of `elements` elements.
     fn scratch_bytes(&self, elements: u64) -> u64 {
         let _ = elements;

@@ -20,13 +20,14 @@ mod task;
 mod turns;
 mod view;
 
+use crate::block::BlockFunction;
 use crate::chunk::Chunk;
 use crate::coding::{self, Spent};
 use crate::context::{Cancellation, Event, Observer, TaskContext};
-use crate::device::Device;
+use crate::device::{Device, place_output};
 use crate::error::{Error, Result};
 use crate::plan::leaf::c_order;
-use crate::plan::{Plan, Resources, Stage, StageWork};
+use crate::plan::{Output, Plan, Resources, Stage, StageWork};
 use crate::region::byte_count;
 use crate::slots::Slots;
 use crate::source::Source;
@@ -130,7 +131,9 @@ const WAITING_THREADS: usize = 2;
 /// The threads and the buffers of a run.
 fn threads(plan: &Plan, resources: &Resources) -> Result<(Workers, BufferPool)> {
     let waits = device_of(plan, resources).is_some()
-        || plan.stages.iter().any(|stage| stage.work.sinks().iter().any(|sink| sink.waits()));
+        || plan.stages.iter().any(|stage| {
+            stage.work.sinks().iter().any(|sink| sink.waits()) || functions(stage).any(|call| call.waits())
+        });
     let spare = if waits { WAITING_THREADS } else { 0 };
     let workers = Workers::new(resources.threads.max(1).saturating_add(spare))?;
     Ok((workers, pool(plan, resources)))
@@ -142,10 +145,31 @@ fn pool(plan: &Plan, resources: &Resources) -> BufferPool {
     BufferPool::with_pages(usize::try_from(resources.budget_bytes).unwrap_or(usize::MAX), pages)
 }
 
-/// The device of a run. Copies have no use for one, nor for its pages.
+/// The device of a run, if some of it is computed there, or by functions that may use one: others have no use for its pages.
 fn device_of<'a>(plan: &Plan, resources: &'a Resources) -> Option<&'a dyn Device> {
-    let computes = plan.stages.iter().any(|stage| matches!(stage.work, StageWork::Compute(_)));
-    resources.device.as_deref().filter(|_| computes)
+    let device = resources.device.as_deref()?;
+    let threads = resources.threads.max(1);
+    let uses = |stage: &Stage| {
+        let StageWork::Compute(compute) = &stage.work else { return false };
+        functions(stage).any(|function| function.waits())
+            || compute.outputs.iter().any(|output| place_output(stage, output, device, threads).is_ok())
+    };
+    plan.stages.iter().any(uses).then_some(device)
+}
+
+/// The functions of whole blocks that a stage calls.
+fn functions(stage: &Stage) -> impl Iterator<Item = &dyn BlockFunction> {
+    let compute = match &stage.work {
+        StageWork::Compute(compute) => Some(compute),
+        _ => None,
+    };
+    let applied =
+        compute.into_iter().flat_map(|compute| &compute.outputs).filter_map(|output| match output {
+            Output::Applied(applied) => Some(&*applied.call.function),
+            _ => None,
+        });
+    let makers = compute.into_iter().flat_map(|compute| &compute.makers);
+    applied.chain(makers.map(|maker| &*maker.call.function))
 }
 
 /// What stages run on.

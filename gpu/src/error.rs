@@ -123,6 +123,18 @@ pub enum Error {
         /// What it takes.
         parameter: crate::cuda::Parameter,
     },
+    /// A kernel of a user that is to run with more threads a block than its registers are enough for.
+    #[error(
+        "kernel {kernel} takes so many registers that a block has at most {most} threads, not {given}; give fewer with with_block_threads, or bound it with __launch_bounds__"
+    )]
+    Threads {
+        /// Its name.
+        kernel: String,
+        /// The most threads.
+        most: u32,
+        /// Those that were asked for.
+        given: u32,
+    },
     /// A block that the device's memory does not hold.
     #[error("{what} needs {needed_bytes} bytes of the device's memory at once; take smaller chunks")]
     DeviceFull {

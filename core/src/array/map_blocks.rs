@@ -217,7 +217,7 @@ impl MapBlocks {
             let ([block], [out]) = (blocks(inputs)?, chunks(outputs)?);
             fill(out, &closure(info, seen(block, shown.first())?).into_dyn(), &trim, info)
         };
-        let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, run)?)?;
+        let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, false, without_context(run))?)?;
         Ok(result)
     }
 
@@ -239,7 +239,7 @@ impl MapBlocks {
             let made = closure(info, seen(a, shown.first())?, seen(b, shown.get(1))?);
             fill(out, &made.into_dyn(), &trim, info)
         };
-        let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, run)?)?;
+        let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, false, without_context(run))?)?;
         Ok(result)
     }
 
@@ -258,7 +258,7 @@ impl MapBlocks {
             let [out] = chunks(outputs)?;
             fill(out, &closure(info, &views.collect::<Result<Vec<_>>>()?).into_dyn(), &trim, info)
         };
-        let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, run)?)?;
+        let [result] = one(self.apply_with_copies(&[U::DTYPE], 1, false, without_context(run))?)?;
         Ok(result)
     }
 
@@ -306,7 +306,37 @@ impl MapBlocks {
         dtypes: &[DType],
         closure: impl Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk]) -> Result<()> + Send + Sync + 'static,
     ) -> Result<Vec<Array>> {
-        self.apply_with_copies(dtypes, 0, closure)
+        self.apply_with_copies(dtypes, 0, false, without_context(closure))
+    }
+
+    /// As [`MapBlocks::apply`], for closures that wait for a device or a server: each is given the context of its task, and waits through
+    /// [`TaskContext::waiting`], so that other threads of the run compute meanwhile.
+    ///
+    /// # Errors
+    /// If there are too many elements.
+    ///
+    /// ```
+    /// use blockwise_core::array::MapBlocks;
+    /// use blockwise_core::{Array, DType};
+    /// use std::time::Duration;
+    /// let x = Array::from_fn(&[10], |at| at[0] as f64)?.rechunk([4])?;
+    /// let parts = MapBlocks::new([&x])?.apply_waiting(&[DType::F64], |_, blocks, outputs, cx| {
+    ///     cx.waiting(|| std::thread::sleep(Duration::from_millis(1)));
+    ///     outputs[0].view_mut::<f64>()?.assign(&blocks[0].view::<f64>()?);
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(parts[0].compute::<f64>()?[[9]], 9.0);
+    /// # Ok::<(), blockwise_core::Error>(())
+    /// ```
+    pub fn apply_waiting(
+        self,
+        dtypes: &[DType],
+        closure: impl Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk], &TaskContext<'_>) -> Result<()>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<Vec<Array>> {
+        self.apply_with_copies(dtypes, 0, true, closure)
     }
 
     fn expect_types(&self, wanted: &[DType]) -> Result<()> {
@@ -335,10 +365,13 @@ impl MapBlocks {
         trim
     }
 
-    /// `copies`: how many blocks of results the closure holds beside those it fills.
-    fn apply_with_copies<F>(self, dtypes: &[DType], copies: u64, run: F) -> Result<Vec<Array>>
+    /// `copies`: how many blocks of results the closure holds beside those it fills. `waits`: whether it may wait.
+    fn apply_with_copies<F>(self, dtypes: &[DType], copies: u64, waits: bool, run: F) -> Result<Vec<Array>>
     where
-        F: Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk]) -> Result<()> + Send + Sync + 'static,
+        F: Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk], &TaskContext<'_>) -> Result<()>
+            + Send
+            + Sync
+            + 'static,
     {
         let (mut axes, mut index_axes, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for (axis, cut) in self.tasks.axes().iter().enumerate() {
@@ -376,6 +409,7 @@ impl MapBlocks {
             copied_bytes: copied.saturating_mul(copies),
             element_scratch_bytes: self.element_scratch_bytes,
             tasks: self.tasks.clone(),
+            waits,
             run,
         });
         let (inputs, tasks) = padded(&self.inputs, &self.tasks, &self.halos)?;
@@ -383,6 +417,14 @@ impl MapBlocks {
         let results = Array::from_blocks(function, inputs, tasks, index_axes, outputs)?;
         Ok(results.into_iter().map(|result| result.renamed(names.clone())).collect())
     }
+}
+
+/// A closure that never waits, so that it has no use for a context.
+fn without_context(
+    run: impl Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk]) -> Result<()> + Send + Sync + 'static,
+) -> impl Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk], &TaskContext<'_>) -> Result<()> + Send + Sync + 'static
+{
+    move |info, blocks, outputs, _| run(info, blocks, outputs)
 }
 
 /// A block as a closure sees it: the axes that follow the task axes `shown`, in that order.
@@ -437,15 +479,20 @@ struct Mapped<F> {
     element_scratch_bytes: u64,
     /// The boxes without halos.
     tasks: ChunkGrid,
+    waits: bool,
     run: F,
 }
 
 impl<F> BlockFunction for Mapped<F>
 where
-    F: Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk]) -> Result<()> + Send + Sync,
+    F: Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk], &TaskContext<'_>) -> Result<()> + Send + Sync,
 {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn waits(&self) -> bool {
+        self.waits
     }
 
     fn scratch_bytes(&self, elements: u64) -> u64 {
@@ -457,9 +504,9 @@ where
         info: &BlockInfo<'_>,
         inputs: &[Block<'_>],
         outputs: &mut [Chunk],
-        _cx: &TaskContext<'_>,
+        cx: &TaskContext<'_>,
     ) -> Result<()> {
         let (region, shape) = (self.tasks.region(info.index)?, self.tasks.shape());
-        (self.run)(&BlockInfo { index: info.index, region: &region, shape: &shape }, inputs, outputs)
+        (self.run)(&BlockInfo { index: info.index, region: &region, shape: &shape }, inputs, outputs, cx)
     }
 }

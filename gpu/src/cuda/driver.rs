@@ -27,6 +27,8 @@ type Handle = *mut c_void;
 const BLOCKING_SYNC: c_uint = 4;
 const NON_BLOCKING: c_uint = 1;
 const PORTABLE: c_uint = 1;
+/// The attribute of a kernel, as the driver numbers it: the most threads of a block.
+const MOST_THREADS: c_int = 0;
 /// The driver's number of the error: out of memory.
 const OUT_OF_MEMORY: c_int = 2;
 
@@ -50,6 +52,7 @@ functions! {
     module_load = "cuModuleLoadData": (*mut Handle, *const c_void);
     module_unload = "cuModuleUnload": (Handle);
     module_function = "cuModuleGetFunction": (*mut Handle, Handle, *const c_char);
+    function_attribute = "cuFuncGetAttribute": (*mut c_int, c_int, Handle);
     launch = "cuLaunchKernel":
         (Handle, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, Handle, *mut *mut c_void, *mut *mut c_void);
     error_name = "cuGetErrorName": (c_int, *mut *const c_char);
@@ -321,6 +324,18 @@ impl Module {
             unsafe { (functions.module_function)(&raw mut module.function, module.handle, entry.as_ptr()) };
         context.answer("cuModuleGetFunction", code)?;
         Ok(module)
+    }
+}
+
+impl Module {
+    /// The most threads that a block of the kernel may have: its registers are shared among them.
+    pub(super) fn most_threads(&self) -> Result<u32> {
+        let functions = self.context.enter()?;
+        let mut most = 0;
+        // SAFETY: writes one int; the function is the module's.
+        let code = unsafe { (functions.function_attribute)(&raw mut most, MOST_THREADS, self.function) };
+        self.context.answer("cuFuncGetAttribute", code)?;
+        Ok(u32::try_from(most).unwrap_or(0))
     }
 }
 

@@ -11,7 +11,7 @@ use super::task::{Places, words};
 use crate::jit::BLOCK_THREADS;
 use crate::{Error, Result};
 use blockwise_core::block::{Block, BlockInfo};
-use blockwise_core::{Chunk, Scalar};
+use blockwise_core::{Chunk, Scalar, TaskContext};
 use std::sync::Arc;
 
 /// At most so many blocks, of which each may go on with more elements.
@@ -43,6 +43,8 @@ pub struct UserKernel {
     name: String,
     parameters: Vec<Parameter>,
     block_threads: u32,
+    /// What its registers allow.
+    most_threads: u32,
 }
 
 impl std::fmt::Debug for UserKernel {
@@ -69,7 +71,7 @@ impl UserKernel {
     /// // SAFETY: it reads and writes its block alone.
     /// let shift = unsafe { UserKernel::new(&device, source, "shift", &parameters) }?;
     /// let x = Array::from_fn(&[1000], |at| at[0] as f32)?;
-    /// let y = MapBlocks::new([&x])?.apply(&[DType::F32], shift.function())?.remove(0);
+    /// let y = MapBlocks::new([&x])?.apply_waiting(&[DType::F32], shift.function())?.remove(0);
     /// assert_eq!(y.compute::<f32>()?[[7]], 7.5);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -86,31 +88,46 @@ impl UserKernel {
         parameters: &[Parameter],
     ) -> Result<Self> {
         let module = device.kernels.load_named(source, name)?;
+        let most_threads = module.most_threads()?;
         Ok(Self {
             device: Arc::clone(device),
             module: Arc::new(module),
             name: name.to_owned(),
             parameters: parameters.to_vec(),
-            block_threads: BLOCK_THREADS,
+            block_threads: BLOCK_THREADS.min(most_threads.max(1)),
+            most_threads,
         })
     }
 
-    /// With so many threads a block: 1 to 1024.
+    /// With so many threads a block: 1 to 1024. Without this there are 256, or as many as the kernel's registers allow. Of a kernel that takes so
+    /// many registers that it cannot have as many threads, each task fails with [`Error::Threads`].
     #[must_use]
     pub fn with_block_threads(self, threads: u32) -> Self {
         Self { block_threads: threads.clamp(1, 1024), ..self }
     }
 
-    /// What [`MapBlocks::apply`](blockwise_core::array::MapBlocks::apply) takes: each block is brought to the device, the kernel is run, and
-    /// what it made comes back.
+    /// What [`MapBlocks::apply_waiting`](blockwise_core::array::MapBlocks::apply_waiting) takes: each block is brought to the device, the kernel
+    /// is run, and what it made comes back, while other threads of the run compute.
     pub fn function(
         self,
-    ) -> impl Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk]) -> blockwise_core::Result<()> + Send + Sync + 'static
-    {
-        move |info, blocks, outputs| Ok(self.run(info, blocks, outputs)?)
+    ) -> impl Fn(&BlockInfo<'_>, &[Block<'_>], &mut [Chunk], &TaskContext<'_>) -> blockwise_core::Result<()>
+    + Send
+    + Sync
+    + 'static {
+        move |info, blocks, outputs, cx| Ok(self.run(info, blocks, outputs, cx)?)
     }
 
-    fn run(&self, info: &BlockInfo<'_>, blocks: &[Block<'_>], outputs: &mut [Chunk]) -> Result<()> {
+    fn run(
+        &self,
+        info: &BlockInfo<'_>,
+        blocks: &[Block<'_>],
+        outputs: &mut [Chunk],
+        cx: &TaskContext<'_>,
+    ) -> Result<()> {
+        if self.block_threads > self.most_threads {
+            let (kernel, most) = (self.name.clone(), self.most_threads);
+            return Err(Error::Threads { kernel, most, given: self.block_threads });
+        }
         let mut places = Places::default();
         let inputs = blocks.iter().map(|block| places.add(block.bytes.len())).collect::<Result<Vec<_>>>()?;
         let results =
@@ -120,7 +137,7 @@ impl UserKernel {
             return Ok(());
         }
         let len_bytes = places.len_bytes;
-        let lent = self.device.memory.take(len_bytes, None)?;
+        let lent = self.device.memory.take(len_bytes, Some(cx))?;
         let full = || Error::DeviceFull { what: self.name.clone(), needed_bytes: len_bytes };
         let lent = lent.ok_or_else(full)?;
         let slab = lent.slab().ok_or_else(full)?;
@@ -142,7 +159,7 @@ impl UserKernel {
         let turns = count.div_ceil(u64::from(self.block_threads)).min(MOST_BLOCKS);
         let launched = (u32::try_from(turns).unwrap_or(u32::MAX), 1);
         let mut stream = self.device.stream()?;
-        let outcome = stream.carry_out(None, |work| {
+        let outcome = stream.carry_out(Some(cx), |work| {
             for (block, offset) in blocks.iter().zip(&inputs) {
                 work.copy_in(slab, *offset, block.bytes)?;
             }

@@ -4,7 +4,7 @@
 // early shows; every range must lie in memory that was allocated here; every call needs a current context. Threads of a block run
 // in device.cpp, kernels are libraries that nvrtc.cpp made.
 //
-// The environment says more: FAKE_CUDA_DEVICES (how many; 1), FAKE_CUDA_CAPABILITY (90), FAKE_CUDA_MEMORY (bytes of each; 1 GiB), FAKE_CUDA_FAIL ("FUNCTION:N:CODE": its
+// The environment says more: FAKE_CUDA_DEVICES (how many; 1), FAKE_CUDA_CAPABILITY (90), FAKE_CUDA_MOST_THREADS (of a block of any kernel; 1024), FAKE_CUDA_MEMORY (bytes of each; 1 GiB), FAKE_CUDA_FAIL ("FUNCTION:N:CODE": its
 // Nth call gives CODE; N is 0: every call), FAKE_CUDA_SLOW_MS (how long a wait for a stream takes, and a copy to or from memory that is not
 // page-locked, for which a driver waits; 0), FAKE_CUDA_COUNTS (a file to which what was done is added, when the process ends).
 #include "device.h"
@@ -329,9 +329,16 @@ Result cuModuleGetFunction(void **function, void *module, const char *name) {
   *function = new Function{(void (*)(void **))call, (size_t(*)(int))size, *(const int *)barriers != 0};
   return 0;
 }
+Result cuFuncGetAttribute(int *value, int which, void *) {
+  ENTER_CONTEXT("cuFuncGetAttribute")
+  if (which != 0) return INVALID_VALUE;
+  *value = (int)number("FAKE_CUDA_MOST_THREADS", 1024);
+  return 0;
+}
 Result cuLaunchKernel(void *kernel, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned, unsigned, unsigned, void *stream, void **arguments, void **) {
   ENTER_CONTEXT("cuLaunchKernel")
   if (x == 0 || y == 0 || z != 1 || y > 65535 || threads > 1024) return INVALID_VALUE;
+  if (threads > (unsigned)number("FAKE_CUDA_MOST_THREADS", 1024)) return 701;
   const Function *function = (const Function *)kernel;
   std::vector<std::vector<char>> values;
   for (int n = 0; function->size(n) != 0; ++n) {

@@ -188,6 +188,15 @@ fn child_waits_with_one_slot() {
 
 #[test]
 #[ignore = "a process of its own: see below"]
+fn child_computes_too_little() {
+    let device: Arc<dyn Device> = Arc::new(Cuda::open(0, Options::default()).unwrap());
+    let x = Array::from_fn(&[64, 100, 100], |at| at[1] as f32).unwrap().rechunk([16, 100, 100]).unwrap();
+    let sum = session(Some(device)).compute::<f32>(&(&x + 1.0)).unwrap();
+    assert_eq!(sum[[3, 4, 5]], 5.0);
+}
+
+#[test]
+#[ignore = "a process of its own: see below"]
 fn child_is_refused() {
     println!("error: {}", Cuda::open(0, Options::default()).unwrap_err());
 }
@@ -258,9 +267,16 @@ extern "C" __global__ void smooth(const float *x, float *y, unsigned long long n
     let smooth = kernel("smooth", &all).unwrap().with_block_threads(64);
     let x = Array::from_fn(&[90, 70], |at| (at[0] * 100 + at[1]) as f32).unwrap().rechunk([40, 32]).unwrap();
     let run = |kernel: UserKernel| {
-        MapBlocks::new([&x]).unwrap().apply(&[DType::F32], kernel.function()).unwrap().remove(0)
+        MapBlocks::new([&x]).unwrap().apply_waiting(&[DType::F32], kernel.function()).unwrap().remove(0)
     };
-    let found = session(None).compute::<f32>(&run(smooth)).unwrap();
+    let smooth = if std::env::var_os("FAKE_CUDA_MOST_THREADS").is_some() {
+        let error = session(None).compute::<f32>(&run(smooth)).unwrap_err().to_string();
+        assert!(error.contains("smooth") && error.contains("at most 40 threads, not 64"), "{error}");
+        kernel("smooth", &all).unwrap()
+    } else {
+        smooth
+    };
+    let found = session_of(1, None).compute::<f32>(&run(smooth)).unwrap();
     let is_right = |((row, column), value): ((usize, usize), f32)| {
         let wide = if column < 64 { 32 } else { 6 };
         value == 0.5 * (row * 100 + column) as f32 + wide as f32
@@ -349,6 +365,9 @@ fn copies_leave_a_device_alone() {
     let Some((_, counted)) = beside_stand_ins("child_copies", &[]) else { return };
     assert_eq!((counted["launches"], counted["copied_in"], counted["pinnings"]), (0, 0, 0));
     assert_tidy(&counted);
+    // Nor do computations pin memory of which a device has no part.
+    let (_, counted) = beside_stand_ins("child_computes_too_little", &[]).unwrap();
+    assert_eq!((counted["launches"], counted["pinnings"]), (0, 0));
     let (_, counted) = beside_stand_ins("child_copies", &[("COMPUTES", "1")]).unwrap();
     assert!(counted["launches"] > 0 && counted["pinnings"] > 0, "{counted:?}");
     assert_tidy(&counted);
@@ -452,9 +471,14 @@ fn plans_say_what_runs_where() {
 
 #[test]
 fn kernels_of_users_run_on_blocks() {
-    let Some((_, counted)) = beside_stand_ins("child_runs_kernels_of_users", &[]) else { return };
+    let slow = [("FAKE_CUDA_SLOW_MS", "20")];
+    let Some((_, counted)) = beside_stand_ins("child_runs_kernels_of_users", &slow) else { return };
     assert_eq!(counted["launches"], 9);
+    assert!(counted["waiting_for_streams"] > 1, "slots are lent: {counted:?}");
     assert_tidy(&counted);
+    let few = [("FAKE_CUDA_MOST_THREADS", "40")];
+    let (_, counted) = beside_stand_ins("child_runs_kernels_of_users", &few).unwrap();
+    assert_eq!(counted["launches"], 9);
 }
 
 #[test]
