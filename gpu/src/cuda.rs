@@ -143,7 +143,7 @@ impl Device for Cuda {
     }
 
     fn check(&self, demand: &Demand<'_>) -> std::result::Result<(), String> {
-        let operands = vec![Operand::default(); demand.program.inputs().len()];
+        let operands = task::operands(demand.program, demand.shape.len(), |_| None);
         Self::generate(demand, &operands, true).map(|_| ()).map_err(|error| match error {
             Error::Type { dtype } => format!("it does not compute with {dtype}"),
             Error::Function { function, dtypes } => format!("it has no {function} of ({dtypes})"),
@@ -157,7 +157,7 @@ impl Device for Cuda {
     }
 
     fn prepare(&self, demand: &Demand<'_>) {
-        let operands = vec![Operand::default(); demand.program.inputs().len()];
+        let operands = task::operands(demand.program, demand.shape.len(), |_| None);
         if let Ok(launches) = Self::generate(demand, &operands, true) {
             launches.kernels().for_each(|kernel| self.kernels.compile_meanwhile(kernel));
         }

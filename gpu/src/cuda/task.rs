@@ -1,6 +1,7 @@
 //! What a device does for a task: operands in, kernels, results out.
 //!
-//! Invariants: of an operand, what lies between its first and its last element is copied, once if several are the same; a task that does not fit
+//! Invariants: of an operand, what lies between its first and its last element is copied, once if several are the same, and not at all if the
+//! program does not look at it; a task that does not fit
 //! is cut along its first axis that has several elements, if it is not reduced; all that was queued has ended when a task has. Called by
 //! [`super::Cuda`].
 
@@ -13,7 +14,7 @@ use crate::jit::{Argument, BLOCK_THREADS, Kernel, Launch, Operand};
 use crate::{Error, Result};
 use blockwise_core::TaskContext;
 use blockwise_core::device::{Demand, Outcome};
-use blockwise_kernels::program::Input;
+use blockwise_kernels::program::{Input, Instruction, Program};
 use blockwise_kernels::strided::Layout;
 use std::sync::Arc;
 
@@ -42,6 +43,31 @@ impl Launches {
     }
 }
 
+/// Which inputs a program looks at: those of a stage share one list, whichever of them each needs.
+fn used(program: &Program) -> Vec<bool> {
+    let mut used = vec![false; program.inputs().len()];
+    for instruction in program.instructions() {
+        if let Instruction::Input { index, .. } = instruction
+            && let Some(is_used) = used.get_mut(*index)
+        {
+            *is_used = true;
+        }
+    }
+    used
+}
+
+/// The operands of a program on a shape of so many axes, each of which lies as said. What is not looked at is one element, repeated: then it
+/// keeps no axes apart.
+pub(super) fn operands(
+    program: &Program,
+    rank: usize,
+    layout: impl Fn(usize) -> Option<Layout>,
+) -> Vec<Operand> {
+    let nowhere = || Some(Layout { offset: 0, strides: vec![0; rank] });
+    let each = used(program).into_iter().enumerate();
+    each.map(|(index, is_used)| Operand { layout: if is_used { layout(index) } else { nowhere() } }).collect()
+}
+
 /// A task under way.
 #[derive(Clone, Copy)]
 pub(super) struct Task<'a> {
@@ -60,8 +86,8 @@ struct Upload<'a> {
 #[derive(Default)]
 pub(super) struct Places<'a> {
     uploads: Vec<Upload<'a>>,
-    /// Of each operand: its upload, and how many elements before that its bytes begin.
-    operands: Vec<(usize, usize)>,
+    /// Of each operand: its upload, and how many elements before that its bytes begin; `None` if nobody looks at it.
+    operands: Vec<Option<(usize, usize)>>,
     /// Of each result.
     results: Vec<usize>,
     /// Of the states of parts, for each result.
@@ -89,11 +115,15 @@ impl Task<'_> {
         inputs: &[Input<'_>],
         results: &mut [&mut [u8]],
     ) -> Result<Outcome> {
-        let operands: Vec<Operand> =
-            inputs.iter().map(|input| Operand { layout: input.layout.clone() }).collect();
+        let layout = |index: usize| inputs.get(index).and_then(|input| input.layout.clone());
+        let operands = operands(demand.program, demand.shape.len(), layout);
         let mut places = Places::default();
         let mut is_aligned = true;
-        for input in inputs {
+        for (input, is_used) in inputs.iter().zip(used(demand.program)) {
+            if !is_used {
+                places.operands.push(None);
+                continue;
+            }
             let size = input.dtype.size();
             let Some((first, count)) = reach(input, demand.shape) else {
                 let what = "bytes of an operand";
@@ -116,7 +146,7 @@ impl Task<'_> {
             };
             let offset = input.layout.as_ref().map_or(0, |layout| layout.offset);
             is_aligned &= (offset.saturating_sub(first) * size).is_multiple_of(WIDE_BYTES);
-            places.operands.push((number, first));
+            places.operands.push(Some((number, first)));
         }
         let launches = Cuda::generate(demand, &operands, is_aligned)?;
         // Before any memory is taken: compiling may take as long as many tasks do.
@@ -162,7 +192,8 @@ impl Task<'_> {
         let made = if launches.merge.is_some() { &places.parts } else { &places.results };
         // An address of an operand, counted from where its bytes begin on the host.
         let operand = |index: usize, offset: usize| -> Option<Address> {
-            let (upload, first) = places.operands.get(index)?;
+            // The kernel has a parameter for it, whatever that is.
+            let Some((upload, first)) = places.operands.get(index)? else { return Some(slab.at(0)) };
             let place = places.uploads.get(*upload)?.offset;
             Some(slab.at(place + offset.checked_sub(*first)? * sizes.get(index)?))
         };

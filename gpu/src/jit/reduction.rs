@@ -327,3 +327,29 @@ fn merge(states: &str, reductions: &[Reduction], cells: &Cells, parts: u64) -> R
     let kernel = Kernel { definitions: states.to_owned(), parameters, statements };
     Ok((kernel, Launch { blocks: merged.blocks(split), arguments }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jit::Operand;
+    use blockwise_kernels::program::Builder;
+
+    #[test]
+    fn what_lies_between_states_counts() {
+        let generated = |pairs: usize| {
+            let any = Reduction::new(Reducer::Any, DType::Bool, false).unwrap();
+            let sum = Reduction::new(Reducer::Sum, DType::I64, false).unwrap();
+            let reductions: Vec<Reduction> = (0..pairs).flat_map(|_| [any, sum]).collect();
+            let mut builder = Builder::new();
+            let x = builder.input(DType::I64);
+            let outputs: Vec<_> =
+                reductions.iter().map(|of| builder.cast(x, of.tile_dtype()).unwrap()).collect();
+            let program = builder.finish(&outputs).unwrap();
+            let form = Form::new(&[1000], &[Operand::default()], true).unwrap();
+            generate(&program, &form, &Cells::new(&[1000], &[0]).unwrap(), &reductions)
+        };
+        // 4 bytes, 4 that nobody uses, and 8: twelve times that are 48 KiB in a block.
+        assert!(generated(12).is_ok());
+        assert!(matches!(generated(13), Err(Error::Count { expected: 192, given: 208, .. })));
+    }
+}

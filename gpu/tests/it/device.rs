@@ -8,12 +8,14 @@
 
 use crate::host::compiler;
 use blockwise_core::array::MapBlocks;
-use blockwise_core::device::Device;
+use blockwise_core::device::{Demand, Device, Outcome};
 use blockwise_core::memory::MemoryArray;
 use blockwise_core::plan::{CopyOptions, Resources, plan_copy};
-use blockwise_core::{Array, Cancellation, ChunkGrid, DType, Error, Session, Sink, machine};
+use blockwise_core::{Array, Cancellation, ChunkGrid, DType, Error, Session, Sink, TaskContext, machine};
 use blockwise_gpu::cuda::{Cuda, Options, Parameter, Several, UserKernel};
 use blockwise_gpu::device::detect;
+use blockwise_kernels::BufferPool;
+use blockwise_kernels::program::{Builder, Input};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -83,8 +85,10 @@ fn session_of(threads: usize, device: Option<Arc<dyn Device>>) -> Session {
     Session::new(Resources { threads, device, ..machine::resources(256 << 20) })
 }
 
+/// The device, with a budget that the environment may say.
 fn open() -> Arc<dyn Device> {
-    Arc::new(Cuda::open(0, Options { insists: true, ..Options::default() }).unwrap())
+    let memory_bytes = std::env::var("BUDGET_BYTES").ok().map(|bytes| bytes.parse().unwrap());
+    Arc::new(Cuda::open(0, Options { insists: true, memory_bytes }).unwrap())
 }
 
 /// Arrays that are evaluated alone.
@@ -206,7 +210,27 @@ fn child_is_refused() {
 fn child_cannot_compile() {
     let there = session(Some(open()));
     let (_, array) = elementwise().swap_remove(0);
-    println!("error: {}", there.compute::<f32>(&array).unwrap_err());
+    tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stdout).init();
+    let expected = session(None).compute::<f32>(&array).unwrap();
+    assert!(there.compute::<f32>(&array).unwrap() == expected);
+}
+
+#[test]
+#[ignore = "a process of its own: see below"]
+fn child_needs_one_of_two_inputs() {
+    let mut builder = Builder::new();
+    let (x, _) = (builder.input(DType::F32), builder.input(DType::F64));
+    let twice = builder.call_named("add", &[x.into(), x.into()]).unwrap();
+    let program = builder.finish(&[twice]).unwrap();
+    let bytes: Vec<u8> = (0..4000_u32).flat_map(|n| (n as f32).to_ne_bytes()).collect();
+    let inputs = [Input::contiguous(&bytes, DType::F32), Input::contiguous(&[7; 32_000], DType::F64)];
+    let mut result = vec![0; 16_000];
+    let (pool, cancellation) = (BufferPool::new(1 << 20), Cancellation::new());
+    let demand = Demand { program: &program, shape: &[4000], reduced: None };
+    let cx = TaskContext::new(&pool, &cancellation);
+    assert_eq!(open().compute(&demand, &inputs, &mut [&mut result], &cx).unwrap(), Outcome::Done);
+    let right = |(n, word): (usize, &[u8])| word == (2.0 * n as f32).to_ne_bytes();
+    assert!(result.chunks(4).enumerate().all(right));
 }
 
 #[test]
@@ -361,6 +385,13 @@ fn devices_that_the_compiler_does_not_know_run_ptx_or_are_refused() {
 }
 
 #[test]
+fn inputs_that_nobody_looks_at_stay_here() {
+    let Some((_, counted)) = beside_stand_ins("child_needs_one_of_two_inputs", &[]) else { return };
+    assert_eq!((counted["launches"], counted["copied_in"]), (1, 16_000));
+    assert_tidy(&counted);
+}
+
+#[test]
 fn copies_leave_a_device_alone() {
     let Some((_, counted)) = beside_stand_ins("child_copies", &[]) else { return };
     assert_eq!((counted["launches"], counted["copied_in"], counted["pinnings"]), (0, 0, 0));
@@ -400,12 +431,26 @@ fn tasks_that_do_not_fit_are_cut_or_left() {
 
 #[test]
 fn memory_that_others_took_does_no_harm() {
-    for call in ["cuMemAlloc:1:2", "cuMemAlloc:3:2", "cuMemHostAlloc:2:2"] {
+    for call in ["cuMemAlloc:1:2", "cuMemAlloc:3:2", "cuMemHostAlloc:2:2", "cuModuleLoadData:1:2"] {
         let Some((_, counted)) = beside_stand_ins("child_compares", &[("FAKE_CUDA_FAIL", call)]) else {
             return;
         };
+        assert!(counted["launches"] > 50, "{counted:?}");
         assert_tidy(&counted);
     }
+}
+
+#[test]
+fn tasks_wait_for_memory_that_others_of_them_hold() {
+    // The device has less than its budget, but room for one task or two.
+    let less = (400 << 10).to_string();
+    let slow = ("FAKE_CUDA_SLOW_MS", "2");
+    let environment = [("FAKE_CUDA_MEMORY", less.as_str()), ("BUDGET_BYTES", "1000000000"), slow];
+    let Some((_, counted)) = beside_stand_ins("child_compares", &environment) else { return };
+    let (_, unhurried) = beside_stand_ins("child_compares", &[slow]).unwrap();
+    assert_eq!(counted["launches"], unhurried["launches"], "a task was cut, or left");
+    assert!(counted["peak"] <= 400 << 10, "{counted:?}");
+    assert_tidy(&counted);
 }
 
 #[test]
@@ -443,7 +488,7 @@ fn failures_of_the_driver_are_errors_that_name_the_task() {
 }
 
 #[test]
-fn a_compiler_that_fails_is_an_error_that_shows_its_log() {
+fn work_for_kernels_that_do_not_compile_is_left_to_processors() {
     let wrong = tempfile::tempdir().unwrap();
     std::fs::write(wrong.path().join("device.h"), "#error no such device\n").unwrap();
     let headers = wrong.path().to_str().unwrap();
@@ -451,7 +496,9 @@ fn a_compiler_that_fails_is_an_error_that_shows_its_log() {
     let environment = [("FAKE_CUDA_HEADERS", headers), ("XDG_CACHE_HOME", cache.path().to_str().unwrap())];
     let Some((output, counted)) = beside_stand_ins("child_cannot_compile", &environment) else { return };
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("error: ") && said.contains("no such device"), "{said}");
+    let warnings: Vec<&str> = said.lines().filter(|line| line.contains("the processors compute")).collect();
+    assert!(warnings.len() == 1 && said.contains("no such device"), "{said}");
+    assert_eq!(counted["copied_in"], 0);
     assert_tidy(&counted);
 }
 
