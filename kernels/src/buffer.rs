@@ -376,10 +376,13 @@ impl Shared {
             (recycled, state.trim(self.limit_bytes))
         };
         drop(freed);
-        let is_right = |page: &Box<dyn Page>| {
-            page.bytes().len() == page_bytes && page.bytes().as_ptr().addr().is_multiple_of(ALIGNMENT_BYTES)
+        let fresh = || {
+            pages.page(page_bytes).filter(|page| {
+                let bytes = page.bytes();
+                bytes.len() == page_bytes && bytes.as_ptr().addr().is_multiple_of(ALIGNMENT_BYTES)
+            })
         };
-        let found = recycled.or_else(|| pages.page(page_bytes).filter(is_right).map(Memory::Lent));
+        let found = recycled.or_else(|| fresh().map(Memory::Lent));
         if found.is_none() {
             self.state().live_bytes -= page_bytes;
         }

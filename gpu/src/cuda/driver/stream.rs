@@ -178,10 +178,10 @@ impl<'a> Work<'a, '_> {
         self.wait()?;
         let Some(memory) = &self.stream.staging else { return Ok(()) };
         for (bytes, start) in &mut self.returned {
-            // SAFETY: so many bytes from there on were set aside in that memory; the copies have ended, and others borrow neither.
-            unsafe {
-                bytes.as_mut_ptr().copy_from_nonoverlapping(memory.start.as_ptr().add(*start), bytes.len())
-            };
+            // SAFETY: so many bytes from there on were set aside in that memory; the copies have ended, and nobody else borrows them.
+            let staged =
+                unsafe { std::slice::from_raw_parts(memory.start.as_ptr().add(*start), bytes.len()) };
+            bytes.copy_from_slice(staged);
         }
         Ok(())
     }
