@@ -12,6 +12,8 @@ pub mod disk;
 mod journal;
 mod lock;
 mod object;
+mod place;
+mod resume;
 mod update;
 
 pub use disk::{Overlap, free_bytes, overlap};
@@ -21,8 +23,10 @@ pub use update::Update;
 
 use crate::error::{Error, Result};
 use direct::Direct;
-use disk::{exists, identity, io_error, remove_all, sync_filesystem, sync_folder};
+use disk::{exists, io_error, sync_filesystem, sync_folder};
 use lock::RunLock;
+use place::Stamp;
+use resume::{Resumable, find_resumable, partial_folders, remove_partial};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -187,14 +191,16 @@ impl PartialFolder {
 #[derive(Debug)]
 pub struct Publication {
     destination: PathBuf,
+    /// Whether what is there is replaced.
     overwrite: bool,
+    /// What stood at the destination when the run began: this alone is replaced.
+    before: Option<Stamp>,
     partial: PartialFolder,
     /// None for who only joins.
     lock: Option<RunLock>,
 }
 
 const JOURNAL_NAME: &str = "journal.jsonl";
-const REPLACED_NAME: &str = "replaced";
 const SEPARATOR: &str = ".partial-";
 
 impl Publication {
@@ -209,12 +215,13 @@ impl Publication {
         let label = destination.display().to_string();
         let destination = resolved(destination)?;
         let lock = RunLock::acquire(&destination)?;
-        let found =
-            if options.resume { Some(find_resumable(&destination, &options.plan_key)?) } else { None };
+        resume::restore_replaced(&destination)?;
+        let found = if options.resume { Some(find_resumable(&destination, options)?) } else { None };
         if let Some(Resumable::Published(folder)) = found {
-            remove_all(&folder)?;
+            remove_partial(&folder)?;
             return Ok(None);
         }
+        let before = Stamp::of(&destination)?;
         check_replaceable(&destination, options.overwrite)?;
         let (folder, is_resumed) = match found {
             Some(Resumable::Unfinished(folder)) => (folder, true),
@@ -237,7 +244,8 @@ impl Publication {
             fs::create_dir_all(&payload).map_err(|error| io_error(&payload, "create", error, 0))?;
         }
         let partial = PartialFolder::new(label, folder, payload, journal, part);
-        Ok(Some(Self { destination, overwrite: options.overwrite, partial, lock: Some(lock) }))
+        let overwrite = options.overwrite;
+        Ok(Some(Self { destination, overwrite, before, partial, lock: Some(lock) }))
     }
 
     /// The partial folder of another process's publication of `destination`, to write chunks into. Nothing is published by
@@ -250,7 +258,8 @@ impl Publication {
         let part = if payload.is_dir() { Part::Joins } else { Part::Late };
         let label = destination.display().to_string();
         let partial = PartialFolder::new(label, folder.to_owned(), payload, Journal::of_nobody()?, part);
-        Ok(Self { destination: destination.to_owned(), overwrite: false, partial, lock: None })
+        let destination = destination.to_owned();
+        Ok(Self { destination, overwrite: false, before: None, partial, lock: None })
     }
 
     /// The folder beside the destination in which the payload grows.
@@ -275,7 +284,7 @@ impl Publication {
     ///
     /// # Errors
     /// If that fails; the partial folder then stays for a resumed run. [`Error::Exists`] if the destination appeared
-    /// meanwhile and is not to be replaced.
+    /// meanwhile and is not to be replaced; [`Error::Refused`] if it is to be, but is no longer what it was at the beginning.
     pub fn commit(self) -> Result<()> {
         let Shared { folder, payload, journal, part, .. } = &*self.partial.shared;
         match part {
@@ -285,12 +294,15 @@ impl Publication {
             Part::Joins | Part::Late => return Ok(()),
         }
         sync_filesystem(folder)?;
-        journal.finish(identity(payload)?)?;
-        put_in_place(payload, &self.destination, folder, self.overwrite)?;
+        journal.finish(Stamp::of_present(payload)?)?;
+        place::put(payload, &self.destination, folder, self.before, self.overwrite)?;
         if let Some(parent) = self.destination.parent() {
             sync_folder(parent)?;
         }
-        if let Err(error) = remove_all(folder) {
+        let tidied = Stamp::of_present(&self.destination)
+            .and_then(|output| journal.published(output))
+            .and_then(|()| remove_own(folder, journal));
+        if let Err(error) = tidied {
             tracing::warn!("{} is published, but {error}; delete that folder", self.destination.display());
         }
         drop(self.lock);
@@ -299,9 +311,9 @@ impl Publication {
 
     /// Gives up and leaves nothing.
     pub fn discard(self) {
-        let Shared { folder, part, .. } = &*self.partial.shared;
+        let Shared { folder, journal, part, .. } = &*self.partial.shared;
         if matches!(part, Part::Alone | Part::Leads)
-            && let Err(error) = remove_all(folder)
+            && let Err(error) = remove_own(folder, journal)
         {
             tracing::warn!("{error}; delete that folder");
         }
@@ -320,7 +332,7 @@ impl Publication {
             _ => true,
         };
         if journal.is_empty() && is_empty {
-            if let Err(error) = remove_all(folder) {
+            if let Err(error) = remove_own(folder, journal) {
                 tracing::warn!("{error}; delete that folder");
             }
             return None;
@@ -407,86 +419,6 @@ fn check_replaceable(destination: &Path, overwrite: bool) -> Result<()> {
     Ok(())
 }
 
-enum Resumable {
-    Nothing,
-    Unfinished(PathBuf),
-    Published(PathBuf),
-}
-
-/// The partial folder of an earlier run with the same plan; of several, the one that got furthest.
-fn find_resumable(destination: &Path, plan_key: &str) -> Result<Resumable> {
-    let mut best: Option<(u64, PathBuf)> = None;
-    let mut other_plan = None;
-    for folder in partial_folders(destination)? {
-        let journal_path = folder.join(JOURNAL_NAME);
-        let Some(summary) = journal::summary(&journal_path)? else {
-            remove_unbegun(&folder);
-            continue;
-        };
-        if summary.plan != plan_key {
-            other_plan = Some(folder);
-            continue;
-        }
-        let at_place = exists(destination)?.then(|| identity(destination)).transpose()?;
-        if summary.done.is_some() && summary.done == at_place {
-            return Ok(Resumable::Published(folder));
-        }
-        match &best {
-            Some((most, _)) if *most >= summary.objects => remove_all(&folder)?,
-            _ => {
-                if let Some((_, worse)) = best.replace((summary.objects, folder)) {
-                    remove_all(&worse)?;
-                }
-            }
-        }
-    }
-    match (best, other_plan) {
-        (Some((_, folder)), _) => Ok(Resumable::Unfinished(folder)),
-        (None, None) => Ok(Resumable::Nothing),
-        (None, Some(folder)) => Err(Error::Refused {
-            path: destination.display().to_string(),
-            what: format!(
-                "the interrupted run in {} read other inputs or wrote another output; repeat its arguments, or delete that folder to start afresh",
-                folder.display()
-            ),
-        }),
-    }
-}
-
-/// Removes the folder of a run that was stopped before its journal had a line: nothing is in it but perhaps the beginning of
-/// that. Others stay, such as those of other versions.
-fn remove_unbegun(folder: &Path) {
-    let journal = folder.join(JOURNAL_NAME);
-    let is_torn = match fs::metadata(&journal) {
-        Ok(found) if found.len() <= 1 << 20 => fs::read(&journal).is_ok_and(|text| !text.contains(&b'\n')),
-        Ok(_) => false,
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-    };
-    let Ok(mut entries) = fs::read_dir(folder) else { return };
-    let is_alone = entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == JOURNAL_NAME));
-    if is_torn && is_alone {
-        // What cannot be removed does no harm where it is.
-        let _ = fs::remove_file(&journal);
-        let _ = fs::remove_dir(folder);
-    }
-}
-
-/// The partial folders that earlier runs left for `destination`.
-fn partial_folders(destination: &Path) -> Result<Vec<PathBuf>> {
-    let Some(parent) = destination.parent() else { return Ok(Vec::new()) };
-    let mut prefix = file_name(destination)?;
-    prefix.push(SEPARATOR);
-    let failed = |error| io_error(parent, "list", error, 0);
-    let mut folders = Vec::new();
-    for entry in fs::read_dir(parent).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        if name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
-            folders.push(parent.join(name));
-        }
-    }
-    Ok(folders)
-}
-
 fn create_partial(destination: &Path) -> Result<PathBuf> {
     for folder in partial_folders(destination)? {
         tracing::warn!(
@@ -502,30 +434,18 @@ fn create_partial(destination: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Removes the folder of this run, whose journal is still open.
+fn remove_own(folder: &Path, journal: &Journal) -> Result<()> {
+    journal.close(); // a network file system keeps the name of an open file, and the folder with it
+    remove_partial(folder)
+}
+
 /// Sixteen hexadecimal digits that no other run has: from the random keys that the system gives to hash maps.
 fn run_id() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let mut hasher = RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
     format!("{:016x}", hasher.finish())
-}
-
-/// Renames `payload` to `destination`, in one step; what stood there is left in `folder`.
-fn put_in_place(payload: &Path, destination: &Path, folder: &Path, overwrite: bool) -> Result<()> {
-    let exists_already = || Error::Exists { path: destination.display().to_string() };
-    match disk::rename_new(payload, destination) {
-        Ok(true) => return Ok(()),
-        Ok(false) if !overwrite => return Err(exists_already()),
-        Ok(false) => {}
-        Err(error) => return Err(error),
-    }
-    if disk::exchange(payload, destination)? {
-        return Ok(());
-    }
-    // No exchange on this file system: for a moment there is nothing at the destination.
-    let replaced = folder.join(REPLACED_NAME);
-    fs::rename(destination, &replaced).map_err(|error| io_error(destination, "rename", error, 0))?;
-    fs::rename(payload, destination).map_err(|error| io_error(payload, "rename", error, 0))
 }
 
 #[cfg(test)]

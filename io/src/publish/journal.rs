@@ -2,13 +2,14 @@
 //!
 //! One JSON object a line: a header (plan, inputs), an `object` per finished object (key, length, crc32c) or `fill`
 //! (nothing is stored because all is fill value), now and then `synced` with how many of them were on the disk for sure
-//! when it was written, and `done` with the identity of the complete payload. Lines are appended at once, so that a
-//! killed process loses none; after a power cut those past the last `synced` prove nothing by themselves. Invariant:
+//! when it was written, `done` with the stamp of the complete payload, and `published` with the stamp that it has in its
+//! place, before what it replaced is removed. Lines are appended at once, so that a killed process loses none; after a power cut those past the last `synced` prove nothing by themselves. Invariant:
 //! an object counts as finished only if it is there with its length and, where it was not synced, its checksum.
 //! Called by [`super::Publication`], [`super::ObjectFile`] and the sinks.
 
 use super::PublishOptions;
 use super::disk::{io_error, sync_filesystem};
+use super::place::Stamp;
 use crate::error::{Error, Result};
 use crate::store::{ByteStore, RegularFile, Root};
 use std::collections::HashSet;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 const SYNC_INTERVAL: Duration = Duration::from_secs(15);
 /// Longest line that is taken for one; keys are paths.
 const LONGEST_LINE_BYTES: u64 = 1 << 20;
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -31,7 +32,8 @@ enum Line {
     Object { key: String, len_bytes: u64, crc32c: u32 },
     Fill { key: String },
     Synced { objects: u64 },
-    Done { device: u64, inode: u64 },
+    Done { payload: Stamp },
+    Published { output: Stamp },
 }
 
 /// The journal of a run. Shared by all tasks.
@@ -45,7 +47,8 @@ pub struct Journal {
 
 #[derive(Debug)]
 struct State {
-    file: File,
+    /// None once it is closed.
+    file: Option<File>,
     objects: u64,
     synced: Instant,
     is_syncing: bool,
@@ -82,7 +85,10 @@ impl Journal {
                         number += 1;
                         return Ok(());
                     }
-                    Line::Header { .. } | Line::Synced { .. } | Line::Done { .. } => return Ok(()),
+                    Line::Header { .. }
+                    | Line::Synced { .. }
+                    | Line::Done { .. }
+                    | Line::Published { .. } => return Ok(()),
                 };
                 number += 1;
                 write_line(journal, line).map_err(|error| io_error(path, "write", error, 1 << 10))?;
@@ -113,7 +119,8 @@ impl Journal {
         write_line(&mut writer, &Line::Synced { objects }).map_err(failed)?;
         let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
         file.sync_all().map_err(failed)?;
-        let state = State { file, objects, synced: Instant::now(), is_syncing: false, is_broken: false };
+        let state =
+            State { file: Some(file), objects, synced: Instant::now(), is_syncing: false, is_broken: false };
         Ok(Self { path: path.to_owned(), committed, state: Mutex::new(state) })
     }
 
@@ -123,6 +130,7 @@ impl Journal {
         let opened = File::options().write(true).open(&path);
         let file = opened.map_err(|error| io_error(&path, "open", error, 0))?;
         // As if a sync were under way, so that none is begun.
+        let file = Some(file);
         let state = State { file, objects: 0, synced: Instant::now(), is_syncing: true, is_broken: false };
         Ok(Self { path, committed: HashSet::new(), state: Mutex::new(state) })
     }
@@ -184,11 +192,11 @@ impl Journal {
     }
 
     fn write(&self, state: &mut State, line: &Line) -> Result<()> {
-        if state.is_broken {
+        let Some(file) = state.file.as_mut().filter(|_| !state.is_broken) else {
             let message = format!("{} could not be written before", self.path.display());
             return Err(blockwise_core::Error::Internal { message }.into());
-        }
-        write_line(&mut state.file, line).map_err(|error| {
+        };
+        write_line(file, line).map_err(|error| {
             state.is_broken = true;
             io_error(&self.path, "write", error, 1 << 10)
         })
@@ -211,29 +219,51 @@ impl Journal {
         state.synced = Instant::now();
         synced?;
         self.write(&mut state, &Line::Synced { objects })?;
-        state.file.sync_data().map_err(|error| io_error(&self.path, "sync", error, 0))
+        self.sync_lines(&state)
     }
 
-    /// Notes that the payload with this device and inode is complete. All of it must be on the disk.
-    pub(super) fn finish(&self, (device, inode): (u64, u64)) -> Result<()> {
+    fn sync_lines(&self, state: &State) -> Result<()> {
+        let synced = state.file.as_ref().map_or(Ok(()), File::sync_data);
+        synced.map_err(|error| io_error(&self.path, "sync", error, 0))
+    }
+
+    /// Notes that the payload is complete. All of it must be on the disk.
+    pub(super) fn finish(&self, payload: Stamp) -> Result<()> {
         let mut state = self.state();
         let objects = state.objects;
         self.write(&mut state, &Line::Synced { objects })?;
-        self.write(&mut state, &Line::Done { device, inode })?;
-        state.file.sync_data().map_err(|error| io_error(&self.path, "sync", error, 0))
+        self.write(&mut state, &Line::Done { payload })?;
+        self.sync_lines(&state)
+    }
+
+    /// Notes that the payload is in its place, so that whatever is left in the partial folder is of no use.
+    pub(super) fn published(&self, output: Stamp) -> Result<()> {
+        let mut state = self.state();
+        self.write(&mut state, &Line::Published { output })?;
+        self.sync_lines(&state)
+    }
+
+    /// Closes the file. Nothing can be noted any more.
+    pub(super) fn close(&self) {
+        self.state().file = None;
     }
 }
 
 /// What a journal says, without looking at objects.
+#[derive(Default)]
 pub(super) struct Summary {
     /// Whether the first line is a whole header of this version.
     has_header: bool,
     /// The plan key.
     pub(super) plan: String,
+    /// What identifies the inputs.
+    pub(super) inputs: Vec<String>,
     /// Objects listed.
     pub(super) objects: u64,
-    /// Identity of the complete payload.
-    pub(super) done: Option<(u64, u64)>,
+    /// The complete payload, when it was still in the partial folder.
+    pub(super) done: Option<Stamp>,
+    /// The payload in its place.
+    pub(super) published: Option<Stamp>,
     /// Objects that were on the disk for sure.
     synced: u64,
 }
@@ -256,7 +286,7 @@ fn replay(path: &Path, mut visit: impl FnMut(&Line) -> Result<()>) -> Result<Sum
         _ => io_error(path, "read", error, 0),
     };
     let mut reader = BufReader::new(File::open(path).map_err(failed)?);
-    let mut summary = Summary { has_header: false, plan: String::new(), objects: 0, done: None, synced: 0 };
+    let mut summary = Summary::default();
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
@@ -264,14 +294,16 @@ fn replay(path: &Path, mut visit: impl FnMut(&Line) -> Result<()>) -> Result<Sum
         let whole = bytes.strip_suffix(b"\n").and_then(|line| serde_json::from_slice::<Line>(line).ok());
         let Some(line) = whole else { return Ok(summary) };
         match &line {
-            Line::Header { version: VERSION, plan, .. } if !summary.has_header => {
-                (summary.has_header, summary.plan) = (true, plan.clone());
+            Line::Header { version: VERSION, plan, inputs } if !summary.has_header => {
+                summary.has_header = true;
+                (summary.plan, summary.inputs) = (plan.clone(), inputs.clone());
             }
             Line::Header { .. } => return Ok(summary),
             _ if !summary.has_header => return Ok(summary),
             Line::Object { .. } | Line::Fill { .. } => summary.objects += 1,
             Line::Synced { objects } => summary.synced = *objects,
-            Line::Done { device, inode } => summary.done = Some((*device, *inode)),
+            Line::Done { payload } => summary.done = Some(*payload),
+            Line::Published { output } => summary.published = Some(*output),
         }
         visit(&line)?;
     }

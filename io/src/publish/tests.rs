@@ -168,6 +168,96 @@ fn a_killed_run_is_resumed_where_it_stopped() {
     assert_eq!(names(folder.path()), ["out.zarr"]);
 }
 
+/// Publishes what was written, but does not clean up.
+fn killed_after_the_rename(run: &Publication) {
+    let Shared { folder, payload, journal, .. } = &*run.partial.shared;
+    journal.finish(Stamp::of_present(payload).unwrap()).unwrap();
+    place::put(payload, &run.destination, folder, run.before, run.overwrite).unwrap();
+}
+
+#[test]
+fn what_a_run_replaced_is_never_gone_on_with() {
+    let replace = PublishOptions { overwrite: true, ..options("p") };
+    let again = PublishOptions { overwrite: true, ..resuming("p") };
+    let write = |out: &Path, options: &PublishOptions, text: &[u8]| {
+        let run = begin(out, options);
+        run.partial().put_unlisted("zarr.json", b"{}").unwrap();
+        run.partial().put("c/0", text).unwrap();
+        run
+    };
+    for is_noted in [false, true] {
+        for is_replaced in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let out = folder.path().join("out.zarr");
+            write(&out, &options("p"), b"old").commit().unwrap();
+            let run = write(&out, &replace, b"new");
+            let (partial, journal) = (run.folder().to_owned(), run.partial.clone());
+            killed_after_the_rename(&run);
+            drop(run);
+            if is_noted {
+                journal.journal().published(Stamp::of_present(&out).unwrap()).unwrap();
+            }
+            assert_eq!(fs::read(partial.join("out.zarr/c/0")).unwrap(), b"old");
+            fs::remove_dir_all(&out).unwrap();
+            if is_replaced {
+                write(&out, &options("another"), b"theirs").commit().unwrap();
+            }
+            let run = begin(&out, &again);
+            assert!(!run.partial().is_committed("c/0") && run.folder() != partial);
+            // What the run was sure to have replaced is gone; else it is for people to judge.
+            assert_eq!(partial.exists(), !is_noted);
+            run.partial().put_unlisted("zarr.json", b"{}").unwrap();
+            run.partial().put("c/0", b"new").unwrap();
+            run.commit().unwrap();
+            assert_eq!(fs::read(out.join("c/0")).unwrap(), b"new");
+        }
+    }
+}
+
+#[test]
+fn what_appears_during_a_run_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.zarr");
+    let replace = |resume| PublishOptions { overwrite: true, resume, ..options("p") };
+    let run = begin(&out, &replace(false));
+    run.partial().put("c/0", b"new").unwrap();
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join("thesis.tex"), b"x").unwrap();
+    let error = run.commit().unwrap_err();
+    assert!(error.to_string().contains("appeared or changed"), "{error}");
+    assert_eq!(fs::read(out.join("thesis.tex")).unwrap(), b"x");
+    fs::remove_dir_all(&out).unwrap();
+    begin(&out, &replace(true)).commit().unwrap();
+    assert_eq!((names(folder.path()), names(&out)), (vec!["out.zarr".to_owned()], vec!["c".to_owned()]));
+}
+
+#[test]
+fn an_output_that_was_moved_away_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.nc");
+    fs::write(&out, b"old").unwrap();
+    let run = begin(&out, &PublishOptions { overwrite: true, ..options("p") });
+    fs::write(run.partial().payload_path(), b"new").unwrap();
+    // Killed between the two renames of a file system that cannot exchange names.
+    fs::rename(&out, run.folder().join(place::REPLACED_NAME)).unwrap();
+    drop(run);
+    assert!(matches!(Publication::begin(&out, &options("p")), Err(Error::Exists { .. })));
+    assert_eq!(fs::read(&out).unwrap(), b"old");
+}
+
+#[test]
+fn a_changed_input_is_not_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.zarr");
+    let of = |input: &str| PublishOptions { inputs: vec![input.to_owned()], ..resuming("p") };
+    let run = begin(&out, &of("before"));
+    run.partial().put("c/0", b"old").unwrap();
+    drop(run);
+    let error = Publication::begin(&out, &of("after")).unwrap_err();
+    assert!(error.to_string().contains("an input changed"), "{error}");
+    assert!(begin(&out, &of("before")).partial().is_committed("c/0"));
+}
+
 #[test]
 fn a_run_killed_after_the_rename_was_published() {
     let folder = tempfile::tempdir().unwrap();
@@ -175,10 +265,8 @@ fn a_run_killed_after_the_rename_was_published() {
     for overwrite in [false, true] {
         let run = begin(&out, &PublishOptions { overwrite, ..options("p") });
         fs::write(run.partial().payload_path(), b"whole").unwrap();
-        let Shared { folder: partial, payload, journal, .. } = &*run.partial.shared;
-        journal.finish(identity(payload).unwrap()).unwrap();
-        put_in_place(payload, &out, partial, overwrite).unwrap();
-        drop(run); // killed before it cleaned up
+        killed_after_the_rename(&run);
+        drop(run);
         assert_eq!(names(folder.path()).len(), 2);
         let resumed = Publication::begin(&out, &PublishOptions { overwrite, ..resuming("p") }).unwrap();
         assert!(resumed.is_none());
@@ -188,7 +276,7 @@ fn a_run_killed_after_the_rename_was_published() {
     let out = folder.path().join("other.nc");
     let run = begin(&out, &options("p"));
     fs::write(run.partial().payload_path(), b"whole").unwrap();
-    run.partial.journal().finish(identity(run.partial().payload_path()).unwrap()).unwrap();
+    run.partial.journal().finish(Stamp::of_present(run.partial().payload_path()).unwrap()).unwrap();
     drop(run);
     begin(&out, &resuming("p")).commit().unwrap();
     assert_eq!(fs::read(&out).unwrap(), b"whole");

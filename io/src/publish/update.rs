@@ -6,11 +6,13 @@
 //! it renames has left a journal that says that all is there: the next update of the store finishes it. Called by
 //! formats of many objects (Zarr) and by the facade.
 
-use super::disk::{identity, io_error, remove_all, sync_filesystem};
+use super::disk::{io_error, sync_filesystem};
 use super::journal::{self, Journal};
 use super::lock::RunLock;
+use super::place::Stamp;
+use super::resume::{partial_folders, remove_partial};
 use super::{
-    JOURNAL_NAME, PartialFolder, PublishOptions, Shared, create_partial, file_name, partial_folders, resolved,
+    JOURNAL_NAME, PartialFolder, PublishOptions, Shared, create_partial, file_name, remove_own, resolved,
 };
 use crate::error::{Error, Result};
 use std::collections::HashSet;
@@ -18,7 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What the journals of updates name as their plan; no key of a publication looks so.
-const PLAN: &str = "update in place";
+pub(super) const PLAN: &str = "update in place";
 /// Names of documents.
 const DOCUMENTS: [&str; 5] = ["zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"];
 
@@ -94,16 +96,17 @@ impl Update {
             return Err(error);
         }
         sync_filesystem(folder)?;
-        journal.finish(identity(payload)?)?;
+        journal.finish(Stamp::of_present(payload)?)?;
         put_in_place(payload, &self.destination)?;
-        remove_all(folder)?;
+        remove_own(folder, journal)?;
         drop(self.lock);
         Ok(())
     }
 
     /// Gives up: the store stays as it was, and what was written is gone.
     pub fn abandon(self) {
-        if let Err(error) = remove_all(&self.partial.shared.folder) {
+        let Shared { folder, journal, .. } = &*self.partial.shared;
+        if let Err(error) = remove_own(folder, journal) {
             tracing::warn!("{error}; delete that folder");
         }
     }
@@ -117,11 +120,13 @@ fn settle(destination: &Path) -> Result<()> {
             continue;
         }
         let payload = folder.join(file_name(destination)?);
-        if summary.done.is_some() && summary.done == identity(&payload).ok() {
+        let is_complete =
+            Stamp::of(&payload)?.zip(summary.done).is_some_and(|(found, done)| found.is_same(done));
+        if is_complete {
             tracing::warn!("{}: an interrupted update is finished", destination.display());
             put_in_place(&payload, destination)?;
         }
-        remove_all(&folder)?;
+        remove_partial(&folder)?;
     }
     Ok(())
 }
@@ -233,7 +238,7 @@ mod tests {
         update.partial().put("a/c/1", b"one").unwrap();
         update.partial().put_unlisted("a/zarr.json", b"new").unwrap();
         let shared = &*update.partial.shared;
-        shared.journal.finish(identity(&shared.payload).unwrap()).unwrap();
+        shared.journal.finish(Stamp::of_present(&shared.payload).unwrap()).unwrap();
         fs::rename(shared.payload.join("a/c/0"), store.join("a/c/0")).unwrap();
         drop(update);
         // Killed while it still wrote.
