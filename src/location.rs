@@ -3,10 +3,16 @@
 //! Invariants: the format is recognised from content, never from the name; a container may be named without a node
 //! where exactly one of its arrays can be meant. Called by every command that reads.
 
+mod state;
+
+pub(crate) use state::StoredParts;
+
 use crate::error::{Error, Result};
 use blockwise_core::digest::Digest;
 use blockwise_io::store::url::url_of;
-use blockwise_io::{ArrayInfo, Attributes, Container, GroupInfo, NodePath, OpenOptions, StoredArray};
+use blockwise_io::{
+    ArrayInfo, Attributes, Container, GroupInfo, MissingChunks, NodePath, OpenOptions, StoredArray,
+};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,7 +73,7 @@ impl Location {
             (nodes, _) => nodes?,
         };
         let node = self.node.as_ref().map(|node| container.listed_path(node));
-        Ok(Opened { container, groups, arrays, node })
+        Ok(Opened { container, groups, arrays, node, missing_chunks: options.missing_chunks })
     }
 }
 
@@ -114,6 +120,7 @@ pub struct Opened {
     /// Its arrays in the file's order.
     pub arrays: Vec<ArrayInfo>,
     node: Option<NodePath>,
+    missing_chunks: MissingChunks,
 }
 
 impl Opened {
@@ -187,15 +194,16 @@ impl Opened {
         Ok(self.container.array(path)?)
     }
 
-    /// A text that changes when the container does: where it is, its length and time of change, and the descriptions
-    /// of its groups and arrays.
+    /// A text that differs for other containers, or the same read otherwise: where it is, for one file its length and time of
+    /// change, the descriptions of its groups and arrays, and what chunks are that are missing. What is stored below a folder is
+    /// not looked at; see [`StoredParts`].
     pub(crate) fn fingerprint(&self) -> String {
         let mut key = Digest::default();
         key.add(&self.node);
         key.add(&self.groups);
         key.add(&self.arrays);
+        key.add(&self.missing_chunks);
         let path = Path::new(self.container.label());
-        // Chunks of a folder are not looked at one by one: what changes below it shows in no single number.
         if let Ok(metadata) = path.metadata() {
             key.add(&path.canonicalize().ok());
             if metadata.is_file() {

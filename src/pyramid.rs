@@ -16,7 +16,7 @@ use crate::computed::info_of;
 use crate::error::{Error, Result};
 use crate::evaluate::{EvalInput, EvalOptions, Storing, opened};
 use crate::expression::Labelled;
-use crate::location::Location;
+use crate::location::{Location, StoredParts};
 use crate::spec::ArrayOptions;
 use crate::store::published;
 use crate::target::check_apart;
@@ -95,8 +95,9 @@ pub struct PyramidJob {
     info: ArrayInfo,
     axes: Vec<ImageAxis>,
     options: PyramidOptions,
-    /// What tells the inputs of a run from others.
-    inputs: Vec<String>,
+    /// What tells the input of a run from others.
+    fingerprint: String,
+    read: StoredParts,
     plan_only: bool,
 }
 
@@ -128,9 +129,10 @@ impl PyramidJob {
         let stored = metadata::read(&container.groups, &info.path);
         let (axes, order) = axes::settle(&source, stored.as_ref(), &info.attributes, options)
             .map_err(|what| usage(&label, what))?;
+        let info_path = info.path.clone();
         let (source, info) = turned(&source, info, &order)?;
         let mut key = Digest::default();
-        key.add(&(container.fingerprint(), &info.path, open.raw));
+        key.add(&(container.fingerprint(), &info_path, open.raw));
         Ok(Self {
             label,
             container: Some(container.container.label().to_owned()),
@@ -138,7 +140,8 @@ impl PyramidJob {
             source,
             axes,
             options: options.clone(),
-            inputs: vec![key.to_string()],
+            fingerprint: key.to_string(),
+            read: StoredParts::of(&container, [&info_path]),
             plan_only: open.plan_only,
         })
     }
@@ -160,7 +163,8 @@ impl PyramidJob {
             info,
             axes,
             options: options.clone(),
-            inputs: Vec::new(),
+            fingerprint: String::new(),
+            read: StoredParts::default(),
             plan_only: false,
         })
     }
@@ -221,13 +225,13 @@ impl PyramidJob {
         let group = metadata::group(&self.image_name(), &self.axes, &levels, self.options.method);
         let mut key = Digest::default();
         key.add(env!("CARGO_PKG_VERSION"));
-        key.add(&(&self.inputs, &group.attributes));
+        key.add(&(&self.fingerprint, &group.attributes));
         levels.iter().for_each(|level| key.add(&level.spec));
         let publish = PublishOptions {
             overwrite: destination.overwrite,
             resume: destination.resume,
             plan_key: key.to_string(),
-            inputs: self.inputs.clone(),
+            inputs: vec![self.read.state(self.plan_only, resources)],
             ..PublishOptions::default()
         };
         let mut storing = Storing::new(resources);

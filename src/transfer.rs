@@ -7,8 +7,7 @@
 
 use crate::claim::Claim;
 use crate::error::{Error, Result};
-use crate::location::array_label;
-use crate::location::{Location, Opened};
+use crate::location::{Location, Opened, StoredParts, array_label};
 use crate::spec::Adaptation;
 use crate::target::{check_apart, format_of};
 use crate::watch::Watcher;
@@ -151,7 +150,9 @@ impl Transfer {
         copy: &CopyOptions,
     ) -> Result<Self> {
         check_apart(Path::new(source.container.label()), &destination.path)?;
-        let options = publish_options(source, groups, &orders, destination);
+        let mut options = publish_options(source, groups, &orders, destination, copy);
+        let read = StoredParts::of(source, orders.iter().map(|order| &order.from));
+        options.inputs = vec![read.state(plan_only, resources)];
         let mut transfer = Self {
             items: Vec::new(),
             work: None,
@@ -278,12 +279,13 @@ fn publish_options(
     groups: &[GroupInfo],
     orders: &[Order],
     destination: &Destination,
+    copy: &CopyOptions,
 ) -> PublishOptions {
-    let inputs = vec![source.fingerprint()];
     let mut key = Digest::default();
     key.add(env!("CARGO_PKG_VERSION"));
-    key.add(&inputs);
+    key.add(&source.fingerprint());
     key.add(&destination.format);
+    key.add(copy);
     key.add(&groups);
     for Order { from, spec, adaptation } in orders {
         key.add(&(from, spec, adaptation));
@@ -292,7 +294,6 @@ fn publish_options(
         overwrite: destination.overwrite,
         resume: destination.resume,
         plan_key: key.to_string(),
-        inputs,
         ..PublishOptions::default()
     }
 }

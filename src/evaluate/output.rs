@@ -11,7 +11,7 @@ use crate::chunks::contiguous_chunks;
 use crate::computed::{declare, info_of};
 use crate::error::{Error, Result};
 use crate::expression::Coordinate;
-use crate::location::array_label;
+use crate::location::{StoredParts, array_label};
 use crate::spec::{ArrayOptions, spec_of};
 use crate::target::check_apart;
 use crate::transfer::Destination;
@@ -167,7 +167,8 @@ impl Evaluation {
                 coordinates.push((spec, coordinate));
             }
         }
-        let options = self.publish_options(place, &arrays, &coordinates);
+        let mut options = self.publish_options(place, &arrays, &coordinates);
+        options.inputs = self.states(resources);
         let label = destination.path.display().to_string();
         storing.claim(destination, &options, self.options.plan_only, |filling| {
             if !alone {
@@ -302,6 +303,16 @@ impl Evaluation {
         Ok(spec)
     }
 
+    /// Texts that change when what is read does.
+    fn states(&self, resources: &Resources) -> Vec<String> {
+        let state = |input: &Input| {
+            let coordinates = input.coordinates.iter().map(|(_, info)| &info.path);
+            let read = StoredParts::of(&input.opened, std::iter::once(&input.info.path).chain(coordinates));
+            read.state(self.options.plan_only, resources)
+        };
+        self.inputs.iter().map(state).collect()
+    }
+
     /// What tells runs apart: equal expressions, inputs and outputs make equal keys.
     fn publish_options(
         &self,
@@ -309,14 +320,12 @@ impl Evaluation {
         arrays: &[(ArraySpec, Array)],
         coordinates: &[(ArraySpec, Coordinate)],
     ) -> PublishOptions {
-        let inputs: Vec<String> = self.inputs.iter().map(|input| input.opened.fingerprint()).collect();
         let mut key = Digest::default();
         key.add(env!("CARGO_PKG_VERSION"));
         key.add(&self.text);
         key.add(&(self.options.raw, self.options.reproducible));
-        key.add(&inputs);
         for input in &self.inputs {
-            key.add(&(&input.name, &input.info.path));
+            key.add(&(input.opened.fingerprint(), &input.name, &input.info.path));
         }
         for spec in arrays.iter().map(|(spec, _)| spec).chain(coordinates.iter().map(|(spec, _)| spec)) {
             key.add(spec);
@@ -325,7 +334,6 @@ impl Evaluation {
             overwrite: place.destination.overwrite,
             resume: place.destination.resume,
             plan_key: key.to_string(),
-            inputs,
             ..PublishOptions::default()
         }
     }
