@@ -14,6 +14,7 @@ mod lock;
 mod object;
 mod place;
 mod resume;
+mod same_store;
 mod update;
 
 pub use disk::{Overlap, free_bytes, overlap};
@@ -215,6 +216,10 @@ impl Publication {
         let label = destination.display().to_string();
         let destination = resolved(destination)?;
         let lock = RunLock::acquire(&destination)?;
+        if update::settle_before_replacing(&destination)? {
+            let what = "an interrupted update of this store was finished just now; repeat the command if the store is still to be replaced";
+            return Err(Error::Refused { path: label, what: what.to_owned() });
+        }
         resume::restore_replaced(&destination)?;
         let found = if options.resume { Some(find_resumable(&destination, options)?) } else { None };
         if let Some(Resumable::Published(folder)) = found {
@@ -421,6 +426,9 @@ fn check_replaceable(destination: &Path, overwrite: bool) -> Result<()> {
 
 fn create_partial(destination: &Path) -> Result<PathBuf> {
     for folder in partial_folders(destination)? {
+        if update::is_of_update(&folder) {
+            continue; // of which it was said what to do
+        }
         tracing::warn!(
             "{} is left of an interrupted run; --resume goes on with it, or delete it",
             folder.display()

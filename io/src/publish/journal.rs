@@ -3,16 +3,18 @@
 //! One JSON object a line: a header (plan, inputs), an `object` per finished object (key, length, crc32c) or `fill`
 //! (nothing is stored because all is fill value), now and then `synced` with how many of them were on the disk for sure
 //! when it was written, `done` with the stamp of the complete payload, and `published` with the stamp that it has in its
-//! place, before what it replaced is removed. Lines are appended at once, so that a killed process loses none; after a power cut those past the last `synced` prove nothing by themselves. Invariant:
+//! place, before what it replaced is removed. Journals of updates also have the `store` that they change and each `document` on
+//! the way to what they write, before and after. Lines are appended at once, so that a killed process loses none; after a power cut those past the last `synced` prove nothing by themselves. Invariant:
 //! an object counts as finished only if it is there with its length and, where it was not synced, its checksum.
 //! Called by [`super::Publication`], [`super::ObjectFile`] and the sinks.
 
 use super::PublishOptions;
 use super::disk::{io_error, sync_filesystem};
 use super::place::Stamp;
+use super::same_store::StoreState;
 use crate::error::{Error, Result};
 use crate::store::{ByteStore, RegularFile, Root};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -34,6 +36,8 @@ enum Line {
     Synced { objects: u64 },
     Done { payload: Stamp },
     Published { output: Stamp },
+    Store { inode: u64, made_nanos: Option<u128> },
+    Document { key: String, before: Option<u32>, after: Option<u32> },
 }
 
 /// The journal of a run. Shared by all tasks.
@@ -88,7 +92,9 @@ impl Journal {
                     Line::Header { .. }
                     | Line::Synced { .. }
                     | Line::Done { .. }
-                    | Line::Published { .. } => return Ok(()),
+                    | Line::Published { .. }
+                    | Line::Store { .. }
+                    | Line::Document { .. } => return Ok(()),
                 };
                 number += 1;
                 write_line(journal, line).map_err(|error| io_error(path, "write", error, 1 << 10))?;
@@ -243,6 +249,18 @@ impl Journal {
         self.sync_lines(&state)
     }
 
+    /// Notes which store an update changes. Written before [`finish`](Self::finish).
+    pub(super) fn store(&self, store: &StoreState) -> Result<()> {
+        let mut state = self.state();
+        let (inode, made_nanos) = (store.inode, store.made_nanos);
+        self.write(&mut state, &Line::Store { inode, made_nanos })?;
+        for (key, (before, after)) in &store.documents {
+            let (key, before, after) = (key.clone(), *before, *after);
+            self.write(&mut state, &Line::Document { key, before, after })?;
+        }
+        Ok(())
+    }
+
     /// Closes the file. Nothing can be noted any more.
     pub(super) fn close(&self) {
         self.state().file = None;
@@ -264,6 +282,8 @@ pub(super) struct Summary {
     pub(super) done: Option<Stamp>,
     /// The payload in its place.
     pub(super) published: Option<Stamp>,
+    /// The store that an update changes.
+    pub(super) store: Option<StoreState>,
     /// Objects that were on the disk for sure.
     synced: u64,
 }
@@ -304,6 +324,15 @@ fn replay(path: &Path, mut visit: impl FnMut(&Line) -> Result<()>) -> Result<Sum
             Line::Synced { objects } => summary.synced = *objects,
             Line::Done { payload } => summary.done = Some(*payload),
             Line::Published { output } => summary.published = Some(*output),
+            Line::Store { inode, made_nanos } => {
+                let documents = BTreeMap::new();
+                summary.store = Some(StoreState { inode: *inode, made_nanos: *made_nanos, documents });
+            }
+            Line::Document { key, before, after } => {
+                if let Some(store) = &mut summary.store {
+                    store.documents.insert(key.clone(), (*before, *after));
+                }
+            }
         }
         visit(&line)?;
     }

@@ -3,14 +3,16 @@
 //! Invariants: nothing of the store is touched before all that will change is computed, written and on the disk; an
 //! object is the old one or the new one, never a part; documents are replaced after the objects they speak of, the
 //! deepest first, so that a store that grows is as it was until its documents say otherwise. A run that is killed while
-//! it renames has left a journal that says that all is there: the next update of the store finishes it. Called by
-//! formats of many objects (Zarr) and by the facade.
+//! it renames has left a journal that says that all is there: the next update of the store finishes it, if it is the store that
+//! was updated (see [`StoreState`]); one that took its place is never touched. Called by formats of many objects (Zarr) and
+//! by the facade.
 
 use super::disk::{io_error, sync_filesystem};
 use super::journal::{self, Journal};
 use super::lock::RunLock;
 use super::place::Stamp;
 use super::resume::{partial_folders, remove_partial};
+use super::same_store::StoreState;
 use super::{
     JOURNAL_NAME, PartialFolder, PublishOptions, Shared, create_partial, file_name, remove_own, resolved,
 };
@@ -22,7 +24,7 @@ use std::path::{Path, PathBuf};
 /// What the journals of updates name as their plan; no key of a publication looks so.
 pub(super) const PLAN: &str = "update in place";
 /// Names of documents.
-const DOCUMENTS: [&str; 5] = ["zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"];
+pub(super) const DOCUMENTS: [&str; 5] = ["zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"];
 
 /// A store that is being changed.
 ///
@@ -91,11 +93,19 @@ impl Update {
     /// If that fails; what is written then stays beside the store, and the next update of it finishes.
     pub fn commit(self) -> Result<()> {
         let Shared { folder, payload, journal, .. } = &*self.partial.shared;
-        if let Err(error) = prepare(&written(payload)?, &self.destination) {
-            self.abandon();
-            return Err(error);
-        }
+        let prepared = written(payload).and_then(|written| {
+            prepare(&written, &self.destination)?;
+            StoreState::of(&self.destination, payload, &written)
+        });
+        let state = match prepared {
+            Ok(state) => state,
+            Err(error) => {
+                self.abandon();
+                return Err(error);
+            }
+        };
         sync_filesystem(folder)?;
+        journal.store(&state)?;
         journal.finish(Stamp::of_present(payload)?)?;
         put_in_place(payload, &self.destination)?;
         remove_own(folder, journal)?;
@@ -112,23 +122,88 @@ impl Update {
     }
 }
 
-/// Finishes updates of the store that were complete when their run ended, and removes those that were not.
-fn settle(destination: &Path) -> Result<()> {
+/// An interrupted update that a folder beside a store holds.
+enum Left {
+    /// It was not complete, so nothing of it is in the store.
+    Unfinished,
+    /// It was complete, and the store is the one it was made for.
+    Complete,
+    /// It was complete, but the store is another one, or was changed by others.
+    Strange,
+}
+
+/// Updates that runs left for `destination`.
+fn left(destination: &Path) -> Result<Vec<(PathBuf, Left)>> {
+    let mut found = Vec::new();
     for folder in partial_folders(destination)? {
         let Some(summary) = journal::summary(&folder.join(JOURNAL_NAME))? else { continue };
         if summary.plan != PLAN {
             continue;
         }
-        let payload = folder.join(file_name(destination)?);
-        let is_complete =
-            Stamp::of(&payload)?.zip(summary.done).is_some_and(|(found, done)| found.is_same(done));
-        if is_complete {
-            tracing::warn!("{}: an interrupted update is finished", destination.display());
-            put_in_place(&payload, destination)?;
+        let payload = Stamp::of(&folder.join(file_name(destination)?))?;
+        let is_complete = payload.zip(summary.done).is_some_and(|(found, done)| found.is_same(done));
+        let left = match &summary.store {
+            _ if !is_complete => Left::Unfinished,
+            Some(store) if store.is_at(destination)? => Left::Complete,
+            _ => Left::Strange,
+        };
+        found.push((folder, left));
+    }
+    Ok(found)
+}
+
+/// Whether a folder beside a store is that of an update.
+pub(super) fn is_of_update(folder: &Path) -> bool {
+    let summary = journal::summary(&folder.join(JOURNAL_NAME));
+    summary.is_ok_and(|summary| summary.is_some_and(|summary| summary.plan == PLAN))
+}
+
+/// Finishes updates of the store that were complete when their run ended, and removes those that were not.
+///
+/// # Errors
+/// [`Error::Refused`] if a complete one was made for a store that is no longer there: some of it may be in that store, and nobody
+/// but the user knows where that is. If something cannot be renamed.
+fn settle(destination: &Path) -> Result<()> {
+    for (folder, left) in left(destination)? {
+        match left {
+            Left::Unfinished => remove_partial(&folder)?,
+            Left::Complete => finish(&folder, destination)?,
+            Left::Strange => {
+                let what = format!(
+                    "{} holds the rest of an interrupted update of a store that was replaced or changed by others since; it was not put into this one. Move that folder away (do not delete it before you know that nothing in it is needed), look whether the store holds what the update was to bring, and update again",
+                    folder.display()
+                );
+                return Err(Error::Refused { path: destination.display().to_string(), what });
+            }
         }
-        remove_partial(&folder)?;
     }
     Ok(())
+}
+
+/// As [`settle`] for a run that will replace the store. Whether an update was finished: then the store is not what the run has
+/// seen, and may be what it reads.
+pub(super) fn settle_before_replacing(destination: &Path) -> Result<bool> {
+    let mut is_changed = false;
+    for (folder, left) in left(destination)? {
+        match left {
+            Left::Unfinished => remove_partial(&folder)?,
+            Left::Complete => {
+                finish(&folder, destination)?;
+                is_changed = true;
+            }
+            Left::Strange => tracing::warn!(
+                "{} holds the rest of an interrupted update of a store that is no longer there; move it away, or delete it if nothing in it is needed",
+                folder.display()
+            ),
+        }
+    }
+    Ok(is_changed)
+}
+
+fn finish(folder: &Path, destination: &Path) -> Result<()> {
+    tracing::warn!("{}: an interrupted update is finished", destination.display());
+    put_in_place(&folder.join(file_name(destination)?), destination)?;
+    remove_partial(folder)
 }
 
 /// Keys of the objects below `payload`, and of the documents, the deepest first.
@@ -196,6 +271,7 @@ fn make_folder(destination: &Path, folder: &Path, ready: &mut HashSet<PathBuf>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::publish::Publication;
 
     fn store(folder: &Path) -> PathBuf {
         let store = folder.join("s.zarr");
@@ -228,6 +304,55 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
+    /// Brings an update to where it begins to rename.
+    fn complete(update: &Update) {
+        let Shared { payload, journal, .. } = &*update.partial.shared;
+        let written = written(payload).unwrap();
+        journal.store(&StoreState::of(&update.destination, payload, &written).unwrap()).unwrap();
+        journal.finish(Stamp::of_present(payload).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn an_update_is_not_put_into_another_store() {
+        let replacing = PublishOptions { overwrite: true, ..PublishOptions::default() };
+        let killed = |store: &Path| {
+            let update = Update::begin(store).unwrap();
+            update.partial().put("a/c/1", b"1").unwrap();
+            update.partial().put_unlisted("a/zarr.json", b"new").unwrap();
+            complete(&update);
+            update.partial().shared.folder.clone()
+        };
+        // A new store, and the old one with a document that someone else wrote.
+        for is_new in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = store(folder.path());
+            let left = killed(&store);
+            if is_new {
+                fs::rename(&store, folder.path().join("old.zarr")).unwrap();
+                self::store(folder.path());
+            } else {
+                fs::write(store.join("a/zarr.json"), "theirs").unwrap();
+            }
+            let error = Update::begin(&store).unwrap_err();
+            assert!(error.to_string().contains("do not delete it"), "{error}");
+            assert_eq!((text(&store, "a/c/1"), text(&left, "s.zarr/a/c/1")), (String::new(), "1".to_owned()));
+            // Replacing the store does no harm to what is left either.
+            let run = Publication::begin(&store, &replacing).unwrap().unwrap();
+            run.partial().put_unlisted("zarr.json", b"{}").unwrap();
+            run.commit().unwrap();
+            assert_eq!(text(&left, "s.zarr/a/c/1"), "1");
+        }
+        // Who replaces the store that was updated finishes the update first: it may be what is read.
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let left = killed(&store);
+        let error = Publication::begin(&store, &replacing).unwrap_err();
+        assert!(error.to_string().contains("finished just now"), "{error}");
+        assert_eq!((text(&store, "a/c/1"), text(&store, "a/zarr.json")), ("1".to_owned(), "new".to_owned()));
+        assert!(!left.exists());
+        Publication::begin(&store, &replacing).unwrap().unwrap().discard();
+    }
+
     #[test]
     fn what_a_killed_run_had_complete_is_finished_and_what_it_had_not_is_gone() {
         let folder = tempfile::tempdir().unwrap();
@@ -238,7 +363,7 @@ mod tests {
         update.partial().put("a/c/1", b"one").unwrap();
         update.partial().put_unlisted("a/zarr.json", b"new").unwrap();
         let shared = &*update.partial.shared;
-        shared.journal.finish(Stamp::of_present(&shared.payload).unwrap()).unwrap();
+        complete(&update);
         fs::rename(shared.payload.join("a/c/0"), store.join("a/c/0")).unwrap();
         drop(update);
         // Killed while it still wrote.
