@@ -26,7 +26,9 @@ pub enum EntryKind {
     File,
     /// Something that has entries itself.
     Folder,
-    /// A pipe, a device, or a link that is broken or leaves the store: never read.
+    /// A link to a folder that leaves the store, or to nothing: who looks for nodes would miss what is behind it.
+    StrayLink,
+    /// A pipe, a device, or a link to a file out of the store: never read.
     Other,
 }
 
@@ -133,7 +135,7 @@ pub fn walk(
             match entry.kind {
                 EntryKind::File => visit(&key, entry.len_bytes)?,
                 EntryKind::Folder => folders.push((key, depth + 1)),
-                EntryKind::Other => {}
+                EntryKind::StrayLink | EntryKind::Other => {}
             }
             Ok(Visit::Continue(()))
         })?;

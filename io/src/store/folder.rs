@@ -9,7 +9,7 @@ use super::{ByteStore, Entry, EntryKind, Visit, check_key};
 use crate::error::{Error, Result};
 use blockwise_kernels::{Buffer, BufferPool};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::path::Path;
 
@@ -75,10 +75,17 @@ impl Root {
     }
 
     /// What an entry of unknown type or a link is, as far as reading goes.
-    fn kind_behind(&self, key: &str) -> Result<EntryKind> {
+    fn kind_behind(&self, key: &str, is_link: bool) -> Result<EntryKind> {
         let opened = open_beneath(self.fd.as_fd(), key, READ_FLAGS, self.follow_symlinks);
         let fd = match opened {
             Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::LOOP | Errno::XDEV | Errno::NOTDIR) if is_link => {
+                // What it leads to is not opened, only looked at.
+                let found = rustix::fs::statat(&self.fd, key, AtFlags::empty());
+                let is_file =
+                    found.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Directory);
+                return Ok(if is_file { EntryKind::Other } else { EntryKind::StrayLink });
+            }
             Err(Errno::NOENT | Errno::LOOP | Errno::XDEV | Errno::NOTDIR | Errno::NXIO) => {
                 return Ok(EntryKind::Other);
             }
@@ -146,7 +153,9 @@ impl ByteStore for Root {
             let kind = match entry.file_type() {
                 FileType::RegularFile => EntryKind::File,
                 FileType::Directory => EntryKind::Folder,
-                FileType::Symlink | FileType::Unknown => self.kind_behind(&super::join(folder, name))?,
+                kind @ (FileType::Symlink | FileType::Unknown) => {
+                    self.kind_behind(&super::join(folder, name), kind == FileType::Symlink)?
+                }
                 _ => EntryKind::Other,
             };
             if visit(Entry { name: name.to_owned(), kind, len_bytes: None })?.is_break() {
@@ -170,6 +179,8 @@ mod tests {
         std::fs::create_dir_all(at("c/0")).unwrap();
         std::fs::write(at("c/0/0"), b"1234").unwrap();
         symlink("/etc/passwd", at("c/0/1")).unwrap();
+        symlink("/etc", at("c/0/3")).unwrap();
+        symlink("nowhere", at("c/0/4")).unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, at("c/0/2"), FileType::Fifo, Mode::RUSR, 0).unwrap();
         let (root, pool) = (Root::open(folder.path(), false).unwrap(), BufferPool::new(1 << 20));
         let get = |key: &str| root.get(key, 1 << 20, &pool).map(|found| found.map(|bytes| bytes.to_vec()));
@@ -193,7 +204,13 @@ mod tests {
         root.list("c/0", &mut note).unwrap();
         root.list("nowhere", &mut note).unwrap();
         entries.sort();
-        let expected = [("0", EntryKind::File), ("1", EntryKind::Other), ("2", EntryKind::Other)];
+        let expected = [
+            ("0", EntryKind::File),
+            ("1", EntryKind::Other),
+            ("2", EntryKind::Other),
+            ("3", EntryKind::StrayLink),
+            ("4", EntryKind::StrayLink),
+        ];
         assert_eq!(entries, expected.map(|(name, kind)| (name.to_owned(), kind)));
 
         let mut keys = Vec::new();

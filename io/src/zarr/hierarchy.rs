@@ -1,7 +1,7 @@
 //! The tree of a Zarr store: groups, arrays, and groups that no document speaks of.
 //!
-//! Invariants: a walk visits each folder once, whatever links there are, and at most 10^6 of them; documents say what
-//! a node is, consolidated metadata only where a store cannot be listed. Called by the conversion code through
+//! Invariants: a walk visits each folder once, whatever links there are, and at most 10^6 of them, and passes over no
+//! node: a link that cannot be followed and a node of the other version of Zarr are errors; documents say what a node is, consolidated metadata only where a store cannot be listed. Called by the conversion code through
 //! [`Container`].
 
 use super::array::ZarrArray;
@@ -163,15 +163,17 @@ impl ZarrContainer {
                     continue; // nothing but chunks below
                 }
                 Some(Node::Group(attributes)) => tree.group(&path, attributes),
-                None => {}
+                None => self.check_version(&key)?,
             }
             let mut children = Vec::new();
             store.list(&key, &mut |entry| {
                 // A name that is no node's cannot be one.
-                if entry.kind == EntryKind::Folder
-                    && let Ok(child) = path.child(&entry.name)
-                {
-                    children.push(child);
+                if let Ok(child) = path.child(&entry.name) {
+                    match entry.kind {
+                        EntryKind::Folder => children.push(child),
+                        EntryKind::StrayLink => return Err(stray_link(store, &child)),
+                        EntryKind::File | EntryKind::Other => {}
+                    }
                 }
                 if children.len() > NODE_LIMIT {
                     tree.count(store)?;
@@ -180,6 +182,25 @@ impl ZarrContainer {
             })?;
             children.sort_unstable_by(|a, b| b.cmp(a)); // the first in order is popped first
             stack.append(&mut children);
+        }
+        Ok(())
+    }
+
+    /// Refuses a node of the other version of Zarr, which a reader of this one would pass over.
+    fn check_version(&self, key: &str) -> Result<()> {
+        let store = &*self.shared.store;
+        let (others, what, remedy): (&[&str], _, _) = if self.format == Format::Zarr3 {
+            let remedy = "; open it by itself, or convert it to Zarr v3 and put it back";
+            (&[".zarray", ".zgroup"], "a node of Zarr v2 in a store of Zarr v3", remedy)
+        } else {
+            let remedy = "; open it by itself, or convert it to Zarr v2 and put it back";
+            (&["zarr.json"], "a node of Zarr v3 in a store of Zarr v2", remedy)
+        };
+        for name in others {
+            if store.exists(&join(key, name))? {
+                let path = path_of(store, key);
+                return Err(Error::Unsupported { path, what: what.to_owned(), remedy });
+            }
         }
         Ok(())
     }
@@ -246,6 +267,11 @@ impl ZarrContainer {
         }
         Ok(())
     }
+}
+
+fn stray_link(store: &dyn ByteStore, path: &NodePath) -> Error {
+    let why = "a link leads out of the store or nowhere, so what may be a group or an array behind it cannot be read; allow it with --follow-symlinks if you trust it, or remove it";
+    Error::UnsafePath { path: path_of(store, &path.to_string()), why }
 }
 
 fn parse_v3(path: &str, document: &Document) -> Result<Node> {
@@ -334,5 +360,73 @@ impl Container for ZarrContainer {
     fn array(&self, path: &NodePath) -> Result<Arc<dyn StoredArray>> {
         let meta = self.array_meta(path)?;
         Ok(Arc::new(ZarrArray::new(Arc::clone(&self.shared), path.clone(), meta)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Root;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    const ARRAY: &str = r#"{"zarr_format": 2, "shape": [4], "chunks": [2], "dtype": "<f4", "compressor": null,
+        "fill_value": 0, "order": "C", "filters": null}"#;
+    const V2: &str = r#"{"zarr_format": 2}"#;
+    const V3: &str = r#"{"zarr_format": 3, "node_type": "group"}"#;
+
+    fn nodes(path: &Path, follow_symlinks: bool) -> Result<Vec<String>> {
+        let store = Arc::new(Root::open(path, follow_symlinks)?);
+        let (groups, arrays) = ZarrContainer::open(store, &OpenOptions::default())?.nodes()?;
+        let groups = groups.iter().map(|group| group.path.to_string());
+        Ok(groups.chain(arrays.iter().map(|array| array.path.to_string())).collect())
+    }
+
+    fn put(path: &Path, key: &str, text: &str) {
+        fs::create_dir_all(path.join(key).parent().unwrap()).unwrap();
+        fs::write(path.join(key), text).unwrap();
+    }
+
+    #[test]
+    fn links_that_cannot_be_followed_are_not_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, outside) = (folder.path().join("s.zarr"), folder.path().join("outside"));
+        put(&store, ".zgroup", V2);
+        put(&store, "a/.zarray", ARRAY);
+        put(&outside, ".zarray", ARRAY);
+        // Links inside, to files outside, and among chunks do no harm.
+        symlink("a", store.join("again")).unwrap();
+        symlink(outside.join(".zarray"), store.join("notes.txt")).unwrap();
+        symlink("nowhere", store.join("a/0")).unwrap();
+        assert_eq!(nodes(&store, false).unwrap(), ["", "a"]);
+        symlink(&outside, store.join("b")).unwrap();
+        let error = nodes(&store, false).unwrap_err();
+        assert!(matches!(error, Error::UnsafePath { .. }), "{error}");
+        assert!(error.to_string().contains("s.zarr/b") && error.to_string().contains("--follow-symlinks"));
+        assert_eq!(nodes(&store, true).unwrap(), ["", "a", "b"]);
+        fs::remove_dir_all(&outside).unwrap();
+        assert!(matches!(nodes(&store, true), Err(Error::UnsafePath { .. })), "what it led to is gone");
+    }
+
+    #[test]
+    fn nodes_of_the_other_version_are_not_passed_over() {
+        for (root, other, text) in [("zarr.json", "old/.zarray", ARRAY), (".zgroup", "new/zarr.json", V3)] {
+            let folder = tempfile::tempdir().unwrap();
+            let (store, is_v3) = (folder.path(), root == "zarr.json");
+            put(store, root, if is_v3 { V3 } else { V2 });
+            put(store, "plain/notes.txt", "text");
+            assert_eq!(nodes(store, false).unwrap(), [""]);
+            put(store, &format!("plain/{other}"), text);
+            let error = nodes(store, false).unwrap_err();
+            assert!(
+                error.to_string().contains("plain/") && error.to_string().contains("by itself"),
+                "{error}"
+            );
+            // A node that has documents of both versions is none of the other's.
+            let (folder, _) = other.split_once('/').unwrap();
+            put(store, &format!("plain/{folder}/{root}"), if is_v3 { V3 } else { V2 });
+            nodes(store, false).unwrap();
+        }
     }
 }
