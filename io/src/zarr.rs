@@ -27,7 +27,7 @@ mod update;
 mod writer;
 
 pub use hierarchy::detect;
-pub use update::ZarrUpdate;
+pub use update::{ZarrUpdate, outermost};
 pub use writer::ZarrWriter;
 
 use crate::container::{Container, OpenOptions};

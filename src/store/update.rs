@@ -10,7 +10,7 @@ use blockwise_core::array::Axis;
 use blockwise_core::exec::RunReport;
 use blockwise_core::{Array, Region, Session, Sink};
 use blockwise_io::publish::Update;
-use blockwise_io::zarr::ZarrUpdate;
+use blockwise_io::zarr::{ZarrUpdate, outermost};
 use blockwise_io::{ArrayInfo, ElementType, Format, NodePath, OpenOptions};
 use std::ops::Range;
 use std::path::Path;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// `to_zarr(region=…)`. `region` names dimensions (or axes) and ranges along them; along all others an array is whole.
 ///
 /// Elements are stored as they are given: packing is not done again. A chunk that the region covers in part keeps its
-/// other elements. Chunks are replaced one by one once all are computed, so a reader at that moment may see old and new
+/// other elements. `path` may be a group in a store. Chunks are replaced one by one once all are computed, so a reader at that moment may see old and new
 /// ones; a run that is killed just then is finished by the next one that changes the store.
 ///
 /// ```
@@ -214,6 +214,11 @@ fn update(
     let label = path.display().to_string();
     let nodes: Vec<NodePath> =
         checked_names(arrays).map_err(|what| Error::Usage { path: label.clone(), what })?;
+    // Consolidated metadata of every group above speak of the arrays, and runs on any of these groups must wait for each other.
+    let (root, above) = outermost(path)?;
+    let (path, label) = (root.as_path(), root.display().to_string());
+    let within = |node: NodePath| node.components().iter().try_fold(above.clone(), |at, name| at.child(name));
+    let nodes: Vec<NodePath> = nodes.into_iter().map(within).collect::<Result<_, _>>()?;
     let update = Update::begin(path)?;
     let outcome = (|| {
         let container = blockwise_io::open::open(path, &OpenOptions::default())?;

@@ -18,8 +18,41 @@ use blockwise_core::{Region, Sink};
 use region::RegionSink;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The outermost Zarr store that the store or node at `path` is part of, and the node's path in it: that is what an update of the
+/// node locks, and whose consolidated metadata speak of it. A folder that stands in no other store is its own.
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let store = folder.path().join("outer.zarr");
+/// # std::fs::create_dir_all(store.join("group/array")).unwrap();
+/// # for node in ["", "group"] { std::fs::write(store.join(node).join(".zgroup"), b"{}").unwrap(); }
+/// let (root, node) = blockwise_io::zarr::outermost(&store.join("group/array"))?;
+/// assert_eq!((root.file_name(), node.to_string()), (store.file_name(), "group/array".to_owned()));
+/// # Ok::<(), blockwise_io::Error>(())
+/// ```
+///
+/// # Errors
+/// If a folder in the store has a name that is no node's.
+pub fn outermost(path: &Path) -> Result<(PathBuf, NodePath)> {
+    // What cannot be resolved is not there, which opening it tells better.
+    let Ok(real) = path.canonicalize() else { return Ok((path.to_owned(), NodePath::root())) };
+    let is_node = |folder: &Path| {
+        ["zarr.json", ".zgroup", ".zarray", ".zmetadata"].iter().any(|name| folder.join(name).is_file())
+    };
+    let mut root = real.as_path();
+    while let Some(above) = root.parent().filter(|above| is_node(above)) {
+        root = above;
+    }
+    if root == real {
+        return Ok((path.to_owned(), NodePath::root()));
+    }
+    let below = real.strip_prefix(root).unwrap_or(Path::new(""));
+    let node = below.iter().try_fold(NodePath::root(), |node, name| node.child(&name.to_string_lossy()))?;
+    Ok((root.to_owned(), node))
+}
 
 /// A store that is being changed.
 pub struct ZarrUpdate {

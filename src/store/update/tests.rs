@@ -134,3 +134,33 @@ fn arrays_that_go_together_grow_together() {
         (&serde_json::json!([12, 4]), &serde_json::json!([12]))
     );
 }
+
+#[test]
+fn a_group_is_changed_as_part_of_its_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.zarr");
+    let (old, new) = (numbers([4, 3], 0), numbers([2, 3], 100));
+    to_zarr(&session(), &[(&lazy(&old), "g/a")], &path, &options([2, 3], None)).unwrap();
+    // As zarr-python consolidates.
+    let read = |key: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(path.join(key)).unwrap()).unwrap()
+    };
+    let mut root = read("zarr.json");
+    root["consolidated_metadata"] = serde_json::json!({
+        "kind": "inline", "must_understand": false, "metadata": {"g": read("g/zarr.json"), "g/a": read("g/a/zarr.json")}
+    });
+    std::fs::write(path.join("zarr.json"), root.to_string()).unwrap();
+
+    append_to_zarr(&session(), &[(&lazy(&new), "a")], path.join("g"), "y").unwrap();
+    assert_eq!(
+        read("zarr.json")["consolidated_metadata"]["metadata"]["g/a"]["shape"],
+        serde_json::json!([6, 3])
+    );
+    let found = open_as_stored(&format!("{}::g/a", path.display())).unwrap().compute::<i32>().unwrap();
+    assert_eq!(found, concatenate(NdAxis(0), &[old.view(), new.view()]).unwrap());
+    // A run on the group waits for one on the store.
+    let held = Update::begin(&path).unwrap();
+    let error = append_to_zarr(&session(), &[(&lazy(&new), "a")], path.join("g"), "y").unwrap_err();
+    assert!(error.to_string().contains("is writing this output"), "{error}");
+    held.abandon();
+}
