@@ -228,6 +228,42 @@ def test_symlink_out_of_the_store_is_refused(store, tmp_path):
     assert not (tmp_path / "out.zarr").exists()
 
 
+def test_array_behind_a_link_out_of_the_store_is_refused(tmp_path):
+    group = zarr.open_group(str(tmp_path / "in.zarr"), mode="w")
+    for name in "ab":
+        group.create_array(name, shape=VALUES.shape, chunks=(3, 4), dtype="i4")[...] = VALUES
+    outside = pathlib.Path(shutil.move(tmp_path / "in.zarr" / "b", tmp_path / "outside"))
+    (tmp_path / "in.zarr" / "b").symlink_to(outside)
+    out = tmp_path / "out.zarr"
+    run = arrayctl("convert", tmp_path / "in.zarr", out)
+    assert_refusal(run, (4,), names=["in.zarr/b", "--follow-symlinks"])
+    assert not out.exists()
+    succeed("convert", tmp_path / "in.zarr", out, "--follow-symlinks")
+    np.testing.assert_array_equal(read_zarr(out, "b"), VALUES)
+
+
+@pytest.mark.parametrize("is_renamed", [False, True])
+def test_resume_notices_a_changed_input(store, tmp_path, is_renamed):
+    """A run that stopped at a damaged chunk is not gone on with when the input is another one, by whatever way it was written."""
+    out, chunk = tmp_path / "out.zarr", store / "c" / "1" / "2"
+    command = ("rechunk", store, out, "--chunks", "3,2", "--threads", "1")
+    good = chunk.read_bytes()
+    chunk.write_bytes(b"damaged")
+    assert_refusal(arrayctl(*command), (4,))
+    partial = list(tmp_path.glob("out.zarr.partial-*"))
+    assert len(partial) == 1
+    if is_renamed:
+        (tmp_path / "new").write_bytes(good)
+        (tmp_path / "new").rename(chunk)
+    else:
+        chunk.write_bytes(good)
+    assert_refusal(arrayctl(*command, "--resume"), (3,), names=["an input changed", partial[0].name])
+    assert not out.exists()
+    shutil.rmtree(partial[0])
+    succeed(*command, "--resume")
+    np.testing.assert_array_equal(read_zarr(out), VALUES)
+
+
 def test_output_folder_that_does_not_exist(store, tmp_path):
     run = arrayctl("rechunk", store, tmp_path / "no" / "such" / "out.zarr", "--chunks", "2,2")
     assert_refusal(run, (1, 3), names=["such"])
