@@ -70,6 +70,8 @@ struct Shared {
     journal: Journal,
     direct: Direct,
     part: Part,
+    /// Whether each object is synced by itself before it is renamed.
+    syncs_objects: bool,
 }
 
 /// Which part a process has in writing an output.
@@ -125,6 +127,11 @@ impl PartialFolder {
     /// Whether writing so many bytes at once waits for the disk.
     pub(crate) fn waits(&self, len_bytes: usize) -> bool {
         self.shared.direct.takes(len_bytes)
+    }
+
+    /// Whether each object is synced by itself before it is renamed, since a sync of the file system would hide a failure.
+    fn syncs_objects(&self) -> bool {
+        self.shared.syncs_objects
     }
 
     /// How large objects are written.
@@ -298,6 +305,9 @@ impl Publication {
             Part::Leads => object::remove_temporaries(payload)?,
             Part::Joins | Part::Late => return Ok(()),
         }
+        if payload.is_file() {
+            disk::sync_file(payload)?;
+        }
         sync_filesystem(folder)?;
         journal.finish(Stamp::of_present(payload)?)?;
         place::put(payload, &self.destination, folder, self.before, self.overwrite)?;
@@ -353,7 +363,8 @@ impl PartialFolder {
     fn new(label: String, folder: PathBuf, payload: PathBuf, journal: Journal, part: Part) -> Self {
         let unique = format!("{}.{}", run_id(), std::process::id());
         let (next, direct) = (AtomicU64::new(0), Direct::default());
-        let shared = Shared { label, folder, payload, unique, next, journal, direct, part };
+        let syncs_objects = disk::hides_write_errors(&folder);
+        let shared = Shared { label, folder, payload, unique, next, journal, direct, part, syncs_objects };
         Self { shared: Arc::new(shared) }
     }
 

@@ -67,6 +67,54 @@ pub(super) fn sync_filesystem(folder: &Path) -> Result<()> {
     done.map_err(|errno| io_error(folder, "sync", errno.into(), 0))
 }
 
+/// Whether a sync of the file system that `folder` is on may hide that a file could not be written: systems before Linux 5.8
+/// report nothing there, and network file systems only where a file itself is synced (or closed, which nobody can ask about).
+pub(super) fn hides_write_errors(folder: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let is_old = is_before_5_8(&rustix::system::uname().release().to_string_lossy());
+        // Magic numbers have 32 bits; some systems extend their sign.
+        let kind = rustix::fs::statfs(folder).map(|stat| stat.f_type as u32);
+        is_old || kind.is_ok_and(|kind| NETWORK_KINDS.contains(&kind))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = folder;
+        true
+    }
+}
+
+/// Magic numbers of file systems whose disks are elsewhere: NFS, SMB, CIFS, SMB2, 9P, FUSE, Ceph, Lustre, GPFS, BeeGFS, AFS.
+#[cfg(target_os = "linux")]
+const NETWORK_KINDS: [u32; 11] = [
+    0x6969,
+    0x517b,
+    0xff53_4d42,
+    0xfe53_4d42,
+    0x0102_1997,
+    0x6573_5546,
+    0x00c3_6400,
+    0x0bd0_0bd0,
+    0x4750_4653,
+    0x1983_0326,
+    0x5346_414f,
+];
+
+/// Whether a release such as `5.4.0-42-generic` is older than 5.8; what cannot be read is.
+#[cfg(target_os = "linux")]
+fn is_before_5_8(release: &str) -> bool {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (5, 8),
+        _ => true,
+    }
+}
+
+/// Brings the file at `path` to the disk.
+pub(super) fn sync_file(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| io_error(path, "sync", error, 0))
+}
+
 /// Has the system begin to bring bytes of `file` from `offset` on to the disk, and goes on: what is on its way while
 /// others are still computed need not be waited for at the end, and its memory is free again sooner. A wish: a refusal is
 /// no fault.
@@ -212,6 +260,15 @@ mod tests {
         assert_eq!(of("new", "new"), Overlap::Same);
         assert_eq!(of("new", "new/x"), Overlap::SecondInFirst);
         assert_eq!(of("new", "newer"), Overlap::None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn releases_are_told_apart() {
+        let old = ["5.4.0-42-generic", "4.18.0-553.el8_10.x86_64", "5.7", "3.10.0", "custom"];
+        let new = ["5.8.0", "5.15.167.4-microsoft-standard-WSL2", "6.1.0-rc3", "10.0"];
+        assert!(old.into_iter().all(is_before_5_8));
+        assert!(!new.into_iter().any(is_before_5_8));
     }
 
     #[test]

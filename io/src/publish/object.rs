@@ -150,6 +150,11 @@ impl ObjectFile {
     }
 
     fn rename(&mut self) -> Result<()> {
+        if self.partial.syncs_objects() {
+            self.file
+                .sync_data()
+                .map_err(|error| io_error(&self.temporary, "sync", error, self.len_bytes))?;
+        }
         let path = self.partial.payload_path().join(&self.key);
         fs::rename(&self.temporary, &path).map_err(|error| io_error(&self.temporary, "rename", error, 0))?;
         self.is_committed = true;

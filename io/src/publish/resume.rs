@@ -43,7 +43,8 @@ impl Payload {
         if summary.published.is_some() {
             return Self::WasInPlace;
         }
-        if payload == Some(done) { Self::Own } else { Self::Foreign }
+        // Workers of a run that was killed may still write into their payload.
+        if payload.is_some_and(|payload| payload.is_same(done)) { Self::Own } else { Self::Foreign }
     }
 }
 
