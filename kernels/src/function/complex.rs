@@ -56,7 +56,8 @@ pub(super) fn expm1(a: C) -> C {
 
 pub(super) fn log(a: C) -> C {
     let (large, small) = (a.re.abs().max(a.im.abs()), a.re.abs().min(a.im.abs()));
-    let near_one = (0.5..=2.0).contains(&large) && small <= 2.0;
+    // The larger and the smaller of two pass over a NaN.
+    let near_one = (0.5..=2.0).contains(&large) && small <= 2.0 && !a.is_nan();
     let real = if near_one {
         ((large - 1.0) * (large + 1.0) + small * small).ln_1p() / 2.0
     } else {
@@ -81,14 +82,67 @@ pub(super) fn log1p(a: C) -> C {
     C::new(((a.re + 2.0) * a.re + a.im * a.im).ln_1p() / 2.0, a.im.atan2(a.re + 1.0))
 }
 
+/// A product in which zero stays zero, whatever the other factor overflows to; of NaN no sign is taken.
+fn product(a: f64, b: f64) -> f64 {
+    let sign = |x: f64| if x.is_nan() { 1.0 } else { x.signum() };
+    if a == 0.0 || b == 0.0 { 0.0_f64.copysign(sign(a) * sign(b)) } else { a * b }
+}
+
+/// The products of `cosh(x)` and `sinh(x)` with one factor each, none of which is beyond 1: they overflow where the products do,
+/// not where `cosh` does.
+fn grown(x: f64, of_cosh: f64, of_sinh: f64) -> (f64, f64) {
+    // Beyond it both are half of `exp`, but for the sign.
+    const LARGE: f64 = 709.0;
+    if x.abs() <= LARGE || x.is_nan() {
+        return (product(x.cosh(), of_cosh), product(x.sinh(), of_sinh));
+    }
+    let half = (x.abs() / 2.0).exp();
+    let scaled = |factor: f64| product(product(half / 2.0, factor), half);
+    (scaled(of_cosh), scaled(if x < 0.0 { -of_sinh } else { of_sinh }))
+}
+
+/// Sines and cosines of what is infinite are NaN, but for infinite real parts the result is infinite all the same.
+pub(super) fn sinh(a: C) -> C {
+    if a.re.is_infinite() && !a.im.is_finite() {
+        return C::new(a.re, f64::NAN);
+    }
+    let (sin, cos) = a.im.sin_cos();
+    let (im, re) = grown(a.re, sin, cos);
+    C::new(re, im)
+}
+
+/// As [`sinh`].
+pub(super) fn cosh(a: C) -> C {
+    if a.re.is_infinite() && !a.im.is_finite() {
+        return C::new(f64::INFINITY, f64::NAN);
+    }
+    let (sin, cos) = a.im.sin_cos();
+    let (re, im) = grown(a.re, cos, sin);
+    C::new(re, im)
+}
+
+pub(super) fn sin(a: C) -> C {
+    turned_back(sinh(turned(a)))
+}
+
+pub(super) fn cos(a: C) -> C {
+    cosh(turned(a))
+}
+
 /// `tanh`, which for large real parts is 1 and not the quotient of two infinities.
 pub(super) fn tanh(a: C) -> C {
     const LARGE: f64 = 350.0;
+    if a.re == 0.0 {
+        return C::new(a.re, a.im.tan());
+    }
+    if a.im == 0.0 {
+        return C::new(a.re.tanh(), a.im);
+    }
     if a.re.abs() > LARGE {
         if a.re.is_finite() && !a.im.is_finite() {
             return C::new(f64::NAN, f64::NAN);
         }
-        return C::new(1.0_f64.copysign(a.re), 0.0_f64.copysign((2.0 * a.im).sin()));
+        return C::new(1.0_f64.copysign(a.re), 0.0_f64.copysign(a.im.sin() * a.im.cos()));
     }
     let (sin, cos) = a.im.sin_cos();
     let (sinh, cosh) = (a.re.sinh(), a.re.cosh());
@@ -151,4 +205,58 @@ pub(super) fn arctanh(a: C) -> C {
 
 pub(super) fn arctan(a: C) -> C {
     turned_back(arctanh(turned(a)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFINITY: f64 = f64::INFINITY;
+    const NAN: f64 = f64::NAN;
+
+    fn alike(found: C, re: f64, im: f64) {
+        let same = |a: f64, b: f64| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+        assert!(same(found.re, re) && same(found.im, im), "{found} is not {}", C::new(re, im));
+    }
+
+    #[test]
+    fn logarithms_of_nan_are_nan() {
+        for function in [log, log2, log10, log1p] {
+            for a in [C::new(1.0, NAN), C::new(NAN, 1.0), C::new(NAN, NAN), C::new(0.1, NAN)] {
+                alike(function(a), NAN, NAN);
+            }
+            alike(function(C::new(-INFINITY, NAN)), INFINITY, NAN);
+        }
+    }
+
+    // What C99 says.
+    #[test]
+    fn zero_stays_zero_where_the_other_factor_overflows() {
+        alike(cosh(C::new(800.0, 0.0)), INFINITY, 0.0);
+        alike(cosh(C::new(-800.0, 0.0)), INFINITY, -0.0);
+        alike(cosh(C::new(INFINITY, -0.0)), INFINITY, -0.0);
+        alike(cosh(C::new(0.0, INFINITY)), NAN, 0.0);
+        alike(cosh(C::new(-INFINITY, INFINITY)), INFINITY, NAN);
+        alike(sinh(C::new(800.0, 0.0)), INFINITY, 0.0);
+        alike(sinh(C::new(-2000.0, -0.0)), -INFINITY, -0.0);
+        alike(sinh(C::new(0.0, INFINITY)), 0.0, NAN);
+        alike(sinh(C::new(NAN, 0.0)), NAN, 0.0);
+        alike(sinh(C::new(INFINITY, NAN)), INFINITY, NAN);
+        alike(sin(C::new(0.0, 800.0)), 0.0, INFINITY);
+        alike(sin(C::new(-0.0, 800.0)), -0.0, INFINITY);
+        alike(cos(C::new(0.0, 800.0)), INFINITY, -0.0);
+        alike(tan(C::new(INFINITY, 0.0)), NAN, 0.0);
+        alike(tanh(C::new(0.0, INFINITY)), 0.0, NAN);
+        alike(tanh(C::new(NAN, 0.0)), NAN, 0.0);
+        alike(tanh(C::new(400.0, 1e308)), 1.0, -0.0);
+    }
+
+    #[test]
+    fn products_overflow_where_their_value_does() {
+        let found = sinh(C::new(-710.2, 1.5));
+        assert!((found.re / -9.650_702_487_019_523e306 - 1.0).abs() < 1e-12, "{found}");
+        assert!((found.im / 1.360_886_085_546_768_5e308 - 1.0).abs() < 1e-12, "{found}");
+        let found = cosh(C::new(-710.2, 1.5));
+        assert!(found.re > 0.0 && found.im < 0.0 && found.re.is_finite() && found.im.is_finite(), "{found}");
+    }
 }

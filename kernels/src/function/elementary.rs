@@ -33,14 +33,14 @@ elementary! {
     log2: |a| a.log2(), complex::log2;
     log10: |a| a.log10(), complex::log10;
     log1p: |a| a.ln_1p(), complex::log1p;
-    sin: |a| a.sin(), |a| a.sin();
-    cos: |a| a.cos(), |a| a.cos();
+    sin: |a| a.sin(), complex::sin;
+    cos: |a| a.cos(), complex::cos;
     tan: |a| a.tan(), complex::tan;
     arcsin: |a| a.asin(), complex::arcsin;
     arccos: |a| a.acos(), complex::arccos;
     arctan: |a| a.atan(), complex::arctan;
-    sinh: |a| a.sinh(), |a| a.sinh();
-    cosh: |a| a.cosh(), |a| a.cosh();
+    sinh: |a| a.sinh(), complex::sinh;
+    cosh: |a| a.cosh(), complex::cosh;
     tanh: |a| a.tanh(), complex::tanh;
     arcsinh: |a| a.arcsinh(), complex::arcsinh;
     arccosh: |a| a.arccosh(), complex::arccosh;
