@@ -31,7 +31,8 @@ impl Bins {
     /// bounds are moved apart by one half each.
     ///
     /// # Errors
-    /// [`KernelError::Parameter`] for bounds that are not finite or not in order, or no bins.
+    /// [`KernelError::Parameter`] for bounds that are not finite or not in order, edges that are not finite in their digits, or
+    /// no bins.
     pub fn uniform(count: usize, low: f64, high: f64, dtype: DType) -> Result<Self, KernelError> {
         if count == 0 || u32::try_from(count).is_err() {
             return Err(KernelError::Parameter {
@@ -64,6 +65,11 @@ impl Bins {
         // Lengths agree, so casts do not fail.
         let _ = cast(&mut rounded, digits, bytemuck::cast_slice(&edges), DType::F64);
         let _ = cast(bytemuck::cast_slice_mut(&mut edges), DType::F64, &rounded, digits);
+        // A distance beyond the largest float, or bounds beyond the largest of the dtype: nothing would be counted.
+        if let Some(value) = edges.iter().copied().find(|edge| !edge.is_finite()) {
+            let wanted = "finite; give bounds nearer to each other";
+            return Err(KernelError::Parameter { what: "an edge of the bins", value, wanted });
+        }
         Ok(Self(Kind::Even(edges)))
     }
 
@@ -144,5 +150,17 @@ impl Bins {
             };
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_that_are_not_finite_are_refused() {
+        assert!(Bins::uniform(10, -1.7e308, 1.7e308, DType::F64).is_err());
+        assert!(Bins::uniform(10, 0.0, 1e6, DType::F16).is_err());
+        assert!(Bins::uniform(10, -8e307, 8e307, DType::F64).is_ok());
     }
 }
