@@ -153,19 +153,15 @@ impl View {
         self.axes.iter().map(below).collect()
     }
 
-    /// The output box (within `shape`) that shows something of the box `ranges` below; some range is empty if
-    /// nothing of it is shown.
+    /// The output box (within `shape`) that shows something of the box `ranges` below; `None` if nothing of it is
+    /// shown. The box of an output without axes is empty of ranges, not of elements.
     #[must_use]
-    pub fn output_ranges(&self, ranges: &[Range<u64>], shape: &[u64]) -> Vec<Range<u64>> {
+    pub fn output_ranges(&self, ranges: &[Range<u64>], shape: &[u64]) -> Option<Vec<Range<u64>>> {
         let mut output: Vec<Range<u64>> = shape.iter().map(|extent| 0..*extent).collect();
         for (axis, range) in self.axes.iter().zip(ranges) {
             match *axis {
-                AxisView::Fixed { at } => {
-                    if !range.contains(&at) {
-                        output.iter_mut().for_each(|all| *all = 0..0);
-                        return output;
-                    }
-                }
+                AxisView::Fixed { at } if !range.contains(&at) => return None,
+                AxisView::Fixed { .. } => {}
                 AxisView::Along { axis: out, start, step } => {
                     if let Some(all) = output.get_mut(out) {
                         *all = showing(range, start, step, all.end);
@@ -173,7 +169,7 @@ impl View {
                 }
             }
         }
-        output
+        (!output.iter().any(Range::is_empty)).then_some(output)
     }
 }
 
@@ -207,9 +203,10 @@ mod tests {
             let axis = AxisView::Along { axis: 0, start, step };
             let view = View::new(vec![axis]);
             let range = low..low + len;
-            let shown = &view.output_ranges(std::slice::from_ref(&range), &[extent])[0];
+            let shown = view.output_ranges(std::slice::from_ref(&range), &[extent]);
             for i in 0..extent {
-                prop_assert_eq!(shown.contains(&i), range.contains(&axis.position(i)), "{}", i);
+                let is_shown = shown.as_ref().is_some_and(|shown| shown[0].contains(&i));
+                prop_assert_eq!(is_shown, range.contains(&axis.position(i)), "{}", i);
             }
             let whole = 0..extent;
             let span = &view.source_ranges(std::slice::from_ref(&whole))[0];
@@ -217,6 +214,14 @@ mod tests {
             prop_assert_eq!(span.start, *positions.iter().min().unwrap());
             prop_assert_eq!(span.end, positions.iter().max().unwrap() + 1);
         }
+    }
+
+    #[test]
+    fn one_element_shows_nothing_of_the_boxes_it_is_not_in() {
+        let view = View::new(vec![AxisView::Fixed { at: 3 }]);
+        assert_eq!(view.output_ranges(&[2..4], &[]), Some(Vec::new()));
+        assert_eq!(view.output_ranges(&[4..9], &[]), None);
+        assert_eq!(view.output_ranges(&[4..9], &[5]), None);
     }
 
     #[test]

@@ -285,6 +285,30 @@ def test_random_expressions(tmp_path, round_):
     assert not wrong, f"{len(wrong)} of {len(cases)}:\n" + "\n".join(wrong[:20])
 
 
+def test_single_elements_of_what_is_joined(tmp_path):
+    arrays = {"v": np.arange(12.0), "x": np.arange(12.0).reshape(3, 4)}
+    at = []
+    for name, array in arrays.items():
+        zarr.create_array(str(tmp_path / name), data=array, chunks=(2,) * array.ndim)
+        at += ["-i", f"{name}={tmp_path / name}"]
+    texts = [
+        "concatenate([v[:3], v[5:]])", "concatenate([v, v])", "stack([v, v])", "delete(v, [4], 0)", "delete(x, [1], 1)", "take(v, [3, 2, 9], 0)",
+        "roll(v, 3, 0)", "pad(v, 3)", "pad(v[3:9], 2, mode='wrap')", "pad(v, 2, mode='reflect')", "pad(v, 2, mode='edge')", "insert(v, 2, 9.0, 0)",
+        "gradient(v**2)", "diff(v)", "tile(x, 2)", "repeat(x, 2, 0)", "block([[x, x]])", "fftshift(v)", "x[[2, 0]]", "v[[3, 2, 9]]",
+    ]  # fmt: skip
+    numpy = {name: getattr(np, name) for name in dir(np) if not name.startswith("_")} | arrays
+    numpy["fftshift"] = np.fft.fftshift
+    script, wanted = [], []
+    for text in texts:
+        whole = np.asarray(eval(text, numpy))
+        for place in np.ndindex(whole.shape):
+            script.append(f"r{len(script)} = ({text})[{', '.join(map(str, place))}]")
+            wanted.append(whole[place])
+    found = json.loads(succeed("eval", "; ".join(["u = v[0] + x[0, 0]", *script]), *at, "--json").stdout)["results"][1:]
+    wrong = [(text, result["values"], right) for text, result, right in zip(script, found, wanted, strict=True) if result["values"] != right]
+    assert not wrong, wrong
+
+
 def test_what_numpy_refuses_is_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.arange(12).reshape(3, 4))
     np.save(tmp_path / "t.npy", np.array([True, False]))

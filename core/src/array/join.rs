@@ -32,23 +32,21 @@ impl Part {
             return None;
         }
         let lengths: Vec<u64> = window.iter().map(|range| range.end - range.start).collect();
-        let local = view.output_ranges(&own, &lengths);
-        if local.iter().any(Range::is_empty) {
-            return None;
-        }
+        let local = view.output_ranges(&own, &lengths)?;
         let axes = view.axes().iter().zip(&self.origin).map(|(axis, origin)| match *axis {
-            AxisView::Fixed { at } => AxisView::Fixed { at: at - origin },
+            AxisView::Fixed { at } => Some(AxisView::Fixed { at: at.checked_sub(*origin)? }),
             AxisView::Along { axis: out, step, .. } => {
                 let first = axis.position(local.get(out).map_or(0, |range| range.start));
-                AxisView::Along { axis: out, start: first - origin, step }
+                Some(AxisView::Along { axis: out, start: first.checked_sub(*origin)?, step })
             }
         });
+        let axes = axes.collect::<Option<Vec<_>>>()?;
         let smaller = local
             .iter()
             .zip(window)
             .map(|(local, window)| window.start + local.start..window.start + local.end)
             .collect();
-        Some((View::new(axes.collect()), smaller))
+        Some((View::new(axes), smaller))
     }
 }
 

@@ -458,7 +458,7 @@ impl<'a> Queue<'a> {
     fn uses(&self, input: usize, region: &Region) -> Result<u64> {
         let mut uses = 0;
         for leaf in self.stage.leaves.iter().filter(|leaf| leaf.input == input) {
-            let mut touched: Vec<Range<u64>> = leaf.tasks_that_need(region, &self.stage.tasks);
+            let Some(mut touched) = leaf.tasks_that_need(region, &self.stage.tasks) else { continue };
             for (range, own) in touched.iter_mut().zip(&self.tasks) {
                 *range = range.start.max(own.start)..range.end.min(own.end).max(range.start.max(own.start));
             }

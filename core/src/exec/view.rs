@@ -118,7 +118,7 @@ fn shown_part(leaf: &Leaf, from: &Region, region: &Region) -> Option<Vec<Range<u
     let local = leaf.within(&wanted)?;
     let below: Vec<Range<u64>> = from.ranges().collect();
     let ends: Vec<u64> = local.iter().map(|range| range.end).collect();
-    let shown = leaf.view.output_ranges(&below, &ends);
+    let shown = leaf.view.output_ranges(&below, &ends)?;
     let part = shown.iter().zip(&local).enumerate().map(|(axis, (s, l))| {
         let origin = leaf.origin(axis);
         s.start.max(l.start) + origin..s.end.min(l.end) + origin

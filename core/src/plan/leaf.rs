@@ -106,29 +106,29 @@ impl Leaf {
                 .zip(grid.axes())
                 .map(|(at, axis)| axis.start(*at)..axis.start(*at + 1))
                 .collect();
-            self.shown(&chunk, shape).iter().zip(&seen).all(meets)
+            self.shown(&chunk, shape).is_some_and(|shown| shown.iter().zip(&seen).all(meets))
         })
         .collect()
     }
 
-    /// The box of the task array that shows something of the input's box `below`; some range is empty if none does.
-    fn shown(&self, below: &[Range<u64>], shape: &[u64]) -> Vec<Range<u64>> {
+    /// The box of the task array that shows something of the input's box `below`; `None` if nothing does.
+    fn shown(&self, below: &[Range<u64>], shape: &[u64]) -> Option<Vec<Range<u64>>> {
         match &self.window {
             None => self.view.output_ranges(below, shape),
             Some(window) => {
                 let local: Vec<u64> = window.ranges.iter().map(|range| range.end - range.start).collect();
-                let shown = self.view.output_ranges(below, &local);
-                shown.iter().zip(&window.ranges).map(|(s, w)| s.start + w.start..s.end + w.start).collect()
+                let shown = self.view.output_ranges(below, &local)?;
+                let placed = shown.iter().zip(&window.ranges);
+                Some(placed.map(|(s, w)| s.start + w.start..s.end + w.start).collect())
             }
         }
     }
 
-    /// The ranges of tasks (of the grid `tasks`) that see something of the input's box `below`.
-    pub(crate) fn tasks_that_need(&self, below: &Region, tasks: &ChunkGrid) -> Vec<Range<u64>> {
+    /// The ranges of tasks (of the grid `tasks`) that see something of the input's box `below`; `None` if none does.
+    pub(crate) fn tasks_that_need(&self, below: &Region, tasks: &ChunkGrid) -> Option<Vec<Range<u64>>> {
         let below: Vec<Range<u64>> = below.ranges().collect();
         let shape = tasks.shape();
-        let mut shown = self.shown(&below, &shape);
-        let none = shown.iter().any(|range| range.start >= range.end);
+        let mut shown = self.shown(&below, &shape)?;
         for ((range, reach), extent) in shown.iter_mut().zip(&self.reach).zip(&shape) {
             // A task sees a position up to `after` behind its end and `before` ahead of its start.
             *range = match reach {
@@ -138,10 +138,7 @@ impl Leaf {
                 Reach::Still => 0..*extent,
             };
         }
-        if none {
-            return vec![0..0; shown.len()];
-        }
-        shown.iter().zip(tasks.axes()).map(|(range, axis)| axis.chunks_in(range.clone())).collect()
+        Some(shown.iter().zip(tasks.axes()).map(|(range, axis)| axis.chunks_in(range.clone())).collect())
     }
 }
 
@@ -178,8 +175,22 @@ mod tests {
                 let needed = leaf.needs(&tasks.region(&at).unwrap(), &[extent], &grid);
                 for index in grid.indices() {
                     let users = leaf.tasks_that_need(&grid.region(&index).unwrap(), &tasks);
-                    prop_assert_eq!(needed.contains(&index), users[0].contains(&at[0]), "{:?} {:?}", at, index);
+                    let uses = users.is_some_and(|users| users[0].contains(&at[0]));
+                    prop_assert_eq!(needed.contains(&index), uses, "{:?} {:?}", at, index);
                 }
+            }
+        }
+
+        #[test]
+        fn one_element_needs_the_chunk_it_is_in_alone(extent in 1_u64..30, chunk in 1_u64..9, at in 0_u64..30) {
+            let leaf = Leaf::through(0, View::new(vec![AxisView::Fixed { at: at.min(extent - 1) }]));
+            let grid = ChunkGrid::regular(&[extent], &[chunk]).unwrap();
+            let tasks = ChunkGrid::regular(&[], &[]).unwrap();
+            let needed = leaf.needs(&tasks.region(&[]).unwrap(), &[], &grid);
+            prop_assert_eq!(needed.len(), 1);
+            for index in grid.indices() {
+                let users = leaf.tasks_that_need(&grid.region(&index).unwrap(), &tasks);
+                prop_assert_eq!(users.is_some(), needed.contains(&index));
             }
         }
     }

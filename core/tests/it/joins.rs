@@ -87,6 +87,34 @@ proptest! {
 }
 
 #[test]
+fn single_elements_of_what_is_joined_are_those_of_the_whole() {
+    let (_, x) = field(3, 4, [2, 3], 0);
+    let pad = |mode| x.pad(1, 3, 2, mode).unwrap();
+    let joined = [
+        Array::concatenate(&[x.clone(), x.slice(0, 2..).unwrap()], 0).unwrap(),
+        Array::stack(&[x.clone(), &x * 2], 1).unwrap(),
+        x.roll(3, 1).unwrap(),
+        x.tile(2, 0).unwrap(),
+        pad(PadMode::Constant((-7_i64).into())),
+        pad(PadMode::Edge),
+        pad(PadMode::Reflect),
+        pad(PadMode::Symmetric),
+        pad(PadMode::Wrap),
+        x.insert(1, &x.slice(0, ..1).unwrap(), 0).unwrap(),
+        x.delete(&[1], 0).unwrap(),
+        x.take(&[2, 0, 1], 0).unwrap(),
+    ];
+    for (number, joined) in joined.iter().enumerate() {
+        let whole = session(2).compute::<i64>(joined).unwrap();
+        for (at, expected) in whole.indexed_iter() {
+            let items: Vec<Index> = (0..whole.ndim()).map(|axis| Index::At(at[axis] as i64)).collect();
+            let found = session(1).compute::<i64>(&joined.index(&items).unwrap()).unwrap();
+            assert_eq!(found.first(), Some(expected), "array {number} at {at:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_joined_is_reduced_in_one_stage() {
     let (a, x) = field(10, 8, [3, 8], 0);
     let (b, y) = field(6, 8, [4, 8], 500);
