@@ -128,7 +128,7 @@ pub(super) const TABLE: &[Entry] = &[
     entry(
         SLOPES,
         "gaussian_gradient_magnitude(input, sigma, output=None, mode=\"reflect\", cval=0.0, truncate=4.0, radius=None, axes=None)",
-        "lengths of gradients, by derivatives of a Gaussian",
+        "lengths of gradients, by derivatives of a Gaussian; of some axes alone, the others are not smoothed, as SciPy's are",
         |a| filtered(a, "axes", |f| Ok(f.gaussian_gradient_magnitude(&a.need("sigma", reals)?)?)),
     ),
     entry(

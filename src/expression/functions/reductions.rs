@@ -20,7 +20,7 @@ macro_rules! reductions {
 }
 reductions! {
     "sum" "dtype=None, " "sums; of integers as 64-bit ones, wrapping";
-    "prod" "dtype=None, " "products; of integers as 64-bit ones, wrapping";
+    "prod" "dtype=None, " "products; of integers as 64-bit ones, wrapping; of floats by parts, none of which may leave the range of float64";
     "min" "" "the smallest elements; NaN if any is";
     "max" "" "the largest elements; NaN if any is";
     "any" "" "whether any element is not zero";
