@@ -5,7 +5,8 @@
 //! the input with a halo; each step computes the smallest box that the steps after it need. What lies beyond the array is
 //! made of what is held, by [`Edge`].
 //!
-//! Invariants: windows accumulate in float64 and steps store their own dtype, as SciPy's do; a result does not depend on
+//! Invariants: windows accumulate in float64 and steps store their own dtype, as SciPy's do, but a rank of 64-bit integers is
+//! one of them, not rounded; a result does not depend on
 //! how the array is cut, to the last bit, because every window is added up in an order that positions in the array
 //! determine. Called by core's tasks.
 

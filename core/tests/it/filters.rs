@@ -367,3 +367,30 @@ fn measures_are_what_loops_find() {
         }
     }
 }
+
+#[test]
+fn ranks_of_wide_integers_are_elements_of_the_array() {
+    let wide = |n: u64| (1_u64 << 62) + n * 7 % 11;
+    let unsigned =
+        Array::from_fn(&[5, 6], move |at| wide(at[0] * 6 + at[1])).unwrap().rechunk([3, 4]).unwrap();
+    let signed = Array::from_fn(&[5, 6], move |at| -(wide(at[0] * 6 + at[1]) as i64)).unwrap();
+    let values = unsigned.compute::<u64>().unwrap();
+    let window = ArrayD::from_elem(IxDyn(&[3, 3]), true);
+    for rank in [0, 1, 4, 8] {
+        let small = unsigned.filter().rank_of(rank, &window).unwrap().compute::<u64>().unwrap();
+        let large = signed.filter().rank_of(8 - rank, &window).unwrap().compute::<i64>().unwrap();
+        for (at, found) in small.indexed_iter() {
+            let near = |axis: usize, step: usize, extent: usize| match at[axis] + step {
+                0 => 0,
+                place => (place - 1).min(extent - 1),
+            };
+            let mut seen: Vec<u64> = (0..9).map(|n| values[[near(0, n / 3, 5), near(1, n % 3, 6)]]).collect();
+            seen.sort_unstable();
+            assert_eq!(*found, seen[rank as usize]);
+            assert_eq!(large[[at[0], at[1]]], -(*found as i64));
+        }
+    }
+    let constant =
+        signed.filter().modes(&[Edge::Constant(-3.0)]).median(&[1, 12]).unwrap().compute::<i64>().unwrap();
+    assert_eq!(constant[[0, 0]], -3);
+}

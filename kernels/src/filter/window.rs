@@ -4,6 +4,7 @@
 //! row of vectors beside the others. Invariant: points are taken in C order. Called by [`Step`](super::Step).
 
 mod rolling;
+mod seen;
 mod select;
 mod tile;
 
@@ -14,6 +15,7 @@ use super::span::{Edge, Span};
 use crate::simd::InstructionSet;
 use crate::{BufferPool, DType, KernelError};
 use rolling::Statistics;
+use seen::{Seen, has_keys, store_keys};
 use select::Selection;
 use std::ops::Range;
 use tile::{Binary, Extremes, Ranks, Sums, TILE, Wrap};
@@ -135,15 +137,21 @@ impl Window {
         let total = total.ok_or_else(|| KernelError::Overflow { shape: lengths.clone() })? / TILE + TILE;
         if self.is_binary() {
             let mut seen = pool.take(total);
-            fill(source, &spans, &mut seen, |row, to| {
+            fill(source, &spans, &mut seen, |row: &[f64], to| {
                 to.iter_mut().zip(row).for_each(|(to, x)| *to = u8::from(*x != 0.0));
             });
             self.rows::<u8>(&seen, wanted, &lengths, source.dtype, dtype, out);
         } else {
             let mut seen = pool.take(total * size_of::<f64>());
-            let seen: &mut [f64] = bytemuck::cast_slice_mut(&mut seen);
-            fill(source, &spans, seen, |row, to| to.copy_from_slice(row));
-            self.rows::<f64>(seen, wanted, &lengths, source.dtype, dtype, out);
+            if matches!(self.points, Points::Rank(_)) && has_keys(source.dtype) {
+                let seen: &mut [u64] = bytemuck::cast_slice_mut(&mut seen);
+                fill(source, &spans, seen, |row: &[u64], to| to.copy_from_slice(row));
+                self.rows::<u64>(seen, wanted, &lengths, source.dtype, dtype, out);
+            } else {
+                let seen: &mut [f64] = bytemuck::cast_slice_mut(&mut seen);
+                fill(source, &spans, seen, |row: &[f64], to| to.copy_from_slice(row));
+                self.rows::<f64>(seen, wanted, &lengths, source.dtype, dtype, out);
+            }
         }
         Ok(())
     }
@@ -158,7 +166,7 @@ impl Window {
         dtype: DType,
         out: &mut [u8],
     ) where
-        [V]: AsSeen,
+        [V]: AsRow,
     {
         let set = InstructionSet::best();
         let results = shape(wanted);
@@ -167,40 +175,48 @@ impl Window {
         let offsets: Vec<usize> = self.places.iter().map(offset).collect();
         let length = results.last().copied().unwrap_or(1);
         let mut row = vec![0.0; length.next_multiple_of(TILE)];
-        let mut staged = Vec::new();
+        let (mut staged, mut keys, mut staged_keys) = (Vec::new(), Vec::new(), Vec::new());
         let leading = results.get(..results.len().saturating_sub(1)).unwrap_or_default();
         let count: usize = leading.iter().product();
         for number in 0..count {
             let base: usize = place(number, leading).iter().zip(&strides).map(|(n, stride)| n * stride).sum();
             let from = seen.get(base..).unwrap_or_default();
             let (out_row, offsets) = (&mut row, offsets.as_slice());
-            match (&self.points, from.as_seen()) {
-                (Points::Correlate(weights), Seen::Reals(from)) => {
+            match (&self.points, from.as_row()) {
+                (Points::Rank(_), Row::Keys(from)) => {
+                    keys.resize(out_row.len(), 0);
+                    let (selection, staged, out_row) = (&self.selection, &mut staged_keys, &mut keys);
+                    set.run(Ranks { from, offsets, selection, staged, out: out_row });
+                    let keys = keys.get(..length).unwrap_or_default();
+                    store_keys(out, dtype, number * length, keys, source);
+                    continue;
+                }
+                (Points::Correlate(weights), Row::Reals(from)) => {
                     set.run(Sums { from, offsets, weights, out: out_row });
                 }
-                (Points::Smallest(added), Seen::Reals(from)) => {
+                (Points::Smallest(added), Row::Reals(from)) => {
                     let added = added.as_deref().map(|added| (added, Wrap::of(source)));
                     set.run(Extremes::<true> { from, offsets, added, out: out_row });
                 }
-                (Points::Largest(added), Seen::Reals(from)) => {
+                (Points::Largest(added), Row::Reals(from)) => {
                     let added = added.as_deref().map(|added| (added, Wrap::of(source)));
                     set.run(Extremes::<false> { from, offsets, added, out: out_row });
                 }
-                (Points::Rank(_), Seen::Reals(from)) => {
+                (Points::Rank(_), Row::Reals(from)) => {
                     let (selection, staged) = (&self.selection, &mut staged);
                     set.run(Ranks { from, offsets, selection, staged, out: out_row });
                 }
-                (Points::Rolling(of, least), Seen::Reals(from)) => {
+                (Points::Rolling(of, least), Row::Reals(from)) => {
                     let (of, least) = (*of, *least as f64);
                     set.run(Statistics { from, offsets, of, least, out: out_row });
                 }
-                (Points::All, Seen::Truths(from)) => {
+                (Points::All, Row::Truths(from)) => {
                     set.run(Binary::<true> { from, offsets, out: out_row });
                 }
-                (Points::Any, Seen::Truths(from)) => {
+                (Points::Any, Row::Truths(from)) => {
                     set.run(Binary::<false> { from, offsets, out: out_row });
                 }
-                // Binary windows see truth values, all others reals.
+                // Binary windows see truth values, ranks of wide integers keys, all others reals.
                 _ => {}
             }
             store(out, dtype, number * length, row.get(..length).unwrap_or_default());
@@ -218,24 +234,31 @@ fn of_dtype(value: f64, dtype: DType) -> f64 {
 }
 
 /// What windows see, by its type.
-enum Seen<'a> {
+enum Row<'a> {
     Reals(&'a [f64]),
+    Keys(&'a [u64]),
     Truths(&'a [u8]),
 }
 
-trait AsSeen {
-    fn as_seen(&self) -> Seen<'_>;
+trait AsRow {
+    fn as_row(&self) -> Row<'_>;
 }
 
-impl AsSeen for [f64] {
-    fn as_seen(&self) -> Seen<'_> {
-        Seen::Reals(self)
+impl AsRow for [f64] {
+    fn as_row(&self) -> Row<'_> {
+        Row::Reals(self)
     }
 }
 
-impl AsSeen for [u8] {
-    fn as_seen(&self) -> Seen<'_> {
-        Seen::Truths(self)
+impl AsRow for [u64] {
+    fn as_row(&self) -> Row<'_> {
+        Row::Keys(self)
+    }
+}
+
+impl AsRow for [u8] {
+    fn as_row(&self) -> Row<'_> {
+        Row::Truths(self)
     }
 }
 
@@ -264,10 +287,10 @@ fn strides(lengths: &[usize]) -> Vec<usize> {
 }
 
 /// Brings together all that windows see, in C order, edges made.
-fn fill<V>(source: &Space<'_>, spans: &[Span], seen: &mut [V], convert: impl Fn(&[f64], &mut [V])) {
+fn fill<S: Seen, V>(source: &Space<'_>, spans: &[Span], seen: &mut [V], convert: impl Fn(&[S], &mut [V])) {
     let Some((last, leading)) = spans.split_last() else {
-        let mut row = [0.0];
-        load(source.bytes, source.dtype, 0, &mut row);
+        let mut row = [S::default()];
+        S::load(source.bytes, source.dtype, 0, &mut row);
         if let Some(first) = seen.first_chunk_mut::<1>() {
             convert(&row, first);
         }
@@ -276,7 +299,7 @@ fn fill<V>(source: &Space<'_>, spans: &[Span], seen: &mut [V], convert: impl Fn(
     let held = strides(&shape(source.held));
     let lengths: Vec<usize> = leading.iter().map(|span| span.places.len()).collect();
     let count: usize = lengths.iter().product();
-    let mut row = vec![0.0; last.places.len()];
+    let mut row = vec![S::default(); last.places.len()];
     let mut runs: Vec<(usize, usize, usize)> = Vec::new();
     for (n, place) in last.places.iter().enumerate() {
         match (place, runs.last_mut()) {
@@ -291,17 +314,17 @@ fn fill<V>(source: &Space<'_>, spans: &[Span], seen: &mut [V], convert: impl Fn(
         let at = place(number, &lengths);
         let places = leading.iter().zip(&at).map(|(span, n)| span.places.get(*n).copied().flatten());
         let base = places.zip(&held).map(|(place, stride)| Some(place? * stride)).sum::<Option<usize>>();
-        row.fill(last.value);
+        row.fill(S::of(last.value, source.dtype));
         match base {
             Some(base) => {
                 for (at, from, count) in &runs {
                     let part = row.get_mut(*at..at + count).unwrap_or_default();
-                    load(source.bytes, source.dtype, base + from, part);
+                    S::load(source.bytes, source.dtype, base + from, part);
                 }
             }
             None => {
                 let value = leading.iter().zip(&at).find(|(span, n)| span.places.get(**n) == Some(&None));
-                row.fill(value.map_or(0.0, |(span, _)| span.value));
+                row.fill(S::of(value.map_or(0.0, |(span, _)| span.value), source.dtype));
             }
         }
         convert(&row, to);

@@ -5,6 +5,7 @@
 use super::{Filter, each};
 use crate::array::Array;
 use crate::error::{Error, Result};
+use blockwise_kernels::DType;
 use blockwise_kernels::filter::{Edge, Step};
 use ndarray::{ArrayD, IxDyn};
 
@@ -120,10 +121,12 @@ impl Filter {
             let message = format!("rank {rank} in a window of {count} elements; give one that it has");
             return Err(Error::Usage { message });
         }
-        if place == 0 {
+        // Smallest and largest elements are doubles on their way; those of a rank are the array's own.
+        let is_rounded = matches!(self.array.dtype(), DType::I64 | DType::U64) && footprint.len() > 1;
+        if place == 0 && !is_rounded {
             return self.minimum_of(footprint);
         }
-        if place + 1 == count {
+        if place + 1 == count && !is_rounded {
             return self.maximum_of(footprint);
         }
         let ((edges, origins), window) = (self.all_axes()?, self.window(footprint.shape())?);

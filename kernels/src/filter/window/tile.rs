@@ -3,6 +3,7 @@
 //! Invariant: `from[offset + n]` is what the window of result `n` sees at the point of that offset; there is room for whole
 //! vectors behind the last. Called by windows of any shape.
 
+use super::seen::Seen;
 use super::select::Selection;
 use crate::DType;
 use pulp::NullaryFnOnce;
@@ -98,15 +99,15 @@ impl<const SMALLEST: bool> NullaryFnOnce for Extremes<'_, SMALLEST> {
 }
 
 /// Elements of a rank.
-pub(super) struct Ranks<'a> {
-    pub(super) from: &'a [f64],
+pub(super) struct Ranks<'a, V> {
+    pub(super) from: &'a [V],
     pub(super) offsets: &'a [usize],
     pub(super) selection: &'a Selection,
-    pub(super) staged: &'a mut Vec<[f64; TILE]>,
-    pub(super) out: &'a mut [f64],
+    pub(super) staged: &'a mut Vec<[V; TILE]>,
+    pub(super) out: &'a mut [V],
 }
 
-impl NullaryFnOnce for Ranks<'_> {
+impl<V: Seen> NullaryFnOnce for Ranks<'_, V> {
     type Output = ();
 
     #[inline(always)]
@@ -134,7 +135,7 @@ impl NullaryFnOnce for Ranks<'_> {
                 line.clear();
                 line.extend(staged.iter().filter_map(|seen| seen.get(lane)).copied());
                 if selection.rank < line.len() {
-                    *out = *line.select_nth_unstable_by(selection.rank, f64::total_cmp).1;
+                    *out = *line.select_nth_unstable_by(selection.rank, V::order).1;
                 }
             }
         }

@@ -1,0 +1,75 @@
+//! Elements as windows see them: doubles, or, for ranks of 64-bit integers, which doubles round, keys in their order.
+//!
+//! Invariant: a key is smaller where its element is, and gives that element back. Called by windows of any shape.
+
+use super::super::space;
+use crate::{DType, cast};
+use std::cmp::Ordering;
+
+/// What stands for an element.
+pub(super) trait Seen: Copy + Default + PartialOrd {
+    /// The elements from number `start` on.
+    fn load(bytes: &[u8], dtype: DType, start: usize, to: &mut [Self]);
+    /// A number as an element of `dtype`.
+    fn of(value: f64, dtype: DType) -> Self;
+    /// The order of all, also of what is not a number.
+    fn order(&self, other: &Self) -> Ordering;
+}
+
+impl Seen for f64 {
+    fn load(bytes: &[u8], dtype: DType, start: usize, to: &mut [Self]) {
+        space::load(bytes, dtype, start, to);
+    }
+
+    fn of(value: f64, _: DType) -> Self {
+        value
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        self.total_cmp(other)
+    }
+}
+
+/// The key of a word of an element, and the word of a key: negative numbers come before the others.
+const fn turned(word: u64, dtype: DType) -> u64 {
+    if matches!(dtype, DType::I64) { word ^ (1 << 63) } else { word }
+}
+
+/// Keys of `int64` and `uint64`.
+impl Seen for u64 {
+    fn load(bytes: &[u8], dtype: DType, start: usize, to: &mut [Self]) {
+        let words = bytes.as_chunks::<8>().0.get(start..).unwrap_or_default();
+        for (to, word) in to.iter_mut().zip(words) {
+            *to = turned(Self::from_ne_bytes(*word), dtype);
+        }
+    }
+
+    fn of(value: f64, dtype: DType) -> Self {
+        let (mut word, mut key) = ([0; 8], [0]);
+        space::store(&mut word, dtype, 0, &[value]);
+        Self::load(&word, dtype, 0, &mut key);
+        key[0]
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        self.cmp(other)
+    }
+}
+
+/// Whether elements of a dtype are ranked by keys.
+pub(super) const fn has_keys(dtype: DType) -> bool {
+    matches!(dtype, DType::I64 | DType::U64)
+}
+
+/// Stores the elements of `from`, keys of elements of `source`, as those of `dtype` from number `start` on.
+pub(super) fn store_keys(out: &mut [u8], dtype: DType, start: usize, from: &[u64], source: DType) {
+    let size = dtype.size();
+    let Some(out) = out.get_mut(start * size..(start + from.len()) * size) else { return };
+    let mut words = [0_u64; 64];
+    for (out, from) in out.chunks_mut(64 * size).zip(from.chunks(64)) {
+        words.iter_mut().zip(from).for_each(|(word, key)| *word = turned(*key, source));
+        let words = words.get(..from.len()).unwrap_or_default();
+        // Lengths agree.
+        let _ = cast(out, dtype, bytemuck::cast_slice(words), source);
+    }
+}
