@@ -170,7 +170,7 @@ impl Array {
     /// If the array has fewer than two axes.
     pub fn triu(&self, k: i64) -> Result<Self> {
         let (rows, columns) = self.last_two()?;
-        let below = Self::tri(rows, columns, k - 1, DType::Bool)?;
+        let below = Self::tri(rows, columns, k.saturating_sub(1), DType::Bool)?;
         Self::call("where", [below.into(), Scalar::zero(self.dtype()).into(), self.into()])
     }
 
@@ -236,4 +236,18 @@ fn to_count(count: f64) -> Result<u64> {
         return Err(Error::TooLarge { what: "range", shape: vec![u64::MAX] });
     }
     Ok(count.max(0.0) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn diagonals_may_be_as_far_as_numbers_go() {
+        let x = Array::ones(&[3, 4], DType::I64).unwrap();
+        let sum = |x: Array| x.sum(..).unwrap().compute::<i64>().unwrap()[[]];
+        assert_eq!(sum(x.triu(i64::MIN).unwrap()), 12);
+        assert_eq!(sum(x.triu(i64::MAX).unwrap()), 0);
+        assert_eq!(sum(x.tril(i64::MIN).unwrap()), 0);
+    }
 }

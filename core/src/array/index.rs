@@ -79,7 +79,9 @@ fn select(start: Option<i64>, stop: Option<i64>, step: i64, extent: u64) -> Resu
     let (start, stop) = (start.map_or(near, clip), stop.map_or(far, clip));
     let distance = if step > 0 { stop - start } else { start - stop };
     let count = if distance <= 0 { 0 } else { (distance as u64).div_ceil(step.unsigned_abs()) };
-    // An empty selection starts anywhere; 0 is always a position that may be named.
+    // An empty selection starts anywhere; 0 is always a position that may be named. Where no step is taken, one is taken
+    // for the shortest: then a step is never longer than the axis, and views compose without overflow.
+    let step = if count <= 1 { step.signum() } else { step };
     Ok(Selection { start: if count == 0 { 0 } else { start as u64 }, step, count })
 }
 
@@ -251,13 +253,15 @@ mod tests {
     fn slices_are_pythons() {
         // What `list(range(10))[s]` gives.
         type Case = (Option<i64>, Option<i64>, i64, &'static [u64]);
-        let cases: [Case; 6] = [
+        let cases: [Case; 8] = [
             (None, None, -3, &[9, 6, 3, 0]),
             (Some(-3), None, 1, &[7, 8, 9]),
             (Some(8), Some(-20), -4, &[8, 4, 0]),
             (Some(5), Some(5), 1, &[]),
             (Some(20), None, -1, &[9, 8, 7, 6, 5, 4, 3, 2, 1, 0]),
             (Some(2), Some(100), 7, &[2, 9]),
+            (None, None, i64::MIN, &[9]),
+            (None, None, i64::MAX, &[0]),
         ];
         for (start, stop, step, expected) in cases {
             let s = select(start, stop, step, 10).unwrap();

@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Parts that an array may have; more would make every task slow.
 const MAX_PARTS: usize = 1 << 16;
 
+/// Elements that an axis may have when it is padded: far from where positions with a sign would overflow.
+const MAX_PADDED: u64 = 1 << 53;
+
 /// A part of a joined array, and where it starts.
 pub(crate) struct Part {
     pub(crate) array: Array,
@@ -179,8 +182,15 @@ impl Array {
             let message = format!("axis {axis} has no elements to repeat; pad it with a constant");
             return Err(Error::Usage { message });
         }
-        let mut parts = Vec::new();
         // Runs of positions, from -before to extent + after, of which each is one view of the array.
+        let total = before.checked_add(extent).and_then(|n| n.checked_add(after));
+        if total.is_none_or(|total| total > MAX_PADDED) {
+            let message = format!(
+                "{before} and {after} elements of padding along axis {axis}; give fewer, at most 2^53"
+            );
+            return Err(Error::Usage { message });
+        }
+        let mut parts = Vec::new();
         let (mut at, end) = (-(before as i64), (extent + after) as i64);
         while at < end {
             let (part, count) = self.padding(axis, at, end - at, mode)?;
@@ -280,4 +290,20 @@ fn check_parts(count: usize) -> Result<()> {
         return Err(Error::Usage { message });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paddings_that_positions_cannot_count_are_refused() {
+        let x = Array::zeros(&[12], DType::F64).unwrap();
+        for (before, after) in
+            [(1 << 62, 1 << 62), (i64::MAX as u64, 0), (0, i64::MAX as u64), (u64::MAX, u64::MAX)]
+        {
+            assert!(x.pad(0, before, after, PadMode::Edge).is_err(), "{before} {after}");
+        }
+        assert_eq!(x.pad(0, 1 << 40, 0, PadMode::Edge).unwrap().shape(), [(1 << 40) + 12]);
+    }
 }

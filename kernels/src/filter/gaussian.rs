@@ -5,6 +5,9 @@
 
 use crate::KernelError;
 
+/// Derivatives that are taken: the factors of the polynomials of higher ones leave the range of float64.
+const MOST_ORDER: usize = 256;
+
 /// Weights of a correlation with the derivative of `order` of a Gaussian, at the positions from `-radius` to `radius`.
 ///
 /// ```
@@ -17,7 +20,7 @@ use crate::KernelError;
 /// ```
 ///
 /// # Errors
-/// If `sigma` is not positive and finite, or there are more than 2^24 weights.
+/// If `sigma` is not positive and finite, there are more than 2^24 + 1 weights, or the order is beyond 256.
 pub fn gaussian_weights(sigma: f64, order: usize, radius: usize) -> Result<Vec<f64>, KernelError> {
     if !(sigma > 0.0 && sigma.is_finite()) {
         return Err(KernelError::Parameter { what: "sigma", value: sigma, wanted: "above 0, and finite" });
@@ -29,6 +32,10 @@ pub fn gaussian_weights(sigma: f64, order: usize, radius: usize) -> Result<Vec<f
             value: radius as f64,
             wanted,
         });
+    }
+    if order > MOST_ORDER {
+        let (what, value) = ("the order of a derivative", order as f64);
+        return Err(KernelError::Parameter { what, value, wanted: "at most 256" });
     }
     let reach = radius as i64;
     let variance = sigma * sigma;
@@ -79,4 +86,16 @@ fn sum_in_pairs(items: &[f64]) -> f64 {
     }
     let [a, b, c, d, e, f, g, h] = sums;
     eights.remainder().iter().fold(((a + b) + (c + d)) + ((e + f) + (g + h)), |sum, x| sum + x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_end_where_floats_do() {
+        assert!(gaussian_weights(1.0, MOST_ORDER, 4).unwrap().iter().all(|weight| weight.is_finite()));
+        assert!(gaussian_weights(1.0, MOST_ORDER + 1, 4).is_err());
+        assert!(gaussian_weights(1.0, usize::MAX, 4).is_err());
+    }
 }

@@ -300,8 +300,15 @@ impl Step {
     }
 }
 
+/// Elements of a window along an axis, at most; positions and halos of more would leave the range of their integers.
+const MOST_ELEMENTS: usize = (1 << 24) + 1;
+
 /// Elements of a window before and after its result.
 fn reach(size: usize, origin: i64) -> Result<(usize, usize), KernelError> {
+    if size > MOST_ELEMENTS {
+        let (what, value) = ("the size of a window", size as f64);
+        return Err(KernelError::Parameter { what, value, wanted: "at most 2^24 + 1" });
+    }
     let before = (size as i64 / 2).checked_add(origin).and_then(|before| usize::try_from(before).ok());
     let wanted = "such that the result's position, size / 2 + origin, is in the window";
     let fault = KernelError::Parameter { what: "the origin of a window", value: origin as f64, wanted };
@@ -326,4 +333,18 @@ fn within(footprint: &[bool]) -> impl Fn(usize) -> bool + '_ {
 /// What of `structure` stands in the footprint.
 fn chosen(structure: &[f64], footprint: &[bool], of: impl Fn(f64) -> f64) -> Vec<f64> {
     structure.iter().zip(footprint).filter(|(_, inside)| **inside).map(|(height, _)| of(*height)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_end_before_positions_do() {
+        for size in [MOST_ELEMENTS + 1, usize::MAX, i64::MAX as usize] {
+            assert!(Step::uniform(0, size, 0, Edge::Nearest).is_err(), "{size}");
+            assert!(Step::maximum(0, size, 0, Edge::Wrap).is_err(), "{size}");
+        }
+        assert!(Step::uniform(0, MOST_ELEMENTS, 0, Edge::Nearest).is_ok());
+    }
 }
