@@ -79,6 +79,11 @@ impl Array {
     /// # Ok::<(), blockwise_core::Error>(())
     /// ```
     pub fn is_in(&self, list: &Self) -> Result<Self> {
+        if let Some((dtype, comparison, bound)) = exact(self.dtype(), list.dtype()) {
+            let possible = Self::call(comparison, [self.into(), bound.into()])?;
+            let there = self.astype(dtype).is_in(&list.astype(dtype))?;
+            return Self::call("logical_and", [possible.into(), there.into()]);
+        }
         let dtype = promote(self.dtype(), list.dtype());
         let run = move |_: &BlockInfo<'_>, inputs: &[Block<'_>], outputs: &mut [Chunk]| {
             let ([block, list], [out]) = (blocks(inputs)?, chunks(outputs)?);
@@ -135,6 +140,18 @@ impl Array {
     }
 }
 
+/// Where uint64 meets signed integers, whose common dtype, float64, has not all of them: a dtype that has all of the list,
+/// and how a value compares that it has too. No other value is in the list.
+fn exact(values: DType, list: DType) -> Option<(DType, &'static str, Scalar)> {
+    if values == DType::U64 && list.kind() == 'i' {
+        Some((DType::I64, "less_equal", Scalar::from(i64::MAX.unsigned_abs())))
+    } else if values.kind() == 'i' && list == DType::U64 {
+        Some((DType::U64, "greater_equal", Scalar::zero(values)))
+    } else {
+        None
+    }
+}
+
 /// Whether values are what stands at their places.
 struct Found<'a> {
     values: &'a [u8],
@@ -154,5 +171,27 @@ impl DTypeVisitor for Found<'_> {
             let there = usize::try_from(*place).ok().and_then(|place| sorted.get(place));
             *out = u8::from(there == Some(value));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn array<T: Element>(values: &[T]) -> Array {
+        Array::from_ndarray(&ndarray::arr1(values).into_dyn()).unwrap()
+    }
+
+    #[test]
+    fn whole_numbers_of_both_signs_are_found_exactly() {
+        const TOP: u64 = 1 << 63;
+        let found = |values: Array, list: Array| {
+            values.is_in(&list).unwrap().compute::<bool>().unwrap().into_raw_vec_and_offset().0
+        };
+        let wide = [TOP - 1, TOP, u64::MAX, 300, 44];
+        assert_eq!(found(array(&wide), array(&[i64::MAX, -1, i64::MIN])), [true, false, false, false, false]);
+        assert_eq!(found(array(&wide), array(&[44_i8, -1])), [false, false, false, false, true]);
+        assert_eq!(found(array(&[i64::MAX, -1, i64::MIN]), array(&wide)), [true, false, false]);
+        assert_eq!(found(array(&[-1_i8, 44]), array(&wide)), [false, true]);
     }
 }
