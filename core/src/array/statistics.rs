@@ -80,7 +80,8 @@ impl Array {
         let cells = side.checked_mul(side).filter(|cells| cells.checked_mul(8).is_some());
         let cells =
             cells.ok_or_else(|| Error::TooLarge { what: "covariance", shape: vec![variables, variables] })?;
-        let divisor = observations as f64 - ddof;
+        // As NumPy: no less than nothing to divide by, so that no variance is negative.
+        let divisor = (observations as f64 - ddof).max(0.0);
         let internal = |fault: ndarray::ShapeError| Error::Internal { message: fault.to_string() };
         let states = States {
             name: "covariance",
@@ -125,5 +126,17 @@ impl Array {
         let deviation = x.std(1)?;
         let ratio = cov.try_div(deviation.expand_dims(1)?)?.try_div(deviation.expand_dims(0)?)?;
         Self::call("clip", [ratio.into(), (-1.0).into(), 1.0.into()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_variance_is_negative() {
+        let x = Array::from_ndarray(&ndarray::arr2(&[[1.0, 2.0, 4.0], [1.0, 3.0, 0.0]]).into_dyn()).unwrap();
+        let found = x.cov(5.0).unwrap().compute::<f64>().unwrap().into_raw_vec_and_offset().0;
+        assert_eq!(found, [f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY, f64::INFINITY]);
     }
 }
