@@ -9,6 +9,7 @@ use blockwise_core::kernels::random::Distribution;
 use blockwise_core::memory::MemoryArray;
 use blockwise_core::{Array, ChunkGrid, DType, Error, Session};
 use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn};
+use num_complex::Complex;
 use std::sync::Arc;
 
 /// An array of `values` in chunks of `chunk`.
@@ -459,4 +460,14 @@ fn reductions_by_closures_are_combined_in_groups() {
         x.reduction([0, 2], kept, kept, both).unwrap()
     };
     check(&values, &[[36, 20, 40], [1, 20, 3], [2, 7, 1]], of, equal(&expected));
+}
+
+#[test]
+fn a_complex_number_is_infinite_by_either_part() {
+    let (infinite, nan) = (f64::INFINITY, f64::NAN);
+    let values =
+        [(infinite, nan), (nan, -infinite), (nan, 1.0), (1.0, 2.0)].map(|(re, im)| Complex::new(re, im));
+    let x = Array::from_ndarray(&ndarray::arr1(&values).into_dyn()).unwrap();
+    let found = Array::call("isinf", [(&x).into()]).unwrap().compute::<bool>().unwrap();
+    assert_eq!(found.into_raw_vec_and_offset().0, [true, true, false, false]);
 }

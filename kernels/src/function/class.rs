@@ -15,7 +15,8 @@ pub(super) fn isnan(types: &[DType]) -> Option<Kernel> {
 pub(super) fn isinf(types: &[DType]) -> Option<Kernel> {
     kernels!(*types.first()?;
         floats => (wide (a: T) -> u8 { u8::from(a.is_infinite()) });
-        complexes => (plain (a: T) -> u8 { u8::from(a.is_infinite()) });
+        // Infinite by one part, whatever the other is: `num_complex` says no beside a NaN.
+        complexes => (plain (a: T) -> u8 { u8::from(a.re.is_infinite() || a.im.is_infinite()) });
     )
 }
 
