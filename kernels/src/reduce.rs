@@ -334,11 +334,15 @@ impl Reduction {
             return Ok(());
         }
         let counts = self.count_words(cells);
+        // Whole numbers have no NaN: theirs is NumPy's `var`.
+        let skip = self.skip_nan && self.dtype.kind() == 'f';
         let of_moments = || match (self.reducer, self.is_short_float()) {
-            (Reducer::Variance, true) => moments::finish::<f64, 2>(state, counts, cells, statistic),
-            (Reducer::Variance, false) => moments::finish::<Carried, 2>(state, counts, cells, statistic),
-            (_, true) => moments::finish::<f64, 4>(state, counts, cells, statistic),
-            (_, false) => moments::finish::<Carried, 4>(state, counts, cells, statistic),
+            (Reducer::Variance, true) => moments::finish::<f64, 2>(state, counts, cells, statistic, skip),
+            (Reducer::Variance, false) => {
+                moments::finish::<Carried, 2>(state, counts, cells, statistic, skip)
+            }
+            (_, true) => moments::finish::<f64, 4>(state, counts, cells, statistic, skip),
+            (_, false) => moments::finish::<Carried, 4>(state, counts, cells, statistic, skip),
         };
         let moments = matches!(self.reducer, Reducer::Variance | Reducer::Moments);
         let (values, wide): (Vec<u8>, DType) = match (statistic, self.reducer) {

@@ -282,19 +282,21 @@ pub(super) fn combine<N: Number, const ORDER: usize>(
     }
 }
 
-/// A statistic of every cell, as bytes of doubles.
+/// A statistic of every cell, as bytes of doubles; `skip_nan` if NaN was left out.
 pub(super) fn finish<N: Number, const ORDER: usize>(
     state: &[u8],
     counts: usize,
     cells: usize,
     statistic: Statistic,
+    skip_nan: bool,
 ) -> Vec<u8> {
     let view = View::new(state, counts, cells);
-    let values: Vec<f64> = (0..cells).map(|cell| one(&view.cell::<N, ORDER>(cell), statistic)).collect();
+    let values: Vec<f64> =
+        (0..cells).map(|cell| one(&view.cell::<N, ORDER>(cell), statistic, skip_nan)).collect();
     bytemuck::cast_slice(&values).to_vec()
 }
 
-fn one<N: Number, const ORDER: usize>(cell: &Cell<N, ORDER>, statistic: Statistic) -> f64 {
+fn one<N: Number, const ORDER: usize>(cell: &Cell<N, ORDER>, statistic: Statistic, skip_nan: bool) -> f64 {
     let n = cell.count;
     let mut sums = [N::ZERO; POWERS];
     for (sum, own) in sums.iter_mut().zip(&cell.sums) {
@@ -310,12 +312,14 @@ fn one<N: Number, const ORDER: usize>(cell: &Cell<N, ORDER>, statistic: Statisti
         f64::INFINITY if s1.double().is_finite() => f64::INFINITY,
         _ => positive((s2 + s1 * minus).double()),
     };
+    // With no degree of freedom left, NumPy's `var` divides by nothing, and its `nanvar` says NaN.
+    let variance = |ddof: f64| if skip_nan && n <= ddof { f64::NAN } else { m2() / (n - ddof).max(0.0) };
     match statistic {
         Statistic::Count => n,
         Statistic::Value if n > 0.0 => (N::of(cell.centre) + mean).double(),
         Statistic::Value => f64::NAN,
-        Statistic::Variance { ddof } => m2() / (n - ddof).max(0.0),
-        Statistic::StandardDeviation { ddof } => (m2() / (n - ddof).max(0.0)).sqrt(),
+        Statistic::Variance { ddof } => variance(ddof),
+        Statistic::StandardDeviation { ddof } => variance(ddof).sqrt(),
         Statistic::Skewness => {
             let m3 = s3 + (s2 * minus).times(3.0) + (s1 * square).times(2.0);
             n.sqrt() * m3.double() / m2().powf(1.5)

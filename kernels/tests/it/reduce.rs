@@ -310,6 +310,25 @@ fn sums_carry_their_errors() {
 }
 
 #[test]
+fn variances_without_a_degree_of_freedom_are_numpys() {
+    let x = f64::as_bytes(&[1.0, 2.0]).to_vec();
+    let geometry = Geometry::new(&[2], &[0]).unwrap();
+    for (skip_nan, expected) in [(false, f64::INFINITY), (true, f64::NAN)] {
+        for reducer in [Reducer::Variance, Reducer::Moments] {
+            let reduction = Reduction::new(reducer, DType::F64, skip_nan).unwrap();
+            let state = state(&reduction, DType::F64, &x, &[2], &geometry);
+            for ddof in [2.0, 3.0] {
+                for statistic in [Statistic::Variance { ddof }, Statistic::StandardDeviation { ddof }] {
+                    let found = finished(&reduction, &state, 1, statistic).unwrap();
+                    let found = f64::from_ne_bytes(found.try_into().unwrap());
+                    assert!(found == expected || (found.is_nan() && expected.is_nan()), "{found}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn mistakes_are_named() {
     assert_eq!(Geometry::new(&[2, 3], &[2]), Err(ReduceError::Axis { axis: 2, rank: 2 }));
     assert_eq!(Geometry::new(&[2, 3], &[1, 1]), Err(ReduceError::Axis { axis: 1, rank: 2 }));
