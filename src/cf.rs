@@ -2,9 +2,12 @@
 //! below calendars, time and resampling.
 //!
 //! Invariants: the result's dtype follows xarray's rule, so `--unpack` and `xarray.open_dataset` give the same
-//! elements; attributes that speak of stored values are removed or unpacked too. Called by [`crate::convert`].
+//! elements; a marker of missing values that no stored element can equal marks nothing; attributes that speak of stored
+//! values are removed, unpacked or converted without changing a number. Called by [`crate::convert`],
+//! [`crate::evaluate`] and [`crate::store`].
 
 pub mod calendar;
+mod number;
 pub mod resample;
 pub mod time;
 
@@ -34,9 +37,8 @@ pub fn unpacking_of(array: &ArrayInfo) -> Result<Option<Unpacking>> {
     let mut missing = Vec::new();
     for name in ["_FillValue", "missing_value"] {
         for value in numbers(array, name)? {
-            // The attribute may be signed where the elements are taken for unsigned: the bits count.
-            let as_stored = Scalar::from_bytes(stored, cast_scalar(&value, dtype)?.bytes());
-            missing.extend(as_stored.filter(|value| !missing.contains(value)));
+            let marker = marker_of(&value, dtype, stored)?;
+            missing.extend(marker.filter(|value| !missing.contains(value)));
         }
     }
     if scale.is_none() && offset.is_none() && missing.is_empty() && stored == dtype {
@@ -45,6 +47,17 @@ pub fn unpacking_of(array: &ArrayInfo) -> Result<Option<Unpacking>> {
     let result = result_dtype(stored, scale.as_ref(), offset.as_ref());
     let as_f64 = |value: Option<Scalar>| value.and_then(|value| value.to_f64());
     Ok(Some(Unpacking { stored, result, scale: as_f64(scale), offset: as_f64(offset), missing }))
+}
+
+/// The element of type `stored` that `value` marks as missing, in an array whose file says `dtype`; `None` if no element
+/// equals it.
+fn marker_of(value: &Scalar, dtype: DType, stored: DType) -> Result<Option<Scalar>> {
+    if let Some(marker) = number::held_by(value, stored)? {
+        return Ok(Some(marker));
+    }
+    // Under `_Unsigned` the attribute may have the other sign than the elements are taken for: the bits count.
+    let as_in_file = if stored == dtype { None } else { number::held_by(value, dtype)? };
+    Ok(as_in_file.and_then(|marker| Scalar::from_bytes(stored, marker.bytes())))
 }
 
 /// The attributes of an array after unpacking: packing is gone, bounds are unpacked, missing values are NaN.
@@ -77,18 +90,49 @@ pub fn unpacked_attributes(array: &ArrayInfo, rule: &Unpacking) -> Result<Attrib
     Ok(attributes)
 }
 
-/// The attributes of an array whose elements are converted to `dtype`: those that must have the elements' dtype get it.
+/// The attributes of an array whose elements are converted from `from` to `to`: those that must have the elements' dtype
+/// get it.
 ///
 /// # Errors
-/// If one cannot be converted.
-pub fn cast_attributes(attributes: &Attributes, dtype: DType) -> Result<Attributes> {
+/// [`Error::Refused`] if `to` cannot hold one of them: cast as elements are, it would name another value, such as 0 where
+/// NaN was missing.
+pub fn cast_attributes(
+    array: &ArrayInfo,
+    attributes: &Attributes,
+    from: DType,
+    to: DType,
+) -> Result<Attributes> {
     let mut converted = attributes.clone();
     for name in STORED_VALUES {
-        if let Some(value) = attributes.get(name) {
-            converted.set(name, map_numbers(value, &|number| Ok(cast_scalar(number, dtype)?))?);
-        }
+        let Some(value) = attributes.get(name) else { continue };
+        let is_bound = name.starts_with("valid");
+        let map = |number: &Scalar| {
+            // CF: a bound of another type than the stored one is in unpacked units.
+            if is_bound && number.dtype() != from {
+                return Ok(*number);
+            }
+            number::held_by(number, to)?.ok_or_else(|| cannot_hold(array, name, number, to))
+        };
+        converted.set(name, map_numbers(value, &map)?);
     }
     Ok(converted)
+}
+
+/// The fill value of an array whose elements are converted to `dtype`.
+///
+/// # Errors
+/// As [`cast_attributes`].
+pub fn cast_fill_value(array: &ArrayInfo, fill: &Scalar, dtype: DType) -> Result<Scalar> {
+    number::held_by(fill, dtype)?.ok_or_else(|| cannot_hold(array, "fill value", fill, dtype))
+}
+
+fn cannot_hold(array: &ArrayInfo, name: &str, number: &Scalar, dtype: DType) -> Error {
+    let what = format!(
+        "its {name} is {number}, which {dtype} cannot hold, so that other elements would be taken for missing or out of \
+         range; convert to a type that can, such as float64, or give missing elements a number first, as in arrayctl eval \
+         'where(isnan(x), -1, x).astype(\"{dtype}\")'"
+    );
+    Error::Refused { path: array.path.to_string(), what }
 }
 
 fn map_numbers(value: &AttributeValue, map: &dyn Fn(&Scalar) -> Result<Scalar>) -> Result<AttributeValue> {
@@ -160,6 +204,24 @@ fn bad_attribute(array: &ArrayInfo, name: &str, what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn markers_that_no_element_equals_mark_nothing() {
+        for (value, in_file, stored, wanted) in [
+            (Scalar::from(1e20_f64), DType::I16, DType::I16, None),
+            (Scalar::from(f64::NAN), DType::I16, DType::I16, None),
+            (Scalar::from(-1_i8), DType::U8, DType::U8, None),
+            (Scalar::from(300_i16), DType::U8, DType::U8, None),
+            (Scalar::from(-999.0_f64), DType::I16, DType::I16, Some(Scalar::from(-999_i16))),
+            // `_Unsigned`: by value where that fits, else by bits.
+            (Scalar::from(-1_i8), DType::I8, DType::U8, Some(Scalar::from(255_u8))),
+            (Scalar::from(255_i16), DType::I8, DType::U8, Some(Scalar::from(255_u8))),
+            (Scalar::from(255_u8), DType::U8, DType::I8, Some(Scalar::from(-1_i8))),
+            (Scalar::from(-300_i16), DType::I8, DType::U8, None),
+        ] {
+            assert_eq!(marker_of(&value, in_file, stored).unwrap(), wanted, "{value:?} in {stored}");
+        }
+    }
 
     #[test]
     fn result_dtypes_are_xarrays() {

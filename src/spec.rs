@@ -8,7 +8,7 @@ use crate::chunks::{ChunkContext, ChunkRequest, contiguous_chunks};
 use crate::error::{Error, Result};
 use crate::target::default_codec;
 use blockwise_core::Source;
-use blockwise_core::adapt::{Cast, Unpack, Unpacking, cast_scalar};
+use blockwise_core::adapt::{Cast, Unpack, Unpacking};
 use blockwise_io::container::Compressor;
 use blockwise_io::{ArrayInfo, ArraySpec, CodecSpec, ElementType, Format};
 use blockwise_kernels::DType;
@@ -93,8 +93,8 @@ fn adapt_elements(info: &ArrayInfo, options: &ArrayOptions, spec: &mut ArraySpec
         (options.dtype, &spec.element_type, info.is_coordinate)
         && *from != dtype
     {
-        spec.attributes = cf::cast_attributes(&spec.attributes, dtype)?;
-        spec.fill_value = spec.fill_value.map(|fill| cast_scalar(&fill, dtype)).transpose()?;
+        spec.attributes = cf::cast_attributes(info, &spec.attributes, *from, dtype)?;
+        spec.fill_value = spec.fill_value.map(|fill| cf::cast_fill_value(info, &fill, dtype)).transpose()?;
         spec.element_type = ElementType::Number(dtype);
         adaptation.dtype = Some(dtype);
     }
