@@ -11,9 +11,11 @@ use crate::error::{Error, Result};
 use crate::location::{Location, Opened};
 use crate::select::Selection;
 use crate::spec::spec_of;
+use crate::target::check_keeps;
 use crate::transfer::Order;
 use blockwise_core::plan::{CopyOptions, Resources};
 use blockwise_io::{ArrayInfo, ElementType, Format, GroupInfo, NodePath, OpenOptions};
+use std::path::Path;
 
 /// What a conversion is to do.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +79,9 @@ pub fn convert(
         spec.path = path_of_copy(&opened, array, destination.format)?;
         orders.push(Order { from: array.path.clone(), spec, adaptation });
     }
+    check_keeps(Path::new(opened.container.label()), &opened.arrays, destination, |path| {
+        orders.iter().any(|order| order.from == *path)
+    })?;
     Transfer::prepare(&opened, &groups, orders, destination, options.plan_only, resources, &options.copy)
 }
 

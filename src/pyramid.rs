@@ -19,7 +19,7 @@ use crate::expression::Labelled;
 use crate::location::{Location, StoredParts};
 use crate::spec::ArrayOptions;
 use crate::store::published;
-use crate::target::check_apart;
+use crate::target::{check_apart, check_keeps};
 use crate::transfer::Destination;
 use blockwise_core::digest::Digest;
 use blockwise_core::exec::RunReport;
@@ -91,6 +91,8 @@ pub struct PyramidJob {
     label: String,
     /// The container that it stands in, if it is stored.
     container: Option<String>,
+    /// The other arrays of that.
+    beside: Vec<ArrayInfo>,
     source: Labelled,
     info: ArrayInfo,
     axes: Vec<ImageAxis>,
@@ -133,9 +135,12 @@ impl PyramidJob {
         let (source, info) = turned(&source, info, &order)?;
         let mut key = Digest::default();
         key.add(&(container.fingerprint(), &info_path, open.raw));
+        let others = container.arrays.iter().filter(|array| array.path != info.path);
+        let beside = others.cloned().collect();
         Ok(Self {
             label,
             container: Some(container.container.label().to_owned()),
+            beside,
             info: ArrayInfo { dimension_names: axes::names(&axes), ..info },
             source,
             axes,
@@ -159,6 +164,7 @@ impl PyramidJob {
         Ok(Self {
             label: "the array".to_owned(),
             container: None,
+            beside: Vec::new(),
             source,
             info,
             axes,
@@ -220,6 +226,7 @@ impl PyramidJob {
         }
         if let Some(container) = &self.container {
             check_apart(Path::new(container), &destination.path)?;
+            check_keeps(Path::new(container), &self.beside, destination, |_| false)?;
         }
         let levels = self.laid_out(resources)?;
         let group = metadata::group(&self.image_name(), &self.axes, &levels, self.options.method);

@@ -3,10 +3,11 @@
 //! Invariant: nothing here touches a disk except to ask whether two paths are the same. Called by [`crate::convert`].
 
 use crate::error::{Error, Result};
+use crate::transfer::Destination;
 use blockwise_io::container::{BloscShuffle, Compressor};
 use blockwise_io::publish::{Overlap, overlap};
 use blockwise_io::store::url::{shown, url_of};
-use blockwise_io::{ArrayInfo, CodecSpec, Format};
+use blockwise_io::{ArrayInfo, CodecSpec, Format, NodePath};
 use std::path::Path;
 
 /// Format of a new output by its extension: `.zarr`, `.nc`, `.h5`, `.hdf5`, `.npy`, `.tif` or `.tiff`.
@@ -90,7 +91,8 @@ fn translated(format: Format, codec: &CodecSpec) -> Option<CodecSpec> {
 
 /// Refuses an output that would be written inside the input, or that holds the input, or is a URL.
 ///
-/// Input and output may be the same: the output is built beside it and replaces it, whole, at the end.
+/// Input and output may be the same: the output is built beside it and replaces it, whole, at the end. That nothing of it
+/// is lost then is for [`check_keeps`] to say.
 ///
 /// # Errors
 /// [`Error::Refused`] if one lies inside the other; links are followed.
@@ -111,10 +113,78 @@ pub fn check_apart(input: &Path, output: &Path) -> Result<()> {
     Err(Error::Refused { path: output.display().to_string(), what })
 }
 
+/// Arrays that a refusal names; the rest are counted.
+const NAMED: usize = 4;
+
+/// Refuses an output that would replace its own input, the container at `input`, and leave out some of the `arrays` there:
+/// all that is not `kept`.
+///
+/// # Errors
+/// [`Error::Refused`] with the names of arrays that would be gone.
+pub(crate) fn check_keeps(
+    input: &Path,
+    arrays: &[ArrayInfo],
+    destination: &Destination,
+    kept: impl Fn(&NodePath) -> bool,
+) -> Result<()> {
+    // Without --overwrite nothing is replaced.
+    if !destination.overwrite
+        || url_of(input).is_some()
+        || overlap(&destination.path, input)? != Overlap::Same
+    {
+        return Ok(());
+    }
+    let lost: Vec<String> =
+        arrays.iter().filter(|array| !kept(&array.path)).map(|array| array.path.to_string()).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let named = lost.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = lost.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let what = format!(
+        "the output would replace its own input, of which it leaves out {named}{more}; write to a new path, or take all of \
+         the container along"
+    );
+    Err(Error::Refused { path: destination.path.display().to_string(), what })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convert::{ConvertOptions, convert};
+    use crate::evaluate::{EvalInput, EvalOptions, Evaluation, OutputRequest};
+    use crate::select::Selection;
+    use crate::store::{StoreOptions, to_zarr};
+    use blockwise_core::{Array, DType, Session};
     use std::fs;
+
+    #[test]
+    fn an_input_is_not_replaced_by_a_part_of_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("two.zarr");
+        let (session, ones) = (Session::with_budget(1 << 24), Array::ones(&[4], DType::F32).unwrap());
+        to_zarr(&session, &[(&ones, "a"), (&ones, "b")], &path, &StoreOptions::default()).unwrap();
+        let destination = Destination { overwrite: true, ..Destination::new(&path).unwrap() };
+        let of = |location: &str, selection: Selection| {
+            let options = ConvertOptions { selection, plan_only: true, ..ConvertOptions::default() };
+            let source = format!("{}{location}", path.display()).parse().unwrap();
+            convert(&source, &destination, &options, session.resources()).map(|_| ())
+        };
+        for refused in [of("::a", Selection::default()), of("", Selection::new(&["a"], &[]).unwrap())] {
+            let text = refused.unwrap_err().to_string();
+            assert!(text.contains("leaves out b;"), "{text}");
+        }
+        of("", Selection::default()).unwrap();
+
+        let input =
+            EvalInput { name: "x".to_owned(), location: format!("{}::a", path.display()).parse().unwrap() };
+        let options = EvalOptions { plan_only: true, ..EvalOptions::default() };
+        let job = Evaluation::open("a = x * 2", &[input], &options).unwrap();
+        let requests = [OutputRequest { name: None, destination: destination.clone() }];
+        let text = job.store(&requests, session.resources()).map(|_| ()).unwrap_err().to_string();
+        assert!(text.contains("leaves out b;"), "{text}");
+    }
 
     #[test]
     fn formats_by_extension() {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::expression::Coordinate;
 use crate::location::{StoredParts, array_label};
 use crate::spec::{ArrayOptions, spec_of};
-use crate::target::check_apart;
+use crate::target::{check_apart, check_keeps};
 use crate::transfer::Destination;
 use blockwise_core::adapt::cast_scalar;
 use blockwise_core::digest::Digest;
@@ -166,6 +166,12 @@ impl Evaluation {
                 }
                 coordinates.push((spec, coordinate));
             }
+        }
+        let stored = || arrays.iter().map(|(spec, _)| spec).chain(coordinates.iter().map(|(spec, _)| spec));
+        for Input { opened, .. } in &self.inputs {
+            check_keeps(Path::new(opened.container.label()), &opened.arrays, destination, |path| {
+                stored().any(|spec| spec.path == *path)
+            })?;
         }
         let mut options = self.publish_options(place, &arrays, &coordinates);
         options.inputs = self.states(resources);
