@@ -13,6 +13,7 @@ mod exit;
 mod interrupt;
 mod json;
 mod progress;
+mod side_file;
 mod text;
 mod values;
 

@@ -4,16 +4,17 @@
 //! between. Called by the commands that run plans.
 
 use crate::args::{OutputArgs, ProgressMode, RunArgs};
+use crate::side_file::SideFile;
+use blockwise::core::engine::{Role, installed};
 use blockwise::core::plan::{Plan, Resources};
 use blockwise::core::{Event, Observer, Unobserved};
 use blockwise::dashboard::Dashboard;
 use blockwise::record::Recorder;
-use blockwise::{Error, Location, Result, Watcher};
+use blockwise::{Location, Result, Watcher};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,18 +22,16 @@ use std::time::{Duration, Instant};
 /// Time between two JSON lines.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The watcher that the options ask for. Files that they name are created at once, and filled when it is dropped.
+/// The watcher that the options ask for. Files that they name are begun at once, and take their names when it is dropped.
+/// Workers, which are started with their driver's options, write none.
 pub(crate) fn watcher(run: &RunArgs, output: &OutputArgs) -> Result<Box<dyn Watcher>> {
     let shown = shown(run, output);
-    if run.report.is_none() && run.trace.is_none() && run.dashboard.is_none() {
+    let is_worker = installed().is_some_and(|engine| engine.role() == Role::Worker);
+    if is_worker || run.report.is_none() && run.trace.is_none() && run.dashboard.is_none() {
         return Ok(shown);
     }
-    let create = |path: &Option<PathBuf>| -> Result<Option<(PathBuf, File)>> {
-        let Some(path) = path else { return Ok(None) };
-        Ok(Some((path.clone(), File::create(path).map_err(|why| unwritable(path, &why))?)))
-    };
-    let report = create(&run.report)?;
-    let trace = create(&run.trace)?;
+    let begin = |path: &Option<PathBuf>| path.as_deref().map(SideFile::beside).transpose();
+    let (report, trace) = (begin(&run.report)?, begin(&run.trace)?);
     let recorder = Arc::new(Recorder::before(shown));
     let start = |address| Dashboard::start(address, &title(), Arc::clone(&recorder));
     let dashboard = run.dashboard.map(start).transpose()?;
@@ -52,16 +51,11 @@ fn title() -> String {
     format!("arrayctl {}", words.join(" "))
 }
 
-fn unwritable(path: &Path, why: &io::Error) -> Error {
-    let what = format!("cannot be written: {why}; give another file");
-    Error::Usage { path: path.display().to_string(), what }
-}
-
 /// Records the run, and writes what was recorded when it is dropped: so of failed runs too.
 struct Recording {
     recorder: Arc<Recorder>,
-    report: Option<(PathBuf, File)>,
-    trace: Option<(PathBuf, File)>,
+    report: Option<SideFile>,
+    trace: Option<SideFile>,
     /// Serves until it is dropped.
     _dashboard: Option<Dashboard>,
 }
@@ -95,9 +89,9 @@ impl Drop for Recording {
             self.report.take().map(|file| (file, self.recorder.report_html(&title()))),
             self.trace.take().map(|file| (file, self.recorder.trace_json())),
         ];
-        for ((path, mut file), text) in texts.into_iter().flatten() {
-            if let Err(why) = file.write_all(text.as_bytes()) {
-                eprintln!("warning: {}", unwritable(&path, &why));
+        for (file, text) in texts.into_iter().flatten() {
+            if let Err(error) = file.finish(&text) {
+                eprintln!("warning: {error}");
             }
         }
     }
