@@ -1,6 +1,7 @@
 //! Inputs of an expression: stored arrays as lazy ones, with coordinates, units, and CF packing undone.
 //!
-//! Invariant: an array or coordinate that several inputs name is one source, so it is read once. Called by
+//! Invariants: an array or coordinate that several inputs name is one source, so it is read once; coordinates are unpacked as
+//! data are. Called by
 //! [`super::Evaluation::open`].
 
 use super::EvalOptions;
@@ -8,8 +9,8 @@ use crate::cf;
 use crate::error::{Error, Result};
 use crate::expression::{Coordinate, Labelled};
 use crate::location::{Location, Opened, is_within};
-use blockwise_core::adapt::Unpack;
-use blockwise_core::{Array, DType};
+use blockwise_core::adapt::{Unpack, Unpacking};
+use blockwise_core::{Array, DType, Scalar, Source};
 use blockwise_io::{ArrayInfo, Attributes, ElementType};
 use std::sync::Arc;
 
@@ -166,13 +167,14 @@ pub(super) fn open(input: &EvalInput, options: &EvalOptions) -> Result<Input> {
         let Some(name) = name else { continue };
         let Some(found) = coordinate_of(&opened, &info, name, *extent) else { continue };
         let origin: Arc<str> = opened.label(&found.path).into();
-        let array = Array::from_source(opened.array(&found.path)?.source()?).with_names(&[name])?;
+        let (source, found) = coordinate(&opened, found, options)?;
+        let array = Array::from_source(source).with_names(&[name])?;
         let mut coordinate = Coordinate::new(name.as_str(), Arc::clone(&origin), array);
         if let ElementType::DateTime { unit, difference: false } = &found.element_type {
             coordinate.numpy_unit = Some(unit.clone());
         }
         value.coordinates.push(coordinate.with_attributes(found.attributes.clone()));
-        coordinates.push((origin, found.clone()));
+        coordinates.push((origin, found));
     }
     let (name, location) = (input.name.clone(), input.location.clone());
     Ok(Input { name, location, opened: Arc::new(opened), info, value, has_missing, unpacked, coordinates })
@@ -187,6 +189,35 @@ fn with_names(array: &Array, names: &[Option<String>]) -> Result<Array> {
         name.clone().filter(|_| !names.get(..axis).unwrap_or(&[]).contains(name))
     };
     Ok(array.with_some_names(names.iter().enumerate().map(first).collect())?)
+}
+
+/// The elements of coordinates as the values that they stand for, and what a copy of those is.
+fn coordinate(
+    opened: &Opened,
+    found: &ArrayInfo,
+    options: &EvalOptions,
+) -> Result<(Arc<dyn Source>, ArrayInfo)> {
+    let label = opened.label(&found.path);
+    let mut info = found.clone();
+    let source = opened.array(&found.path)?.source()?;
+    let rule =
+        if options.raw { None } else { cf::unpacking_of(found).map_err(|error| error.in_array(&label))? };
+    let Some(rule) = rule.filter(|rule| !changes_nothing(found, rule)) else { return Ok((source, info)) };
+    info.attributes = cf::unpacked_attributes(found, &rule)?;
+    info.fill_value = found.fill_value.map(|fill| rule.value_of(&fill)).transpose()?;
+    info.element_type = ElementType::Number(rule.result);
+    let source = Unpack::over(source, rule).map_err(|error| Error::from(error).in_array(&label))?;
+    Ok((source, info))
+}
+
+/// Whether unpacked elements are the stored ones: NaN alone is missing.
+fn changes_nothing(array: &ArrayInfo, rule: &Unpacking) -> bool {
+    let is_nan = |marker: &Scalar| marker.to_f64().is_some_and(f64::is_nan);
+    array.element_type == ElementType::Number(rule.result)
+        && rule.stored == rule.result
+        && rule.scale.is_none()
+        && rule.offset.is_none()
+        && rule.missing.iter().all(is_nan)
 }
 
 /// The stored coordinates of a dimension: the array that is named after it, nearest above `array`.
@@ -219,6 +250,41 @@ fn carried(attributes: &Attributes) -> Attributes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packed_coordinates_are_unpacked() {
+        use crate::evaluate::{Evaluation, OutputRequest};
+        use crate::store::{StoreOptions, to_netcdf};
+        use crate::transfer::Destination;
+        use blockwise_core::{Cancellation, Session, Unobserved};
+        use blockwise_io::AttributeValue;
+        let folder = tempfile::tempdir().unwrap();
+        let (path, out) = (folder.path().join("packed.nc"), folder.path().join("out.nc"));
+        let session = Session::with_budget(1 << 24);
+        let latitudes = Array::from_fn(&[3], |at| 3000 * at[0] as i16).unwrap().with_names(&["lat"]).unwrap();
+        let field = Array::ones(&[3], DType::F32).unwrap().with_names(&["lat"]).unwrap();
+        let mut options = StoreOptions::default();
+        let attributes = options.attributes.entry("lat".to_owned()).or_default();
+        attributes.set("scale_factor", AttributeValue::Number(Scalar::from(0.01_f64)));
+        attributes.set("_FillValue", AttributeValue::Number(Scalar::from(6000_i16)));
+        attributes.set("units", AttributeValue::Text("degrees_north".to_owned()));
+        to_netcdf(&session, &[(&field, "t"), (&latitudes, "lat")], &path, &options).unwrap();
+
+        let input =
+            EvalInput { name: "t".to_owned(), location: format!("{}::t", path.display()).parse().unwrap() };
+        let job = Evaluation::open("t = t + 1", &[input], &EvalOptions::default()).unwrap();
+        let request = OutputRequest { name: None, destination: Destination::new(&out).unwrap() };
+        let storing = job.store(&[request], session.resources()).unwrap();
+        storing.run(&Unobserved, &Cancellation::new()).unwrap();
+        // Both as computed with, and as stored beside the result.
+        let of_result = job.results[0].value.coordinate("lat").unwrap().array.clone();
+        let stored = crate::store::open_as_stored(&format!("{}::lat", out.display())).unwrap();
+        for array in [of_result, stored] {
+            let values = session.compute::<f64>(&array).unwrap();
+            assert_eq!((values[[0]], values[[1]]), (0.0, 30.0));
+            assert!(values[[2]].is_nan());
+        }
+    }
 
     #[test]
     fn inputs_are_names_and_paths() {
