@@ -113,7 +113,8 @@ impl Computation {
 }
 
 impl Evaluation {
-    /// Opens the inputs that `text` uses and builds its results. No chunk is read.
+    /// Opens the inputs that `text` uses and builds its results. No chunk is read but those of coordinates that are grouped by,
+    /// or that meet others.
     ///
     /// ```
     /// use blockwise::evaluate::{EvalInput, EvalOptions, Evaluation};

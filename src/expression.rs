@@ -2,7 +2,8 @@
 //!
 //! Names, numbers, texts, Python's operators and precedence, slices, calls, methods; several statements
 //! `NAME = EXPR; NAME = EXPR`, where later ones may use earlier ones. dtypes are NumPy 2's. Invariants: no text makes
-//! it panic or recurse without bound; a fault names its column; evaluating reads no element but those of coordinates that are grouped by. Called by
+//! it panic or recurse without bound; a fault names its column; evaluating reads no element but those of coordinates
+//! that are grouped by, or that have to be compared because they meet others. Called by
 //! [`crate::evaluate`] and the command line.
 //!
 //! ```
@@ -16,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod aligned;
 mod arguments;
 mod error;
 mod evaluator;

@@ -192,6 +192,59 @@ fn coordinates_follow_their_elements() {
     assert_eq!(evaluate("roll(x, 1, 'x')"), None);
 }
 
+/// 3 x 3 with dimensions `lat` and `lon`, its first row, both with latitudes, and those turned round as `flipped` has them.
+fn maps() -> Vec<(String, Labelled)> {
+    let line = |of: fn(f64) -> f64| Array::from_fn(&[3], move |at| of(at[0] as f64)).unwrap();
+    let field = Array::from_fn(&[3, 3], |at| (at[0] * 3 + at[1]) as f64).unwrap();
+    let map = |origin: &str, latitudes: Array| {
+        let mut map = Labelled::from(field.with_names(&["lat", "lon"]).unwrap());
+        map.coordinates.push(Coordinate::new("lat", origin, latitudes));
+        map
+    };
+    let weights = Labelled::from(line(|at| at + 1.0).with_names(&["lat"]).unwrap());
+    let single = line(|at| 0.1 * at).astype(DType::F32);
+    vec![
+        ("t".to_owned(), map("a.nc::lat", line(|at| 0.1 * at))),
+        ("same".to_owned(), map("b.nc::lat", single)),
+        ("flipped".to_owned(), map("c.nc::lat", line(|at| 0.2 - 0.1 * at))),
+        ("w".to_owned(), weights),
+    ]
+}
+
+fn of_maps(text: &str) -> Result<Labelled, ExpressionError> {
+    Ok(Expression::parse(text)?.evaluate(&maps())?.into_iter().last().unwrap().value)
+}
+
+#[test]
+fn dimensions_of_other_names_do_not_meet() {
+    for text in ["t * w", "t + t.T", "where(w > 1, t, 0)", "hypot(w, t)"] {
+        let message = of_maps(text).expect_err(text).message;
+        assert!(message.contains("'lat'") && message.contains("unlabelled"), "{text}: {message}");
+    }
+    for text in [
+        "t * w[:, newaxis]",
+        "t * expand_dims(w, -1)",
+        "t * unlabelled(w)",
+        "t + unlabelled(t.T)",
+        "t[:, :1] * w",
+    ] {
+        of_maps(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+}
+
+#[test]
+fn coordinates_of_other_values_do_not_meet() {
+    let message = of_maps("t - flipped").unwrap_err().message;
+    for word in ["'lat'", "position 0 is 0", "a.nc::lat", "c.nc::lat"] {
+        assert!(message.contains(word), "{message}");
+    }
+    assert!(of_maps("t - unlabelled(flipped)").unwrap().coordinates.len() == 1);
+    assert!(of_maps("t[1:] - t[:-1]").unwrap().coordinates.is_empty(), "of one origin: meant so");
+    // The same latitudes in single precision: the result has them.
+    assert_eq!(&*of_maps("t - same").unwrap().coordinates[0].origin, "a.nc::lat");
+    assert!(of_maps("t - flipped[::-1]").is_ok());
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in r#"[xis0-9 .,:;()\[\]+*/%&|^~<>='"_jeNa@!-]{0,40}"#) {

@@ -4,6 +4,7 @@
 //! NumPy's optional parameters. Called by the function table and for operators.
 
 use super::entry::{Entry, entry};
+use crate::expression::aligned::aligned;
 use crate::expression::arguments::Arguments;
 use crate::expression::error::{Outcome, Trouble};
 use crate::expression::labelled::Labelled;
@@ -119,6 +120,7 @@ pub(in crate::expression) fn elementwise(function: &'static Function, operands: 
         });
     }
     let has_numbers = arrays.len() < operands.len();
+    aligned(&mut arrays)?;
     let array = Array::call(function.name, arguments)?;
     let (parts, same_quantity): (Vec<&Labelled>, bool) = match function.name {
         "positive" | "negative" | "absolute" | "fabs" | "rint" | "floor" | "ceil" | "trunc" | "round"

@@ -46,6 +46,15 @@ pub(super) const TABLE: &[Entry] = &[
     entry(FAMILY, "coslat(x)", "the cosine of the latitudes of x, as weights of areas", |a| {
         Ok(a.array("x")?.cos_latitude()?.into())
     }),
+    entry(
+        FAMILY,
+        "unlabelled(x)",
+        "x without dimension names and coordinates: it meets others by position alone",
+        |a| {
+            let array = a.array("x")?.array;
+            Ok(Labelled::from(array.with_some_names(vec![None; array.rank()])?).into())
+        },
+    ),
     entry(FAMILY, "coordinate(x, dimension)", "the coordinates of a dimension as an array", |a| {
         let dimension = a.need("dimension", |value| Ok(value.to_text()?.to_owned()))?;
         let x = a.array("x")?;
