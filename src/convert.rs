@@ -9,7 +9,7 @@ pub use crate::transfer::{ArrayReport, Destination, Transfer, TransferReport};
 
 use crate::error::{Error, Result};
 use crate::location::{Location, Opened};
-use crate::select::Selection;
+use crate::select::{Selection, is_named_by};
 use crate::spec::spec_of;
 use crate::target::check_keeps;
 use crate::transfer::Order;
@@ -73,9 +73,13 @@ pub fn convert(
                 format!("elements of type {name} cannot be copied; leave the array out with --exclude");
             return Err(Error::Refused { path: label, what });
         }
-        let (mut spec, adaptation) =
-            spec_of(array, destination.format, &options.arrays, resources.budget_bytes)
-                .map_err(|error| error.in_array(&label))?;
+        let mut layout = options.arrays.clone();
+        // Bounds and auxiliary coordinates stay as exact as the coordinates of dimensions.
+        if layout.dtype.is_some() && !opened.names_an_array() && belongs_to_another(array, &opened) {
+            layout.dtype = None;
+        }
+        let (mut spec, adaptation) = spec_of(array, destination.format, &layout, resources.budget_bytes)
+            .map_err(|error| error.in_array(&label))?;
         spec.path = path_of_copy(&opened, array, destination.format)?;
         orders.push(Order { from: array.path.clone(), spec, adaptation });
     }
@@ -83,6 +87,11 @@ pub fn convert(
         orders.iter().any(|order| order.from == *path)
     })?;
     Transfer::prepare(&opened, &groups, orders, destination, options.plan_only, resources, &options.copy)
+}
+
+/// Whether a CF attribute of another array names `array`.
+fn belongs_to_another(array: &ArrayInfo, opened: &Opened) -> bool {
+    opened.arrays.iter().any(|other| is_named_by(array, other))
 }
 
 /// The groups to create, with paths as seen from the named node, and the arrays to copy.

@@ -1,11 +1,11 @@
 //! `--include` and `--exclude`: which nodes of a container take part.
 //!
 //! Invariants: a glob is held against the whole path of a node and against its last component; excluding a group
-//! excludes what is below it; coordinates of an included array come along unless excluded. Called by
+//! excludes what is below it; coordinates of an included array, and what its CF attributes name, come along unless excluded. Called by
 //! [`crate::convert`] and [`crate::verify`].
 
 use crate::error::{Error, Result};
-use blockwise_io::{ArrayInfo, GroupInfo, NodePath};
+use blockwise_io::{ArrayInfo, AttributeValue, GroupInfo, NodePath};
 use glob::Pattern;
 
 /// Globs that choose nodes. The default chooses all.
@@ -49,25 +49,26 @@ impl Selection {
         false
     }
 
-    /// The arrays that are chosen, in their order, with the coordinates of those that an include named.
+    /// The arrays that are chosen, in their order, with the coordinates of those that an include named, and with what CF
+    /// attributes of all these name: auxiliary coordinates, bounds, grid mappings.
     #[must_use]
     pub fn arrays<'a>(&self, arrays: &[&'a ArrayInfo]) -> Vec<&'a ArrayInfo> {
-        let named: Vec<&ArrayInfo> = arrays.iter().copied().filter(|array| self.takes(&array.path)).collect();
-        let is_coordinate_of = |candidate: &ArrayInfo, array: &ArrayInfo| {
-            let in_scope = candidate.path.parent().is_some_and(|group| {
-                array.path.parent().is_some_and(|own| crate::location::is_within(&own, &group))
-            });
-            let is_axis =
-                || array.dimension_names.iter().any(|name| name.as_deref() == candidate.path.name());
-            in_scope && is_axis()
-        };
-        let wanted = |candidate: &&ArrayInfo| {
-            self.takes(&candidate.path)
-                || candidate.is_coordinate
-                    && !self.leaves_out(&candidate.path)
-                    && named.iter().any(|array| is_coordinate_of(candidate, array))
-        };
-        arrays.iter().copied().filter(wanted).collect()
+        let mut chosen: Vec<bool> = arrays.iter().map(|array| self.takes(&array.path)).collect();
+        loop {
+            let taken = || arrays.iter().zip(&chosen).filter(|(_, chosen)| **chosen).map(|(array, _)| *array);
+            let comes_along = |candidate: &ArrayInfo| {
+                !self.leaves_out(&candidate.path)
+                    && taken()
+                        .any(|array| is_coordinate_of(candidate, array) || is_named_by(candidate, array))
+            };
+            let next: Vec<bool> =
+                arrays.iter().zip(&chosen).map(|(array, chosen)| *chosen || comes_along(array)).collect();
+            if next == chosen {
+                break;
+            }
+            chosen = next;
+        }
+        arrays.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(array, _)| *array).collect()
     }
 
     /// The groups that are chosen: those above a chosen array, and empty ones that are not left out.
@@ -78,6 +79,37 @@ impl Selection {
         };
         groups.iter().copied().filter(|group| holds(group) || self.takes(&group.path)).collect()
     }
+}
+
+/// CF attributes whose words name arrays that belong to the one that has them.
+const NAMING: [&str; 4] = ["coordinates", "bounds", "climatology", "grid_mapping"];
+
+/// Whether `candidate` stands where names in attributes and dimensions of `array` are looked up.
+fn is_in_scope(candidate: &ArrayInfo, array: &ArrayInfo) -> bool {
+    candidate
+        .path
+        .parent()
+        .is_some_and(|group| array.path.parent().is_some_and(|own| crate::location::is_within(&own, &group)))
+}
+
+/// Whether `candidate` holds the coordinates of a dimension of `array`.
+fn is_coordinate_of(candidate: &ArrayInfo, array: &ArrayInfo) -> bool {
+    candidate.is_coordinate
+        && is_in_scope(candidate, array)
+        && array.dimension_names.iter().any(|name| name.as_deref() == candidate.path.name())
+}
+
+/// Whether a CF attribute of `array` names `candidate`: as auxiliary coordinates, bounds or a grid mapping.
+pub(crate) fn is_named_by(candidate: &ArrayInfo, array: &ArrayInfo) -> bool {
+    let Some(own) = candidate.path.name() else { return false };
+    let names_it = |attribute: &&str| match array.attributes.get(attribute) {
+        // A grid mapping may be followed by a colon and the coordinates that it is for.
+        Some(AttributeValue::Text(text)) => {
+            text.split_whitespace().any(|word| word.trim_end_matches(':') == own)
+        }
+        _ => false,
+    };
+    candidate.path != array.path && is_in_scope(candidate, array) && NAMING.iter().any(|name| names_it(&name))
 }
 
 fn matches(patterns: &[Pattern], path: &NodePath) -> bool {
@@ -99,4 +131,40 @@ fn patterns<T: AsRef<str>>(texts: &[T]) -> Result<Vec<Pattern>> {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::computed::info_of;
+    use blockwise_core::{Array, DType};
+    use blockwise_io::Format;
+
+    #[test]
+    fn what_cf_attributes_name_comes_along() {
+        let info = |name: &str, dimension: &str, attributes: &[(&str, &str)]| {
+            let array = Array::ones(&[2], DType::F32).unwrap().with_names(&[dimension]).unwrap();
+            let mut info = info_of(name.parse().unwrap(), &array, Format::NetCdf4);
+            info.is_coordinate = name == dimension;
+            for (name, text) in attributes {
+                info.attributes.set(*name, AttributeValue::Text((*text).to_owned()));
+            }
+            info
+        };
+        let tas = [("coordinates", "height station"), ("grid_mapping", "crs: x")];
+        let all = [
+            info("tas", "lat", &tas),
+            info("pr", "lat", &[("coordinates", "other")]),
+            info("lat", "lat", &[("bounds", "lat_bnds")]),
+            info("lat_bnds", "lat", &[]),
+            info("height", "n", &[]),
+            info("station", "lat", &[]),
+            info("crs", "n", &[]),
+            info("other", "n", &[]),
+        ];
+        let all: Vec<&ArrayInfo> = all.iter().collect();
+        let selection = Selection::new(&["tas"], &["station"]).unwrap();
+        let taken: Vec<&str> = selection.arrays(&all).iter().filter_map(|array| array.path.name()).collect();
+        assert_eq!(taken, ["tas", "lat", "lat_bnds", "height", "crs"]);
+    }
 }

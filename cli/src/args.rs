@@ -284,7 +284,7 @@ pub(crate) struct WriteArgs {
     /// Version of Zarr to write: 2 or 3 [default: 3]
     #[arg(long, value_name = "VERSION", help_heading = "Layout")]
     pub(crate) zarr_format: Option<u8>,
-    /// Only arrays and groups that match this glob, with their coordinates (repeatable)
+    /// Only arrays and groups that match this glob, with coordinates and what CF attributes name (repeatable)
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     pub(crate) include: Vec<String>,
     /// Not the arrays and groups that match this glob (repeatable)

@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     /// Chunks of arrays that hold no coordinates
     #[arg(long, value_name = "CHUNKS", allow_hyphen_values = true, help_heading = "Layout")]
     chunks: Option<String>,
-    /// Element type of arrays that hold no coordinates, such as float32 (of the input, if --shape says it is raw)
+    /// Element type of arrays that hold no coordinates or bounds, such as float32 (of the input, if --shape says it is raw)
     #[arg(long, value_name = "DTYPE", help_heading = "Elements")]
     dtype: Option<String>,
     /// Undo CF packing: scale, offset and fill values become floats with NaN
