@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 CHUNKS is one length per axis (40,361,720), lengths by dimension (time=40,lat=-1; the rest keep theirs), auto, or a size
 (128MiB); -1 is a whole axis. The output's format follows its extension: .zarr, .nc, .h5, .hdf5, .npy, .tif.")]
 pub(crate) struct Arguments {
-    /// The container, or an array or group in it as PATH::NODE
+    /// The container, or an array or group in it as PATH::NODE; an array named so comes alone, one of --include with its coordinates
     source: String,
     /// The new file or folder
     destination: PathBuf,
