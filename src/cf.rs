@@ -196,7 +196,8 @@ fn numbers(array: &ArrayInfo, name: &str) -> Result<Vec<Scalar>> {
 
 fn bad_attribute(array: &ArrayInfo, name: &str, what: &str) -> Error {
     let what = format!(
-        "the attribute {name} {what}, so the array cannot be unpacked; leave out --unpack or --exclude it"
+        "the attribute {name} {what}, so the array cannot be unpacked; copy it without --unpack, or --exclude it; compute with \
+         its elements as they are stored by --raw"
     );
     Error::Refused { path: array.path.to_string(), what }
 }

@@ -132,7 +132,13 @@ impl Evaluation {
         for (at, input) in inputs.iter().enumerate() {
             let twice = inputs.iter().take(at).any(|other| other.name == input.name);
             if twice || !used.contains(&input.name.as_str()) {
-                let why = if twice { "is given twice" } else { "is not used in the expression" };
+                let is_input = |name: &str| inputs.iter().any(|input| input.name == name);
+                let unknown = used.iter().find(|name| !is_input(name) && !Expression::is_known(name));
+                let why = match unknown {
+                    _ if twice => "is given twice".to_owned(),
+                    Some(unknown) => format!("is not used in the expression, where '{unknown}' is not known"),
+                    None => "is not used in the expression".to_owned(),
+                };
                 let what = format!("the input '{}' {why}", input.name);
                 return Err(Error::Usage { path: input.location.to_string(), what });
             }

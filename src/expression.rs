@@ -72,6 +72,11 @@ impl Expression {
         Ok(Self { text: text.to_owned(), statements })
     }
 
+    /// Whether `name` needs no input: NumPy, its constants and dtypes.
+    pub(crate) fn is_known(name: &str) -> bool {
+        matches!(name, "np" | "numpy" | "fft" | "linalg") || Evaluator::default().knows(name)
+    }
+
     /// Names that no earlier statement gives, in order of first use. Some may be constants such as `pi`.
     #[must_use]
     pub fn free_names(&self) -> Vec<&str> {

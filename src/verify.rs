@@ -270,13 +270,36 @@ fn describe(left: &ArrayInfo, right: &ArrayInfo, options: &VerifyOptions) -> Vec
     for (name, value) in left.attributes.iter() {
         match right.attributes.get(name) {
             None => found.push(format!("attribute {name} is only in the first")),
-            Some(other) if !same_value(value, other) => found.push(format!("attribute {name} differs")),
+            Some(other) if !same_value(value, other) => {
+                found.push(format!("attribute {name} is {} and {}", value_text(value), value_text(other)));
+            }
             Some(_) => {}
         }
     }
     let extra = right.attributes.iter().filter(|(name, _)| left.attributes.get(name).is_none());
     found.extend(extra.map(|(name, _)| format!("attribute {name} is only in the second")));
     found
+}
+
+/// An attribute's value for people, cut where it is long.
+fn value_text(value: &blockwise_io::AttributeValue) -> String {
+    use blockwise_io::AttributeValue::{Json, Number, Numbers, Text, Texts};
+    const MOST_CHARS: usize = 60;
+    let text = match value {
+        Text(text) => format!("{text:?}"),
+        Texts(texts) => format!("{texts:?}"),
+        Number(number) => format!("{number:?}"),
+        Numbers(dtype, numbers) => {
+            let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+            format!("{dtype} [{}]", numbers.join(", "))
+        }
+        Json(json) => json.to_string(),
+        other => format!("{other:?}"),
+    };
+    match text.char_indices().nth(MOST_CHARS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
 }
 
 /// Whether two attribute values say the same; a list of one number is that number.

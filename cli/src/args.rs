@@ -28,7 +28,6 @@ use crate::commands::{
     version,
     arg_required_else_help = true,
     subcommand_required = true,
-    disable_help_subcommand = true,
     after_help = "EXAMPLES:
   arrayctl ls era5.nc                                   what is in it
   arrayctl info era5.nc::t2m                            all about one array

@@ -28,6 +28,11 @@ impl Evaluator {
         self.names.insert(name.to_owned(), value);
     }
 
+    /// Whether `name` stands for something.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.names.contains_key(name) || self.constant(name).is_ok()
+    }
+
     /// What a tree stands for.
     pub(super) fn value(&self, node: &Node) -> Outcome<Value> {
         let value = match &node.kind {

@@ -171,13 +171,38 @@ fn similar(name: &str) -> String {
     let lower = name.to_lowercase();
     let is_close =
         |known: &&'static str| known.contains(lower.as_str()) || lower.contains(*known) && known.len() > 2;
-    let names = elementwise::all().map(|function| function.name).chain(entries().map(Entry::name));
-    let close: Vec<&str> = names.filter(is_close).take(6).collect();
+    let names = || elementwise::all().map(|function| function.name).chain(entries().map(Entry::name));
+    // What is written nearly so comes before what holds the name, or is a part of it.
+    let edits = (lower.chars().count() / 3).min(2);
+    let mut close: Vec<(usize, &str)> = names().map(|known| (distance(&lower, known), known)).collect();
+    close.retain(|(distance, _)| *distance <= edits);
+    close.sort_unstable();
+    let mut close: Vec<&str> = close.into_iter().map(|(_, known)| known).collect();
+    let others: Vec<&str> = names().filter(is_close).filter(|known| !close.contains(known)).collect();
+    close.extend(others);
+    close.truncate(6);
     if close.is_empty() {
         "; `arrayctl functions` lists those there are".to_owned()
     } else {
         format!("; do you mean {}?", close.join(", "))
     }
+}
+
+/// How many characters must be added, taken out or replaced to make `b` of `a`: Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let other: Vec<char> = b.chars().collect();
+    // Distances of what was read of `a` from the beginnings of `b`.
+    let mut row: Vec<usize> = (1..=other.len()).collect();
+    for (at, own) in a.chars().enumerate() {
+        let (mut diagonal, mut left) = (at, at + 1);
+        for (slot, character) in row.iter_mut().zip(&other) {
+            let replaced = diagonal + usize::from(own != *character);
+            diagonal = *slot;
+            left = replaced.min(diagonal + 1).min(left + 1);
+            *slot = left;
+        }
+    }
+    row.last().copied().unwrap_or(a.chars().count())
 }
 
 /// The elementwise function of a NumPy name, which is known to be there.

@@ -129,6 +129,7 @@ fn faults_name_their_column() {
         ("2 @ 3", 3, "matrices"),
         ("nosuch(x)", 1, "arrayctl functions"),
         ("meen(x)", 1, "no function"),
+        ("nanmena(x)", 1, "do you mean nanmean"),
         ("sqrt", 1, "function"),
         ("x(2)", 1, "not a function"),
         ("x[9]", 2, "position 9"),

@@ -96,6 +96,12 @@ fn whole(arguments: &Arguments) -> Result<String> {
         .collect();
     let wanted = arguments.operation.as_str();
     if !reductions.iter().any(|function| function.name == wanted || function.aliases.contains(&wanted)) {
+        let of_groups = wanted.strip_prefix("nan").unwrap_or(wanted);
+        if of_groups == "anomaly" || Grouped::NAMES.contains(&of_groups) {
+            let why =
+                "it is one of groups: add --by time.month or its like, or --resample FREQUENCY".to_owned();
+            return Err(Error::Argument { what: "reduction of a whole array", text: wanted.to_owned(), why });
+        }
         let names: Vec<&str> = reductions.iter().map(|function| function.name).collect();
         let why = format!("there are {}", names.join(", "));
         return Err(Error::Argument { what: "reduction", text: wanted.to_owned(), why });
