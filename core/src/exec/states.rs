@@ -1,7 +1,8 @@
 //! [`State`]: a partial state of a reduction on its way from the process that made it to the one that combines them.
 //!
 //! The states that a batch of tasks leaves go to one file, a record each: length, place in the tree, parts (dtype, shape,
-//! bytes), CRC-32C. Invariants: a file appears whole; states of one result are read in the order of their tasks, so few wait.
+//! bytes), CRC-32C. Invariants: a file appears whole; states of one result are read in the order of their tasks, so few wait;
+//! however many files there are, few are open at once.
 //! Called by [`super::batches`].
 
 use super::fold::Place;
@@ -12,10 +13,12 @@ use crate::region::byte_count;
 use crate::shared::unique_name;
 use crate::spill::fault;
 use blockwise_kernels::DType;
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A state, and where it belongs.
 pub(super) struct State {
@@ -42,9 +45,14 @@ pub(super) struct Found {
     len_bytes: u64,
 }
 
+/// Files of states that are open at once: batches may have left thousands, and a process has only so many descriptors.
+const MOST_OPEN: usize = 64;
+
 /// The states that batches have left.
 pub(super) struct States {
-    files: Vec<(PathBuf, File)>,
+    paths: Vec<PathBuf>,
+    /// Those read last, by their position among all, the latest at the end.
+    open: Mutex<VecDeque<(usize, Arc<File>)>>,
     /// In the order in which they are to be added.
     pub(super) found: Vec<Found>,
 }
@@ -103,10 +111,10 @@ impl States {
     /// # Errors
     /// If one cannot be read or was not written by [`write`].
     pub(super) fn open(files: Vec<PathBuf>) -> Result<Self> {
-        let mut states = Self { files: Vec::with_capacity(files.len()), found: Vec::new() };
-        for (number, path) in files.into_iter().enumerate() {
-            let failed = |offset, source| fault(&path, "reading", offset, HEADER_BYTES as u64, source);
-            let file = File::open(&path).map_err(|source| failed(0, source))?;
+        let mut states = Self { paths: files, open: Mutex::default(), found: Vec::new() };
+        for (number, path) in states.paths.iter().enumerate() {
+            let failed = |offset, source| fault(path, "reading", offset, HEADER_BYTES as u64, source);
+            let file = File::open(path).map_err(|source| failed(0, source))?;
             let size_bytes = file.metadata().map_err(|source| failed(0, source))?.len();
             let mut offset = 0;
             while offset < size_bytes {
@@ -123,12 +131,11 @@ impl States {
                         && offset.checked_add(*len_bytes).is_some_and(|end| end <= size_bytes)
                 });
                 let Some((len_bytes, output, fold, place)) = sound else {
-                    return Err(damaged(&path, offset, 0, 0));
+                    return Err(damaged(path, offset, 0, 0));
                 };
                 states.found.push(Found { output, fold, place, file: number, offset, len_bytes });
                 offset += len_bytes;
             }
-            states.files.push((path, file));
         }
         // Of each result, those of the first tasks first.
         states.found.sort_by_key(|found| {
@@ -144,11 +151,12 @@ impl States {
     /// If it is not what was written.
     pub(super) fn read(&self, found: &Found, cx: &TaskContext<'_>) -> Result<State> {
         let missing = || Error::Internal { message: "a state of an unknown file".to_owned() };
-        let (path, file) = self.files.get(found.file).ok_or_else(missing)?;
+        let path = self.paths.get(found.file).ok_or_else(missing)?;
         let len = usize::try_from(found.len_bytes)
             .map_err(|_| Error::TooLarge { what: "state", shape: vec![found.len_bytes] })?;
         let mut record = cx.pool().take(len);
         let failed = |source| fault(path, "reading", found.offset, found.len_bytes, source);
+        let file = self.opened(found.file, path).map_err(failed)?;
         file.read_exact_at(&mut record, found.offset).map_err(failed)?;
         let broken = |expected, seen| damaged(path, found.offset, expected, seen);
         let (body, crc) = record.split_last_chunk::<4>().ok_or_else(|| broken(0, 0))?;
@@ -164,6 +172,21 @@ impl States {
         })();
         let parts = parts.ok_or_else(|| broken(expected, seen))?;
         Ok(State { output: found.output as usize, fold: found.fold as usize, place: found.place, parts })
+    }
+
+    /// A file by its position, opened again if many others were read since.
+    fn opened(&self, number: usize, path: &Path) -> io::Result<Arc<File>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = open.iter().position(|(other, _)| *other == number);
+        let file = match known.and_then(|at| open.remove(at)) {
+            Some((_, file)) => file,
+            None => Arc::new(File::open(path)?),
+        };
+        if open.len() >= MOST_OPEN {
+            open.pop_front();
+        }
+        open.push_back((number, Arc::clone(&file)));
+        Ok(file)
     }
 }
 
@@ -210,6 +233,32 @@ mod tests {
     use super::*;
     use crate::context::Cancellation;
     use blockwise_kernels::{Buffer, BufferPool};
+
+    #[test]
+    fn many_files_are_not_open_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pool, cancellation) = (BufferPool::new(1 << 20), Cancellation::new());
+        let cx = TaskContext::new(&pool, &cancellation);
+        let count = 3 * MOST_OPEN as u64;
+        let paths: Vec<PathBuf> = (0..count).map(|n| folder.path().join(n.to_string())).collect();
+        for (at, path) in paths.iter().enumerate() {
+            let part =
+                |level| Chunk::new(DType::U8, vec![at as u64 + level], Buffer::zeroed(at + level as usize));
+            let state = |result: u64| State {
+                output: 0,
+                fold: 0,
+                place: (result, 0, at as u64),
+                parts: vec![part(result).unwrap()],
+            };
+            write(path, &[state(0), state(1)]).unwrap();
+        }
+        let states = States::open(paths).unwrap();
+        for found in &states.found {
+            let (result, _, at) = found.place;
+            assert_eq!(states.read(found, &cx).unwrap().parts[0].shape(), [at + result]);
+            assert!(states.open.lock().unwrap().len() <= MOST_OPEN);
+        }
+    }
 
     #[test]
     fn states_come_back_in_the_order_of_their_tasks() {
