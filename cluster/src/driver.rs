@@ -385,7 +385,9 @@ impl Driver {
         for name in folder::names(&folder.join("failed")) {
             let batch = name.split_once('-').and_then(|(batch, _)| batch.parse().ok());
             let Some(batch) = batch.filter(|batch| board.is_open(*batch)) else { continue };
-            if let Some(mark) = folder::read::<FailedMark>(&folder.join("failed").join(&name)) {
+            let mark = folder::read::<FailedMark>(&folder.join("failed").join(&name));
+            // A worker that an earlier driver started for another plan says nothing about this one.
+            if let Some(mark) = mark.filter(|mark| mark.digest == at.digest) {
                 board.failed(batch, name, mark);
             }
         }

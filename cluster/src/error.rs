@@ -57,6 +57,16 @@ pub enum Error {
         /// The worker's.
         found: String,
     },
+    /// A worker found that it does not do what its driver does; all others would find the same.
+    #[error("{message} (on {host}; logs in {logs})")]
+    Apart {
+        /// What the worker found.
+        message: String,
+        /// Where it was.
+        host: String,
+        /// Where the workers' logs are.
+        logs: String,
+    },
     /// A command of the engine failed.
     #[error("{command} failed: {message}; try that command by hand, or another --engine")]
     Command {
@@ -141,6 +151,7 @@ impl StoreFault for Error {
             Self::Os { .. }
             | Self::Damaged { .. }
             | Self::Differs { .. }
+            | Self::Apart { .. }
             | Self::Command { .. }
             | Self::Lost { .. } => Fault::Failed,
         }
@@ -154,6 +165,9 @@ pub(crate) const FAULTS: [(Fault, &str); 4] = [
     (Fault::Refused, "refused"),
     (Fault::BadInput, "bad input"),
 ];
+
+/// What notes call that a worker's plan is not its driver's.
+pub(crate) const APART: &str = "apart";
 
 /// A path that must be UTF-8, as it goes into texts.
 pub(crate) fn text_of(path: &Path) -> Result<String> {

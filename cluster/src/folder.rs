@@ -58,6 +58,8 @@ pub(crate) struct DoneMark {
 /// Why a worker could not do a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FailedMark {
+    /// Of the plan that the worker was started for.
+    pub(crate) digest: String,
     pub(crate) message: String,
     pub(crate) fault: String,
     pub(crate) host: String,
@@ -220,7 +222,12 @@ mod tests {
     fn torn_or_changed_files_are_not_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mark");
-        let mark = FailedMark { message: "a\nb".into(), fault: "failed".into(), host: "n1".into() };
+        let mark = FailedMark {
+            digest: "d".into(),
+            message: "a\nb".into(),
+            fault: "failed".into(),
+            host: "n1".into(),
+        };
         write(&path, &mark).unwrap();
         assert_eq!(read::<FailedMark>(&path), Some(mark));
         let text = fs::read_to_string(&path).unwrap();

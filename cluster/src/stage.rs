@@ -4,7 +4,7 @@
 //! is known to work on it; the same error twice ends the stage, and so does a batch that was started too often. Called by
 //! [`crate::driver`], which does what the board says.
 
-use crate::error::{Error, FAULTS};
+use crate::error::{APART, Error, FAULTS};
 use crate::folder::{DoneMark, FailedMark};
 use crate::launcher::Place;
 use blockwise_core::Fault;
@@ -96,11 +96,15 @@ impl Board {
     /// What is to be started now: open batches that nobody of `alive` was given, the second time they are seen so.
     ///
     /// # Errors
-    /// [`Error::Task`] if a batch failed twice alike; [`Error::Lost`] if one was started too often.
+    /// [`Error::Apart`] if a worker had another plan; [`Error::Task`] if a batch failed twice alike; [`Error::Lost`] if one was started too often.
     pub(crate) fn missing(&mut self, alive: &HashSet<Place>, logs: &str) -> Result<Vec<u64>, Error> {
         for (_, notes) in self.failures.iter().filter(|(batch, _)| self.open.contains_key(batch)) {
             let mut seen: HashSet<&str> = HashSet::new();
             for mark in notes.values() {
+                if mark.fault == APART {
+                    let (message, host) = (mark.message.clone(), mark.host.clone());
+                    return Err(Error::Apart { message, host, logs: logs.to_owned() });
+                }
                 if !seen.insert(&mark.message) {
                     return Err(Error::Task {
                         message: mark.message.clone(),
@@ -177,7 +181,12 @@ mod tests {
     }
 
     fn note(message: &str) -> FailedMark {
-        FailedMark { message: message.to_owned(), fault: "bad input".to_owned(), host: "n1".to_owned() }
+        FailedMark {
+            digest: "own".to_owned(),
+            message: message.to_owned(),
+            fault: "bad input".to_owned(),
+            host: "n1".to_owned(),
+        }
     }
 
     #[test]
@@ -206,6 +215,17 @@ mod tests {
         board.failed(0, "c".into(), note("chunk [1] is broken"));
         let error = board.missing(&HashSet::new(), "/logs").unwrap_err();
         assert!(matches!(error, Error::Task { fault: Fault::BadInput, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_worker_with_another_plan_ends_the_stage_at_once() {
+        let mut board = Board::new("s", 0..1, 9);
+        board.failed(
+            0,
+            "a".into(),
+            FailedMark { fault: APART.to_owned(), ..note("finds 'x', its driver 'y'") },
+        );
+        assert!(matches!(board.missing(&HashSet::new(), "").unwrap_err(), Error::Apart { .. }));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! Called by [`crate::init`].
 
 use crate::driver::is_small;
-use crate::error::{Error, FAULTS, Result};
+use crate::error::{APART, Error, FAULTS, Result};
 use crate::folder::{self, DoneMark, FailedMark, Folder, host};
 use crate::order::{COMBINED, Order, Work, of_this_process};
 use crate::steps::Noted;
@@ -64,13 +64,13 @@ impl Worker {
             if folder::read::<DoneMark>(&mark).is_some_and(|mark| mark.digest == *expected) {
                 continue; // by another worker, that was thought lost
             }
-            let outcome = if found == *expected {
-                self.carry_out(&shared, id, cancellation).map_err(|error| (error.to_string(), error.fault()))
-            } else {
+            if found != *expected {
                 let what = format!("plan {} of the program", self.order.plan);
-                let error = Error::Differs { what, expected: expected.clone(), found: found.clone() };
-                Err((error.to_string(), Fault::Failed))
-            };
+                let error = Error::Differs { what, expected: expected.clone(), found };
+                self.note_failure(id, error.to_string(), APART);
+                return false; // nor are its other batches its own
+            }
+            let outcome = self.carry_out(&shared, id, cancellation);
             let noted = match outcome {
                 Ok(report) => sync(&self.folder.root).and_then(|()| {
                     folder::write(
@@ -86,17 +86,19 @@ impl Worker {
                         },
                     )
                 }),
-                Err((message, fault)) => {
+                Err(error) => {
                     is_done = false;
-                    printed(&format!("batch {id}: {message}"));
+                    let fault = error.fault();
                     if fault == Fault::Cancelled {
+                        printed(&format!("batch {id}: {error}"));
                         break;
                     }
-                    let name = format!("{id}-{}", folder::unique());
-                    let fault =
+                    let name =
                         FAULTS.iter().find(|(own, _)| *own == fault).map_or("failed", |(_, name)| name);
-                    let mark = FailedMark { message, fault: fault.to_owned(), host: host() };
-                    folder::write(&stage_folder.join("failed").join(name), &mark)
+                    if !self.note_failure(id, error.to_string(), name) {
+                        break;
+                    }
+                    Ok(())
                 }
             };
             if let Err(error) = noted {
@@ -106,6 +108,16 @@ impl Worker {
             }
         }
         is_done
+    }
+
+    /// Notes why a batch could not be done; whether there is still somewhere to note it.
+    fn note_failure(&self, id: u64, message: String, fault: &str) -> bool {
+        printed(&format!("batch {id}: {message}"));
+        let folder = self.folder.stage(self.order.plan, self.order.stage).join("failed");
+        let (digest, fault) = (self.order.digest.clone(), fault.to_owned());
+        let mark = FailedMark { digest, message, fault, host: host() };
+        let noted = folder::write(&folder.join(format!("{id}-{}", folder::unique())), &mark);
+        noted.inspect_err(|error| printed(&format!("batch {id}: {error}"))).is_ok()
     }
 
     fn carry_out(

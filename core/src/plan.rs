@@ -155,23 +155,34 @@ impl StageWork {
             Self::Pass { checked, .. } => return digest.add(&("pass", checked)),
             Self::Compute(compute) => compute,
         };
+        fn add_call(digest: &mut Digest, call: &FunctionCall) {
+            digest.add(call.function.name());
+            call.inputs.iter().for_each(|input| digest.add(&(&input.program, &input.operands)));
+        }
+        let add_folds = |digest: &mut Digest, folds: &[Fold]| {
+            for Fold { reduction, results } in folds {
+                let statistics: Vec<_> = results.iter().map(|(statistic, _)| statistic).collect();
+                digest.add(&(reduction, statistics));
+            }
+        };
+        compute.makers.iter().for_each(|maker| add_call(digest, &maker.call));
         for output in &compute.outputs {
             match output {
                 Output::Written { program, operands, .. } => digest.add(&(program, operands)),
                 Output::Reduced(Reductions { program, operands, parts }) => {
                     digest.add(&(program, operands));
-                    parts.iter().for_each(|part| digest.add(&part.axes));
+                    for part in parts {
+                        digest.add(&part.axes);
+                        add_folds(digest, &part.folds);
+                    }
                 }
                 Output::Grouped(grouped) => {
                     digest.add(&(&grouped.program, &grouped.operands, grouped.axis, &grouped.groups.codes));
+                    add_folds(digest, &grouped.folds);
                 }
                 Output::Applied(applied) => {
                     digest.add(&(&applied.index_axes, applied.folded.as_ref().map(|(axes, _)| axes)));
-                    applied
-                        .call
-                        .inputs
-                        .iter()
-                        .for_each(|input| digest.add(&(&input.program, &input.operands)));
+                    add_call(digest, &applied.call);
                 }
             }
         }
@@ -250,15 +261,21 @@ impl Plan {
     }
 
     /// A short text that is the same for plans of the same stages: the same inputs as far as their names, grids and dtypes tell, the same
-    /// tasks in the same order, the same memory, the same outputs.
+    /// tasks in the same order, the same memory, the same outputs. What outputs are called does not count, nor what temporary arrays are
+    /// called after them: a process that only works for another has other names for them.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut digest = Digest::default();
+        let opened: Vec<_> = self.stages.iter().flat_map(|stage| &stage.opens).collect();
         for stage in &self.stages {
-            digest.add(&(&stage.name, &stage.tasks, &stage.commit, &stage.sweep, &stage.part));
+            digest.add(&(&stage.tasks, &stage.commit, &stage.sweep, &stage.part));
             digest.add(&(stage.task_bytes, stage.fixed_bytes, &stage.leaves));
-            for StageInput { source, bands, .. } in &stage.inputs {
-                digest.add(&(source.label(), source.dtype(), source.grid()));
+            for StageInput { source, bands, temporary, .. } in &stage.inputs {
+                match temporary {
+                    Some(array) => digest.add(&opened.iter().position(|other| Arc::ptr_eq(other, array))),
+                    None => digest.add(source.label()),
+                }
+                digest.add(&(source.dtype(), source.grid()));
                 digest.add(&bands.as_ref().map(|bands| bands.grid()));
             }
             for sink in stage.work.sinks() {

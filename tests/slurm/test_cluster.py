@@ -164,6 +164,23 @@ def test_same_bits(name, kind, data, tmp_path):
     expect_same(data, tmp_path, name, env)
 
 
+EXPRESSIONS = ["x * 2", "x - mean(x, 0)", "x.T"]
+
+
+@pytest.mark.parametrize("suffix", ["zarr", "nc", "h5", "npy"])
+def test_every_kind_of_output(suffix, data, tmp_path):
+    for number, expression in enumerate(EXPRESSIONS):
+        words = ["eval", expression, "-i", f"x={data / 'x.zarr'}", "-o"]
+        run(*words, data / f"{number}.{suffix}")
+        run(*words, tmp_path / f"{number}.{suffix}", *engine("processes", tmp_path), env=environment())
+        report = json.loads(run("verify", data / f"{number}.{suffix}", tmp_path / f"{number}.{suffix}", "--json"))
+        assert report["equal"], report
+    if suffix != "npy":  # which holds one array
+        words = ["svd", data / "x.zarr", "-k", "2", "-o"]
+        run(*words, tmp_path / f"svd.{suffix}", *engine("processes", tmp_path), env=environment())
+    assert not leftovers(tmp_path, {})
+
+
 def test_a_program_with_closures(kind, tmp_path):
     if not MANY_NODES:
         pytest.skip("BLOCKWISE_MANY_NODES is not set: the example is not built")

@@ -187,6 +187,25 @@ fn a_plan_for_others_runs_here_too() {
     assert_ne!(plan.digest(), other.digest());
 }
 
+#[test]
+fn plans_are_told_apart_by_what_they_compute_and_not_by_names_of_outputs() {
+    let x = noise(&[20, 6], &[3, 6]);
+    let engine: Arc<dyn Engine> = Arc::new(Batched::new(3..=3));
+    let session = session(Some(engine), 64 << 20);
+    let digest = |name: &str, array: &Array| {
+        let result = crate::memory::MemoryArray::zeros(name, DType::F64, array.grid().clone()).unwrap();
+        session.plan(&[(array.clone(), Arc::new(result) as Arc<dyn crate::Sink>)]).unwrap().digest()
+    };
+    let anomaly = &x - &x.mean(0).unwrap();
+    let halves = x.t().unwrap();
+    let sums = [x.sum(0).unwrap(), x.max(0).unwrap(), x.mean(0).unwrap(), x.sort(1).unwrap()];
+    let all: Vec<&Array> = [&anomaly, &halves].into_iter().chain(&sums).collect();
+    for (number, array) in all.iter().enumerate() {
+        assert_eq!(digest("/a/b.nc", array), digest("/c.nc", array), "{number}");
+        assert!(all[..number].iter().all(|other| digest("r", array) != digest("r", other)), "{number}");
+    }
+}
+
 proptest! {
     #[test]
     fn batches_cover_all_boxes_once(lengths in proptest::collection::vec(1_u64..9, 1..4), seed in 1_u64..40) {
