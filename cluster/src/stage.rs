@@ -1,8 +1,9 @@
 //! [`Board`]: what is known of the batches of one stage, as plain state: which are done, who is at work on the others, what failed.
 //!
 //! Invariants: a batch is done when its mark is there and is of this plan, and at no other time; a batch is started again only when nobody
-//! is known to work on it; the same error twice ends the stage, and so does a batch that was started too often. Called by
-//! [`crate::driver`], which does what the board says.
+//! is known to work on it; the same error twice ends the stage, and so does a batch that was lost too often. A share's batches are carried
+//! out one after the other, so of a share that is lost only the first that is not done had begun: the others are given out again
+//! as if for the first time. Called by [`crate::driver`], which does what the board says.
 
 use crate::error::{APART, Error, FAULTS};
 use crate::folder::{DoneMark, FailedMark};
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 /// A batch that is not done.
 #[derive(Clone, Copy, Default)]
 struct Open {
-    /// How often it was started.
+    /// How often it was lost or failed after it had begun, as far as can be told.
     attempts: u32,
     /// The share in which it was last given out, until that is lost.
     given: Option<Place>,
@@ -122,11 +123,16 @@ impl Board {
         }
         let mut ready = Vec::new();
         let mut idle = BTreeSet::new();
+        let mut lost: HashSet<Place> = HashSet::new();
         for (batch, open) in self.open.iter_mut().filter(|(_, open)| !is_at_work(&open.given)) {
             // What nobody was given needs no second look.
             if open.given.is_some() && !self.idle.contains(batch) {
                 idle.insert(*batch);
                 continue;
+            }
+            let is_first = open.given.is_some_and(|place| lost.insert(place));
+            if is_first || (open.given.is_some() && self.failures.contains_key(batch)) {
+                open.attempts += 1;
             }
             if open.attempts > self.retries {
                 let last = self.failures.get(batch).and_then(|notes| notes.values().last());
@@ -142,7 +148,6 @@ impl Board {
                     logs: logs.to_owned(),
                 });
             }
-            open.attempts += 1;
             ready.push(*batch);
         }
         self.idle = idle;
@@ -201,6 +206,19 @@ mod tests {
         assert_eq!(board.missing(&HashSet::new(), "").unwrap(), [0_u64; 0], "a mark may be late");
         assert_eq!(board.missing(&HashSet::new(), "").unwrap(), [1]);
         assert!(board.done(1, &mark("own"), "own") && board.is_done());
+    }
+
+    #[test]
+    fn batches_of_a_lost_share_that_had_not_begun_are_not_counted() {
+        let nobody = HashSet::new();
+        let mut board = Board::new("s", 0..9, 1);
+        let all = board.missing(&nobody, "").unwrap();
+        for order in 0..8 {
+            board.given(&all, (order, 0));
+            assert!(board.done(order, &mark("own"), "own"));
+            board.missing(&nobody, "").unwrap();
+            assert_eq!(board.missing(&nobody, "").unwrap(), (order + 1..9).collect::<Vec<_>>());
+        }
     }
 
     #[test]
