@@ -208,7 +208,12 @@ impl RunArgs {
         let computes = engine.is_none_or(|engine| engine.role() == Role::Worker);
         let device = if computes { device.open()? } else { None };
         let budget_bytes = self.budget_bytes()?.unwrap_or_else(machine::default_budget_bytes);
-        let spill_folder = self.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let mut spill_folder = self.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
+        // A worker's node need not have the folder of its driver's.
+        if let Some(worker) = engine.filter(|engine| engine.role() == Role::Worker) {
+            let known = [spill_folder, PathBuf::from("/tmp")].into_iter().find(|folder| folder.is_dir());
+            spill_folder = known.unwrap_or_else(|| worker.folder().to_owned());
+        }
         if !spill_folder.is_dir() {
             let what = "no such folder; give another one to --spill-dir".to_owned();
             return Err(Error::Usage { path: spill_folder.display().to_string(), what });

@@ -5,7 +5,7 @@
 
 use crate::args::{OutputArgs, ProgressMode, RunArgs};
 use crate::side_file::SideFile;
-use blockwise::core::engine::{Role, installed};
+use blockwise::core::engine::{self, Role};
 use blockwise::core::plan::{Plan, Resources};
 use blockwise::core::{Event, Observer, Unobserved};
 use blockwise::dashboard::Dashboard;
@@ -23,11 +23,13 @@ use std::time::{Duration, Instant};
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The watcher that the options ask for. Files that they name are begun at once, and take their names when it is dropped.
-/// Workers, which are started with their driver's options, write none.
 pub(crate) fn watcher(run: &RunArgs, output: &OutputArgs) -> Result<Box<dyn Watcher>> {
+    // What workers do is seen by their driver, whose files and ports are not theirs.
+    if engine::installed().is_some_and(|engine| engine.role() == Role::Worker) {
+        return Ok(Box::new(Unobserved));
+    }
     let shown = shown(run, output);
-    let is_worker = installed().is_some_and(|engine| engine.role() == Role::Worker);
-    if is_worker || run.report.is_none() && run.trace.is_none() && run.dashboard.is_none() {
+    if run.report.is_none() && run.trace.is_none() && run.dashboard.is_none() {
         return Ok(shown);
     }
     let begin = |path: &Option<PathBuf>| path.as_deref().map(SideFile::beside).transpose();
@@ -78,7 +80,8 @@ impl Watcher for Recording {
     fn stored(&self, arrays: &[Location], resources: &Resources) {
         // Pictures are for the page alone.
         if self.report.is_some() {
-            self.recorder.stored(arrays, resources);
+            // A corner of each is read, which is no work for workers: they have ended.
+            self.recorder.stored(arrays, &resources.here());
         }
     }
 }
