@@ -320,7 +320,10 @@ impl Driver {
             };
             let number = self.orders.fetch_add(1, Ordering::SeqCst);
             folder::write(&self.folder.order(number), &order)?;
-            launcher.submit(number, order.shares())?;
+            if !launcher.submit(number, order.shares())? {
+                let _ = fs::remove_file(self.folder.order(number)); // goes with the run else
+                break; // what nobody was given is asked for again
+            }
             (0..order.shares()).for_each(|share| board.given(&order.batches(share), (number, share)));
         }
         Ok(())

@@ -7,15 +7,16 @@
 use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::gres::Gres;
-use crate::job::{prefix, quoted, write_script};
-use crate::launcher::{Launcher, Place};
-use crate::order::{ORDER, RUN, command};
+use crate::job::{prefix, quoted, worker_line, write_script};
+use crate::launcher::{Launcher, Place, output_of, slurm};
+use crate::order::command;
 use crate::settings::Settings;
 use crate::slurm::{Avoided, Job, cancel_all, queue, requests};
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::process::{Child, Command, Stdio};
+use std::os::unix::ffi::OsStringExt;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// Between two signs of life of the driver.
@@ -55,7 +56,7 @@ impl Step {
 
 impl Held {
     pub(crate) fn new(settings: &Settings, folder: &Folder, id: &str) -> Result<Self> {
-        let found = crate::launcher::output_of(Command::new("srun").arg("--version"));
+        let found = output_of(slurm("srun").arg("--version"));
         found.map_err(|message| Error::Command { command: "srun --version".to_owned(), message })?;
         let command = command()?;
         Ok(Self {
@@ -84,13 +85,15 @@ impl Held {
         write_script(&script, &[assignment, look.as_bytes().to_vec()])?;
         let mut arguments = requests(&self.settings);
         arguments.extend([
-            format!("--job-name={}", self.name()),
             format!("--ntasks={}", self.settings.workers),
             "--no-requeue".to_owned(),
             format!("--output={}/hold.log", self.folder.logs().display()),
         ]);
         arguments.extend(self.settings.flags.iter().cloned());
-        self.avoided.sbatch(&arguments, &script).map(|job| tracing::info!("allocation: job {job}"))
+        // One that is not to be had now is asked for again with the next look.
+        let job = self.avoided.sbatch(&self.name(), &arguments, &script)?;
+        job.iter().for_each(|job| tracing::info!("allocation: job {job}"));
+        Ok(())
     }
 
     /// Starts what waits for the allocation, if it is there.
@@ -112,15 +115,16 @@ impl Held {
         let failed = |source| Error::os(&self.folder.root, "starting srun", source);
         let log = self.folder.logs().join(format!("{order}.srun"));
         let log = File::create(&log).map_err(|source| Error::os(&log, "creating", source))?;
-        let child = Command::new("srun")
+        // As words of the command: whether tasks have the environment of srun is a matter of its settings.
+        let worker = worker_line(&self.folder.root, order, Some("SLURM_PROCID"), &self.command);
+        let child = slurm("srun")
             .args([format!("--jobid={job}"), format!("--ntasks={shares}")])
             .arg(format!("--cpus-per-task={}", self.settings.threads))
             .args(self.settings.gres.iter().flat_map(Gres::for_slurm))
             .args(["--kill-on-bad-exit=0", "--wait=0", "--input=none"])
             .arg(format!("--output={}/{order}-%t.log", self.folder.logs().display()))
-            .args(&self.command)
-            .env(RUN, &self.folder.root)
-            .env(ORDER, order.to_string())
+            .args(["/bin/sh", "-c"])
+            .arg(OsString::from_vec(worker))
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(failed)?)
             .stderr(log)
@@ -138,9 +142,9 @@ fn failed_on(line: &str) -> Option<&str> {
 }
 
 impl Launcher for Held {
-    fn submit(&mut self, order: u64, shares: usize) -> Result<()> {
+    fn submit(&mut self, order: u64, shares: usize) -> Result<bool> {
         self.waiting.push((order, shares));
-        self.alive().map(|_| ())
+        self.alive().map(|_| true)
     }
 
     fn alive(&mut self) -> Result<Option<HashSet<Place>>> {

@@ -207,7 +207,7 @@ fn time_limit(text: &str) -> String {
 /// The job script: as a worker for the share that the task's number says, with its output in a log.
 fn script_line(folder: &Folder, order: u64, command: &[OsString]) -> Vec<u8> {
     let mut line = format!("{SHARE}=\"$HQ_TASK_ID\" ").into_bytes();
-    line.extend(worker_line(&folder.root, order, command));
+    line.extend(worker_line(&folder.root, order, None, command));
     line.extend(b" >>");
     line.extend(quoted(folder.logs().as_os_str()));
     line.extend(format!("/{order}-\"$HQ_TASK_ID\".log 2>&1").bytes());
@@ -238,7 +238,7 @@ pub(crate) fn cancel_all(id: &str) {
 }
 
 impl Launcher for HyperQueue {
-    fn submit(&mut self, order: u64, shares: usize) -> Result<()> {
+    fn submit(&mut self, order: u64, shares: usize) -> Result<bool> {
         let script = self.folder.root.join("orders").join(format!("{order}.sh"));
         write_script(&script, &[script_line(&self.folder, order, &self.command)])?;
         let script = text_of(&script)?;
@@ -248,7 +248,7 @@ impl Launcher for HyperQueue {
             match hq(&words) {
                 Ok(job) => {
                     tracing::info!("order {order}: {job}");
-                    return Ok(());
+                    return Ok(true);
                 }
                 // Whether the server or the request is at fault is asked of the server, not of the message.
                 Err(message) if hq(&["server", "info"]).is_ok() || began.elapsed() > PATIENCE => {

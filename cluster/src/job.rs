@@ -4,7 +4,7 @@
 //! [`crate::hq`].
 
 use crate::error::{Error, Result};
-use crate::order::{ORDER, RUN};
+use crate::order::{ORDER, RUN, SHARE_IN};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -28,11 +28,14 @@ pub(crate) fn prefix(id: &str) -> String {
     format!("blockwise-{id}-")
 }
 
-/// The line of a job script that becomes a worker for an order: assignments, then `command`.
-pub(crate) fn worker_line(run: &Path, order: u64, command: &[OsString]) -> Vec<u8> {
+/// The line of a shell that becomes a worker for an order: assignments, then `command`. `share_in` is the variable of the engine that
+/// says the share, if one does.
+pub(crate) fn worker_line(run: &Path, order: u64, share_in: Option<&str>, command: &[OsString]) -> Vec<u8> {
     let mut line = format!("{RUN}=").into_bytes();
     line.extend(quoted(run.as_os_str()));
-    line.extend(format!(" {ORDER}={order} exec ").bytes());
+    line.extend(format!(" {ORDER}={order}").bytes());
+    line.extend(share_in.into_iter().flat_map(|name| format!(" {SHARE_IN}={name}").into_bytes()));
+    line.extend(b" exec ");
     line.extend(quoted_command(command));
     line
 }

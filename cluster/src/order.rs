@@ -16,6 +16,9 @@ pub(crate) const RUN: &str = "BLOCKWISE_WORKER_RUN";
 pub(crate) const ORDER: &str = "BLOCKWISE_WORKER_ORDER";
 /// The share of a worker, where no variable of the engine says it.
 pub(crate) const SHARE: &str = "BLOCKWISE_WORKER_SHARE";
+/// The variable of the engine that says the share. Only the launcher knows which: a task of `srun` may have the variables of the array that
+/// its driver is an element of.
+pub(crate) const SHARE_IN: &str = "BLOCKWISE_WORKER_SHARE_IN";
 
 /// A batch by its number in the stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,12 +77,29 @@ impl Order {
     }
 }
 
+/// Whether this process was started as a worker.
+pub(crate) fn is_of_this_process() -> bool {
+    env::var_os(RUN).is_some()
+}
+
 /// What a worker was started for: the run, the order, the share.
-pub(crate) fn of_this_process() -> Option<(PathBuf, u64, usize)> {
-    let run = PathBuf::from(env::var_os(RUN)?);
-    let order = env::var(ORDER).ok()?.parse().ok()?;
-    let share = [SHARE, "SLURM_ARRAY_TASK_ID", "SLURM_PROCID"].iter().find_map(|name| env::var(name).ok());
-    Some((run, order, share.and_then(|share| share.parse().ok()).unwrap_or(0)))
+///
+/// # Errors
+/// If its launcher has not said all of it, or the engine has not.
+pub(crate) fn of_this_process() -> Result<(PathBuf, u64, usize)> {
+    of_variables(|name| env::var_os(name))
+}
+
+fn of_variables(variable: impl Fn(&str) -> Option<OsString>) -> Result<(PathBuf, u64, usize)> {
+    let number = |name: &'static str, from: &str| -> Result<u64> {
+        let text = variable(from).unwrap_or_default().to_string_lossy().into_owned();
+        let why = format!("of {from} is no number: workers are started by their driver alone");
+        text.parse().map_err(|_| Error::Setting { name, value: text.clone(), why })
+    };
+    let engines = variable(SHARE_IN).map(|name| name.to_string_lossy().into_owned());
+    let share = number(SHARE, engines.as_deref().unwrap_or(SHARE))?;
+    let run = PathBuf::from(variable(RUN).unwrap_or_default());
+    Ok((run, number(ORDER, ORDER)?, usize::try_from(share).unwrap_or(usize::MAX)))
 }
 
 /// This program and its arguments, the first absolute.
@@ -87,4 +107,26 @@ pub(crate) fn command() -> Result<Vec<OsString>> {
     let failed = |source| Error::os(Path::new("."), "finding the program", source);
     let program = env::current_exe().map_err(failed)?.into_os_string();
     Ok(std::iter::once(program).chain(env::args_os().skip(1)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_launcher_says_where_the_share_stands() {
+        let of = |pairs: &[(&str, &str)]| {
+            let all: Vec<(String, OsString)> =
+                pairs.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
+            let found = of_variables(|name| Some(all.iter().find(|(own, _)| own == name)?.1.clone()));
+            found.map(|(_, order, share)| (order, share)).map_err(|error| error.to_string())
+        };
+        // A task of srun, of a driver that is element 7 of an array.
+        let mut task = vec![(RUN, "/r"), (ORDER, "3"), (SHARE_IN, "SLURM_PROCID")];
+        task.extend([("SLURM_ARRAY_TASK_ID", "7"), ("SLURM_PROCID", "1")]);
+        assert_eq!(of(&task), Ok((3, 1)));
+        assert_eq!(of(&[(RUN, "/r"), (ORDER, "3"), (SHARE, "2")]), Ok((3, 2)));
+        assert!(of(&[(RUN, "/r"), (ORDER, "3"), (SHARE_IN, "SLURM_PROCID")]).unwrap_err().contains("PROCID"));
+        assert!(of(&[(RUN, "/r"), (ORDER, "3")]).is_err());
+    }
 }

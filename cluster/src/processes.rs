@@ -28,7 +28,7 @@ impl Processes {
 }
 
 impl Launcher for Processes {
-    fn submit(&mut self, order: u64, shares: usize) -> Result<()> {
+    fn submit(&mut self, order: u64, shares: usize) -> Result<bool> {
         let failed = |source| Error::os(&self.folder.root, "starting a worker", source);
         for share in 0..shares {
             let log = self.folder.logs().join(format!("{order}-{share}.log"));
@@ -46,7 +46,7 @@ impl Launcher for Processes {
                 .map_err(failed)?;
             self.running.push(((order, share), child));
         }
-        Ok(())
+        Ok(true)
     }
 
     fn alive(&mut self) -> Result<Option<HashSet<Place>>> {

@@ -8,18 +8,18 @@ use crate::error::{Error, Result};
 use crate::folder::Folder;
 use crate::gres::Gres;
 use crate::job::{BASELINE_BYTES, ENDING, PATIENCE, job_name, prefix, worker_line, write_script};
-use crate::launcher::{Launcher, Place, output_of};
+use crate::launcher::{Launcher, Place, output_of, slurm};
 use crate::order::command;
 use crate::settings::Settings;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long a job may be said to run before its worker signs in. A controller that was killed may list jobs as running that no node
-/// has; should the worker come all the same, its batches are carried out twice.
-const SIGNING_IN: Duration = Duration::from_secs(30);
+/// has; should the worker come all the same, its batches are carried out twice. A program that is read from slow storage by all workers at
+/// once takes its time. As long a job may take to end.
+const SIGNING_IN: Duration = Duration::from_secs(120);
 
 /// Workers as job arrays.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct Slurm {
     command: Vec<OsString>,
     /// Since when elements are said to run whose workers have not signed in.
     silent: HashMap<Place, Instant>,
+    /// Since when elements are said to end.
+    ending: HashMap<Place, Instant>,
     /// The workers that have signed in.
     seen: HashSet<Place>,
     avoided: Avoided,
@@ -52,17 +54,22 @@ impl Avoided {
     }
 
     /// As [`sbatch`], on other nodes; on all nodes if no others do.
-    pub(crate) fn sbatch(&mut self, arguments: &[String], script: &Path) -> Result<String> {
+    pub(crate) fn sbatch(
+        &mut self,
+        name: &str,
+        arguments: &[String],
+        script: &Path,
+    ) -> Result<Option<String>> {
         if self.nodes.is_empty() {
-            return sbatch(arguments, script);
+            return sbatch(name, arguments, script);
         }
         let nodes: Vec<&str> = self.nodes.iter().map(String::as_str).collect();
         let exclude = format!("--exclude={}", nodes.join(","));
         let all: Vec<String> = std::iter::once(exclude).chain(arguments.iter().cloned()).collect();
-        match sbatch(&all, script) {
+        match sbatch(name, &all, script) {
             Err(Error::Command { message, .. }) if message.contains("node configuration") => {
                 self.nodes.clear();
-                sbatch(arguments, script)
+                sbatch(name, arguments, script)
             }
             outcome => outcome,
         }
@@ -71,7 +78,7 @@ impl Avoided {
 
 impl Slurm {
     pub(crate) fn new(settings: &Settings, folder: &Folder, id: &str) -> Result<Self> {
-        let found = output_of(Command::new("sbatch").arg("--version"));
+        let found = output_of(slurm("sbatch").arg("--version"));
         found.map_err(|message| Error::Command { command: "sbatch --version".to_owned(), message })?;
         let command = command()?;
         let (folder, settings, id) = (folder.clone(), settings.clone(), id.to_owned());
@@ -81,6 +88,7 @@ impl Slurm {
             id,
             command,
             silent: HashMap::new(),
+            ending: HashMap::new(),
             seen: HashSet::new(),
             avoided: Avoided::default(),
         })
@@ -102,19 +110,48 @@ pub(crate) fn requests(settings: &Settings) -> Vec<String> {
     all
 }
 
-/// Submits a script; tries again while the controller does not answer.
-pub(crate) fn sbatch(arguments: &[String], script: &Path) -> Result<String> {
+/// Submits a script as a job of this name; tries again while the controller does not answer. `None`: its user has as many jobs as are
+/// allowed now.
+pub(crate) fn sbatch(name: &str, arguments: &[String], script: &Path) -> Result<Option<String>> {
     let began = Instant::now();
+    let is_live = |job: &Job| ["PENDING", "RUNNING", "CONFIGURING"].contains(&&*job.state);
     loop {
-        match output_of(Command::new("sbatch").arg("--parsable").args(arguments).arg(script)) {
-            Ok(job) => return Ok(job),
-            Err(message) if is_away(&message) && began.elapsed() < PATIENCE => {
-                tracing::warn!("sbatch: {message}; trying again");
-                std::thread::sleep(Duration::from_secs(1));
+        let mut submission = slurm("sbatch");
+        submission.args(["--parsable", &format!("--job-name={name}")]).args(arguments).arg(script);
+        let message = match output_of(&mut submission) {
+            Ok(job) => return Ok(Some(job)),
+            Err(message) => message,
+        };
+        if is_full(&message) {
+            tracing::warn!("sbatch: {message}; waiting for other jobs to end");
+            return Ok(None);
+        }
+        if !is_away(&message) || began.elapsed() > PATIENCE {
+            return Err(Error::Command { command: "sbatch".to_owned(), message });
+        }
+        tracing::warn!("sbatch: {message}; trying again");
+        // What was not answered may have been heard: it is not submitted again before the queue was seen without it.
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            match queue(name) {
+                Some(jobs) => match jobs.into_iter().find(|job| job.name == name && is_live(job)) {
+                    Some(job) => return Ok(Some(job.number)),
+                    None => break,
+                },
+                None if began.elapsed() > PATIENCE => {
+                    return Err(Error::Command { command: "sbatch".to_owned(), message });
+                }
+                None => {}
             }
-            Err(message) => return Err(Error::Command { command: "sbatch".to_owned(), message }),
         }
     }
+}
+
+/// Whether a message says that a limit on a user's jobs is reached, which the end of others changes.
+fn is_full(message: &str) -> bool {
+    ["MaxSubmitJob", "MaxSubmitPU", "MaxSubmitPA", "job limit reached", "temporarily unable to accept job"]
+        .iter()
+        .any(|sign| message.to_ascii_lowercase().contains(&sign.to_ascii_lowercase()))
 }
 
 /// Whether a message says that the controller does not answer now.
@@ -143,7 +180,7 @@ pub(crate) fn queue(prefix: &str) -> Option<Vec<Job>> {
 /// As [`queue`], with more arguments of `squeue`.
 fn listed(prefix: &str, more: &[&str]) -> Option<Vec<Job>> {
     let squeue = || {
-        let mut command = Command::new("squeue");
+        let mut command = slurm("squeue");
         command.args(["--noheader", "--array", "--format=%A|%j|%K|%T|%N"]).args(more);
         command
     };
@@ -178,7 +215,7 @@ pub(crate) fn cancel_all(id: &str) -> bool {
             }
             for Job { name, .. } in jobs {
                 if cancelled.insert(name.clone())
-                    && let Err(message) = output_of(Command::new("scancel").arg(format!("--name={name}")))
+                    && let Err(message) = output_of(slurm("scancel").arg(format!("--name={name}")))
                 {
                     tracing::warn!("scancel --name={name}: {message}");
                     cancelled.remove(&name);
@@ -195,19 +232,22 @@ pub(crate) fn cancel_all(id: &str) -> bool {
 }
 
 impl Launcher for Slurm {
-    fn submit(&mut self, order: u64, shares: usize) -> Result<()> {
+    fn submit(&mut self, order: u64, shares: usize) -> Result<bool> {
         let script = self.folder.root.join("orders").join(format!("{order}.sh"));
-        write_script(&script, &[worker_line(&self.folder.root, order, &self.command)])?;
+        write_script(
+            &script,
+            &[worker_line(&self.folder.root, order, Some("SLURM_ARRAY_TASK_ID"), &self.command)],
+        )?;
         let mut arguments = requests(&self.settings);
         arguments.extend([
-            format!("--job-name={}", job_name(&self.id, order)),
             "--ntasks=1".to_owned(),
             "--no-requeue".to_owned(),
             format!("--output={}/{order}-%a.log", self.folder.logs().display()),
             format!("--array=0-{}%{}", shares.saturating_sub(1), self.settings.workers),
         ]);
         arguments.extend(self.settings.flags.iter().cloned());
-        self.avoided.sbatch(&arguments, &script).map(|job| tracing::info!("order {order}: job {job}"))
+        let job = self.avoided.sbatch(&job_name(&self.id, order), &arguments, &script)?;
+        Ok(job.inspect(|job| tracing::info!("order {order}: job {job}")).is_some())
     }
 
     fn alive(&mut self) -> Result<Option<HashSet<Place>>> {
@@ -222,11 +262,15 @@ impl Launcher for Slurm {
         }
         for job in &jobs {
             let Some(place) = place(job, &prefix) else { continue };
-            if job.state == "RUNNING" && !self.seen.contains(&place) {
-                let since = *self.silent.entry(place).or_insert_with(Instant::now);
-                if since.elapsed() > SIGNING_IN {
-                    continue;
-                }
+            let waits = match &*job.state {
+                "RUNNING" if !self.seen.contains(&place) => Some(&mut self.silent),
+                // On a node that does not answer, for ever.
+                "COMPLETING" => Some(&mut self.ending),
+                _ => None,
+            };
+            let since = waits.map(|waits| *waits.entry(place).or_insert_with(Instant::now));
+            if since.is_some_and(|since| since.elapsed() > SIGNING_IN) {
+                continue;
             }
             alive.insert(place);
         }
@@ -271,5 +315,9 @@ mod tests {
             "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)"
         ));
         assert!(!is_away("sbatch: error: invalid partition specified: x"));
+        assert!(is_full(
+            "sbatch: error: AssocMaxSubmitJobLimit sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+        ));
+        assert!(!is_full("sbatch: error: Batch job submission failed: Requested time limit is invalid"));
     }
 }

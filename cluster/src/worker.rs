@@ -8,7 +8,7 @@
 use crate::driver::is_small;
 use crate::error::{APART, Error, FAULTS, Result};
 use crate::folder::{self, DoneMark, FailedMark, Folder, host};
-use crate::order::{COMBINED, Order, Work, of_this_process};
+use crate::order::{COMBINED, Order, Work, is_of_this_process, of_this_process};
 use crate::steps::Noted;
 use blockwise_core::engine::{Engine, Role};
 use blockwise_core::exec::batches::SharedRun;
@@ -34,20 +34,22 @@ pub(crate) struct Worker {
 
 /// Whether this process was started as a worker.
 pub(crate) fn is_one() -> bool {
-    of_this_process().is_some()
+    is_of_this_process()
 }
 
 impl Worker {
     /// Finds its order and says that it is here.
     pub(crate) fn begin() -> Result<Self> {
-        let missing = || Error::Setting {
-            name: crate::order::ORDER,
-            value: String::new(),
-            why: "is not set".to_owned(),
-        };
-        let (root, number, share) = of_this_process().ok_or_else(missing)?;
+        let (root, number, share) = of_this_process()?;
         let folder = Folder { root };
         let order: Order = folder::read_known(&folder.order(number))?;
+        if share >= order.shares() {
+            return Err(Error::Setting {
+                name: crate::order::SHARE,
+                value: share.to_string(),
+                why: format!("is none of the {} shares of order {number}", order.shares()),
+            });
+        }
         folder.sign_in(number, share)?;
         Ok(Self { folder, order, share, plans: AtomicU64::new(0), agreed: AtomicU64::new(0) })
     }

@@ -55,9 +55,9 @@ impl Simulated {
 }
 
 impl Launcher for Simulated {
-    fn submit(&mut self, order: u64, shares: usize) -> Result<()> {
+    fn submit(&mut self, order: u64, shares: usize) -> Result<bool> {
         self.open.push((order, shares));
-        Ok(())
+        Ok(true)
     }
 
     fn alive(&mut self) -> Result<Option<HashSet<Place>>> {

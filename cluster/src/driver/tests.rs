@@ -60,9 +60,9 @@ struct Lossy {
 }
 
 impl Launcher for Lossy {
-    fn submit(&mut self, order: u64, shares: usize) -> Result<()> {
+    fn submit(&mut self, order: u64, shares: usize) -> Result<bool> {
         if Some(self.submitted.fetch_add(1, Ordering::SeqCst)) != self.arrives {
-            return Ok(());
+            return Ok(true);
         }
         let order_of: Order = folder::read(&self.folder.order(order)).unwrap();
         let done = self.folder.stage(order_of.plan, order_of.stage).join("done");
@@ -81,7 +81,7 @@ impl Launcher for Lossy {
                 folder::write(&done.join(batch.to_string()), &mark)?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn alive(&mut self) -> Result<Option<HashSet<Place>>> {
