@@ -12,9 +12,12 @@ use blockwise_core::{Error as CoreError, Fault};
 use blockwise_io::Format;
 use blockwise_io::publish::{Publication, PublishOptions};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What the driver says of an output that was published already.
 const PUBLISHED: &str = "published";
+/// What it says of an output that it writes alone.
+const ALONE: &str = "alone";
 
 /// A claimed output.
 pub(crate) struct Claim {
@@ -22,6 +25,8 @@ pub(crate) struct Claim {
     /// The folder that stands for the destination's, removed when this drops.
     nowhere: Option<tempfile::TempDir>,
     is_worker: bool,
+    /// Of the driver, which knows whether workers still write.
+    engine: Option<Arc<dyn Engine>>,
 }
 
 impl Claim {
@@ -42,13 +47,23 @@ impl Claim {
         let in_place_of = |folder: tempfile::TempDir| {
             let alone = PublishOptions { resume: false, ..options.clone() };
             let publication = begin(&folder.path().join(path.file_name().unwrap_or_default()), &alone)?;
-            Ok(publication.map(|publication| Self { publication, nowhere: Some(folder), is_worker }))
+            Ok(publication.map(|publication| Self {
+                publication,
+                nowhere: Some(folder),
+                is_worker,
+                engine: None,
+            }))
         };
         let engine = match &resources.engine {
             _ if plan_only => return in_place_of(plan_folder(&resources.spill_folder)?),
             None => {
                 let publication = begin(path, options)?;
-                return Ok(publication.map(|publication| Self { publication, nowhere: None, is_worker }));
+                return Ok(publication.map(|publication| Self {
+                    publication,
+                    nowhere: None,
+                    is_worker,
+                    engine: None,
+                }));
             }
             Some(engine) => engine,
         };
@@ -56,10 +71,19 @@ impl Claim {
         if engine.role() == Role::Driver {
             let options = PublishOptions { is_shared, ..options.clone() };
             let publication = begin(path, &options)?;
-            let folder =
-                publication.as_ref().map_or(Path::new(PUBLISHED), |publication| publication.folder());
+            // Workers leave what goes to one file in the run's folder: where the file grows is nothing to them, nor to what they have done.
+            let folder = match &publication {
+                None => Path::new(PUBLISHED),
+                Some(publication) if is_shared => publication.folder(),
+                Some(_) => Path::new(ALONE),
+            };
             engine.agree("output", &told(&options.plan_key, folder))?;
-            return Ok(publication.map(|publication| Self { publication, nowhere: None, is_worker }));
+            let engine = Some(Arc::clone(engine));
+            let Some(publication) = publication else {
+                engine.iter().for_each(|engine| engine.published());
+                return Ok(None);
+            };
+            return Ok(Some(Self { publication, nowhere: None, is_worker, engine }));
         }
         let folder = agreed(&**engine, path, &options.plan_key)?;
         if folder == Path::new(PUBLISHED) {
@@ -69,7 +93,7 @@ impl Claim {
             return in_place_of(plan_folder(engine.folder())?);
         }
         let publication = Publication::join(path, &folder)?;
-        Ok(Some(Self { publication, nowhere: None, is_worker }))
+        Ok(Some(Self { publication, nowhere: None, is_worker, engine: None }))
     }
 
     /// Whether what is written would come to nothing: the output is only planned.
@@ -86,22 +110,47 @@ impl Claim {
             drop(self.publication.abandon());
             return Ok(());
         }
-        Ok(self.publication.commit()?)
+        let Some(engine) = self.engine.clone() else { return Ok(self.publication.commit()?) };
+        // Who writes to one file writes alone.
+        let is_shared = self.publication.partial().is_shared();
+        if let Some(error) = is_shared.then(|| engine.before_publication()).and_then(std::result::Result::err)
+        {
+            let error = Error::from(error);
+            drop(self.abandon(&error));
+            return Err(error);
+        }
+        self.publication.commit()?;
+        engine.published();
+        Ok(())
     }
 
     /// Gives up after `error`; where what is finished lies, to be resumed. With workers that the user has stopped, nothing is left.
     pub(crate) fn abandon(self, error: &Error) -> Option<PathBuf> {
-        if self.publication.partial().is_shared() && error.fault() == Fault::Cancelled {
-            self.publication.discard();
-            return None;
+        let Some(engine) = &self.engine else { return self.publication.abandon() };
+        let is_given_up = error.fault() == Fault::Cancelled && engine.is_given_up();
+        match (self.publication.partial().is_shared(), is_given_up) {
+            (true, true) => {
+                self.publication.discard();
+                None
+            }
+            // Also without a chunk, since a run that goes on must find the folder that its workers were told of.
+            (true, false) if is_empty(&self.publication) => Some(self.publication.folder().to_owned()),
+            _ => self.publication.abandon(),
         }
-        self.publication.abandon()
     }
 
     /// Gives up what nothing was written to by this run.
     pub(crate) fn give_back(self) {
         give_back(self.publication);
     }
+}
+
+/// Whether nothing is in an output yet.
+fn is_empty(publication: &Publication) -> bool {
+    let payload = publication.destination().file_name().map(|name| publication.folder().join(name));
+    payload
+        .and_then(|payload| std::fs::read_dir(payload).ok())
+        .is_some_and(|mut found| found.next().is_none())
 }
 
 /// Gives up a publication that nothing was written to by this run.

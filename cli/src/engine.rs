@@ -3,11 +3,12 @@
 //! Invariant: workers, which are started with the same arguments, follow their driver whatever these say. Called by the commands that
 //! store results, through [`crate::args::StoreArgs::start`].
 
-use crate::args::RunArgs;
+use crate::args::{Cli, RunArgs};
 use blockwise::cluster::{Gres, Kind, Run, Settings, plan_only, start};
 use blockwise::device::Device;
 use blockwise::{Error, Result};
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{Arg, Args, CommandFactory};
 use std::path::PathBuf;
 
 /// What carries out the work.
@@ -68,6 +69,7 @@ impl EngineArgs {
         };
         let mut settings = self.settings(kind, work_folder, run)?;
         settings.resume = resume;
+        settings.request = request();
         Ok(start(settings)?)
     }
 
@@ -101,6 +103,30 @@ impl EngineArgs {
         settings.retries = self.retries;
         Ok(settings)
     }
+}
+
+/// What the command is asked for, without the options that only say how that is carried out, limited and shown.
+fn request() -> Option<Vec<String>> {
+    let program = Cli::command();
+    let given = program.clone().try_get_matches().ok()?;
+    let (name, given) = given.subcommand()?;
+    let options = program.find_subcommand(name)?.get_arguments().filter(|option| !is_manner(option));
+    let mut request = vec![name.to_owned()];
+    for option in options {
+        let id = option.get_id().as_str();
+        if given.value_source(id) == Some(ValueSource::CommandLine) {
+            request.push(format!("{id}:"));
+            let values = given.get_raw(id).into_iter().flatten();
+            request.extend(values.map(|value| value.to_string_lossy().into_owned()));
+        }
+    }
+    Some(request)
+}
+
+/// Whether an option does not change what a command writes.
+fn is_manner(option: &Arg) -> bool {
+    matches!(option.get_help_heading(), Some("Engine" | "Output"))
+        || ["resume", "overwrite", "spill_dir", "spill_limit"].contains(&option.get_id().as_str())
 }
 
 /// The work folder that is given, or that of the environment.

@@ -28,6 +28,10 @@ pub(crate) fn cancellation() -> Cancellation {
                     // No destructors: the user has asked twice. Outputs are published by rename, so none is torn.
                     signal_hook::low_level::exit(i32::from(exit_code(signal)));
                 }
+                // Who is told to end by the system, as before a time limit, is not told to throw away what is done.
+                if signal == SIGTERM {
+                    blockwise::cluster::leave_when_cancelled();
+                }
                 flag.cancel();
             }
         });

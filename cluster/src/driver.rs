@@ -1,16 +1,17 @@
 //! [`Driver`]: the engine of the process that a run was started as.
 //!
 //! Plan after plan, stage after stage: cut into batches, submit, look for marks, submit what is missing. Invariants: what a mark proves is
-//! not done again, also by a driver that takes the run up; the folder of a run is gone when the run ends well or is cancelled, and
-//! stays when it fails. Called by [`crate::start`].
+//! not done again, also by a driver that takes the run up; the folder of a run is gone when all that the run was to do is done and
+//! published, or when it is cancelled; it stays in all other cases. Called by [`crate::start`].
 
 #[cfg(all(test, target_os = "linux"))] // it reads what /proc says of it
 mod simulation;
+mod take_up;
 #[cfg(test)]
 mod tests;
 
 use crate::error::{Error, Result, absolute, text_of};
-use crate::folder::{self, DoneMark, FailedMark, Folder, RunFacts, host};
+use crate::folder::{self, DoneMark, FailedMark, Folder};
 use crate::launcher::{Launcher, launcher};
 use crate::order::{COMBINED, Numbered, Order, Work};
 use crate::pace::Pace;
@@ -23,12 +24,14 @@ use blockwise_core::exec::{RunReport, run_here};
 use blockwise_core::plan::{Plan, Resources};
 use blockwise_core::{Cancellation, Event, Fault, Observer};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+pub(crate) use take_up::lock;
+use take_up::{busy, earlier_orders, own_facts, taken_up};
 
 /// Shortest and longest time between two looks at the marks of a stage.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -40,6 +43,8 @@ const LOOK_SHARE: u32 = 25;
 const REST: Duration = Duration::from_secs(30);
 /// Longest time without asking whether the run is to stop.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long workers that have nothing left to do are waited for before they are stopped.
+const LEAVING: Duration = Duration::from_secs(10);
 /// Most workers of one submission: Slurm takes arrays of so many by default.
 const ORDER_SHARES: usize = 1000;
 
@@ -64,10 +69,17 @@ pub(crate) struct Driver {
     plans: AtomicU64,
     agreed: AtomicU64,
     orders: AtomicU64,
+    /// What drivers before this one have given out, if it took the run up.
+    earlier: Vec<(u64, Order)>,
+    is_taken_up: bool,
     /// Whether a plan failed, so that the run may be resumed.
     is_failed: AtomicBool,
+    /// Outputs that were begun and are not published.
+    unpublished: AtomicU64,
+    /// Whether the run was cancelled, and is not to be resumed.
+    is_given_up: AtomicBool,
     is_ended: AtomicBool,
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 /// Whether a plan reads and writes too little to be carried out elsewhere: every process that needs it runs it by itself.
@@ -93,21 +105,22 @@ impl Driver {
         settings.work_folder = absolute(&settings.work_folder)?;
         text_of(&settings.work_folder)?;
         let own = own_facts(&settings)?;
-        let (facts, folder, lock) = match taken_up(&settings, &own)? {
-            Some(found) => found,
+        let (facts, folder, lock, is_taken_up) = match taken_up(&settings, &own)? {
+            Some((facts, folder, lock)) => (facts, folder, lock, true),
             None => {
                 let folder = Folder { root: settings.work_folder.join(format!("run-{}", own.id)) };
                 let parts = ["orders", "logs", "seen", "agreed"];
                 parts.iter().try_for_each(|part| folder::create(&folder.root.join(part)))?;
                 let lock = lock(&folder)?.ok_or_else(|| busy(&own.id, &folder))?;
                 folder::write(&folder.facts(), &own)?;
-                (own, folder, lock)
+                (own, folder, lock, false)
             }
         };
         let orders = folder::names(&folder.root.join("orders"));
         let last = orders.iter().filter_map(|name| name.split('.').next()?.parse::<u64>().ok()).max();
+        let earlier = if is_taken_up { earlier_orders(&folder) } else { Vec::new() };
         let launcher = launcher(&settings, &folder, &facts.id).inspect_err(|_| {
-            if last.is_none() {
+            if !is_taken_up {
                 let _ = fs::remove_dir_all(&folder.root); // it has only just been made
             }
         })?;
@@ -120,28 +133,52 @@ impl Driver {
             plans: AtomicU64::new(0),
             agreed: AtomicU64::new(0),
             orders: AtomicU64::new(last.map_or(0, |last| last + 1)),
+            earlier,
+            is_taken_up,
             is_failed: AtomicBool::new(false),
+            unpublished: AtomicU64::new(0),
+            is_given_up: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
             folder,
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         })
     }
 
-    /// Ends the run: no job is left, and no folder unless it failed.
+    /// Ends the run: no job is left, and no folder unless something is left to be done.
     pub(crate) fn end(&self) {
         if self.is_ended.swap(true, Ordering::SeqCst) {
             return;
         }
         self.launcher().stop();
         let root = self.folder.root.display();
-        if self.is_failed.load(Ordering::SeqCst) {
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if self.is_unfinished() {
             tracing::warn!(
-                "run {} is left in {root}; the same command with --resume goes on with it",
+                "run {} is left in {root}; the same command with --resume goes on with it, `arrayctl runs cancel {}` removes it",
+                self.id,
                 self.id
             );
-        } else if let Err(error) = self.folder.remove() {
+        } else if let Err(error) = self.folder.remove(lock) {
             tracing::warn!("{root} cannot be removed: {error}; delete that folder");
         }
+    }
+
+    /// Whether a later driver would find something to go on with.
+    fn is_unfinished(&self) -> bool {
+        if self.is_given_up.load(Ordering::SeqCst) {
+            return false;
+        }
+        let plans = self.plans.load(Ordering::SeqCst);
+        let is_begun = self.is_taken_up || plans > 0;
+        // A run that was taken up may have ended before it came to where it was.
+        let is_short = self.folder.plan(plans).exists();
+        let is_failed = self.is_failed.load(Ordering::SeqCst) || std::thread::panicking();
+        is_begun && (is_failed || is_short || self.unpublished.load(Ordering::SeqCst) > 0)
+    }
+
+    /// Whether the run is cancelled from elsewhere.
+    fn is_told_to_stop(&self) -> bool {
+        self.folder.cancelled().exists()
     }
 
     fn launcher(&self) -> MutexGuard<'_, Box<dyn Launcher>> {
@@ -255,7 +292,7 @@ impl Driver {
         let mut asked: Option<Instant> = None;
         let mut submissions = 0;
         loop {
-            if cancellation.is_cancelled() || self.folder.root.join("cancel").exists() {
+            if cancellation.is_cancelled() || self.is_told_to_stop() {
                 launcher.stop();
                 return Err(blockwise_core::Error::Cancelled);
             }
@@ -347,10 +384,9 @@ impl Driver {
 
     /// Tells the board what a driver before this one has given out.
     fn remember(&self, at: &Stage<'_>, board: &mut Board) {
-        for number in 0..self.orders.load(Ordering::SeqCst) {
-            let Some(order) = folder::read::<Order>(&self.folder.order(number)) else { continue };
+        for (number, order) in &self.earlier {
             if (order.plan, order.stage, &*order.digest) == (at.plan, at.stage, at.digest) {
-                (0..order.shares()).for_each(|share| board.given(&order.batches(share), (number, share)));
+                (0..order.shares()).for_each(|share| board.given(&order.batches(share), (*number, share)));
             }
         }
     }
@@ -441,15 +477,23 @@ impl Engine for Driver {
             return run_here(plan, resources, observer, cancellation);
         }
         let number = self.plans.fetch_add(1, Ordering::SeqCst);
-        let outcome = self.run_plan(number, plan, resources, observer, cancellation);
+        let outcome = if self.is_told_to_stop() {
+            Err(blockwise_core::Error::Cancelled)
+        } else {
+            self.run_plan(number, plan, resources, observer, cancellation)
+        };
         if let Err(error) = &outcome {
-            self.is_failed.store(error.fault() != Fault::Cancelled, Ordering::SeqCst);
+            self.is_failed.store(true, Ordering::SeqCst);
+            if error.fault() == Fault::Cancelled {
+                self.is_given_up();
+            }
         }
         outcome
     }
 
     fn agree(&self, what: &str, own: &str) -> blockwise_core::Result<String> {
         let number = self.agreed.fetch_add(1, Ordering::SeqCst);
+        self.unpublished.fetch_add(1, Ordering::SeqCst);
         let path = self.folder.agreed(number);
         let pair = (what.to_owned(), own.to_owned());
         match folder::read::<(String, String)>(&path) {
@@ -470,6 +514,39 @@ impl Engine for Driver {
         Ok(pair.1)
     }
 
+    fn before_publication(&self) -> blockwise_core::Result<()> {
+        let (began, mut pause) = (Instant::now(), LOOKS.0);
+        let mut launcher = self.launcher();
+        loop {
+            if self.is_told_to_stop() {
+                return Err(blockwise_core::Error::Cancelled);
+            }
+            if !self.is_taken_up && self.orders.load(Ordering::SeqCst) == 0 {
+                return Ok(()); // nobody was ever started
+            }
+            // An engine that does not answer is no reason to throw away what is done: nobody has anything left to do.
+            if matches!(launcher.alive(), Ok(Some(alive)) if alive.is_empty()) {
+                return Ok(());
+            }
+            if began.elapsed() > LEAVING {
+                launcher.stop();
+                return Ok(());
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LOOKS.1);
+        }
+    }
+
+    fn published(&self) {
+        self.unpublished.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn is_given_up(&self) -> bool {
+        let is_given_up = self.is_told_to_stop() || !crate::LEAVES.load(Ordering::SeqCst);
+        self.is_given_up.store(is_given_up, Ordering::SeqCst);
+        is_given_up
+    }
+
     fn folder(&self) -> &Path {
         &self.folder.root
     }
@@ -481,72 +558,6 @@ impl Engine for Driver {
     fn budget_bytes(&self) -> u64 {
         self.settings.budget_bytes
     }
-}
-
-/// What this program is.
-fn own_facts(settings: &Settings) -> Result<RunFacts> {
-    let command = crate::order::command()?;
-    let here = std::env::current_dir()
-        .map_err(|source| Error::os(Path::new("."), "finding the current folder", source))?;
-    let length = command.first().and_then(|program| fs::metadata(program).ok()).map_or(0, |file| file.len());
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Ok(RunFacts {
-        id: folder::unique().chars().take(8).collect(),
-        // Whether a run is taken up does not tell it from others.
-        command: command
-            .iter()
-            .map(|word| word.to_string_lossy().into_owned())
-            .filter(|word| word != "--resume")
-            .collect(),
-        folder: text_of(&here)?,
-        program: format!("{} {length}", env!("CARGO_PKG_VERSION")),
-        engine: settings.kind.name().to_owned(),
-        started_secs: since.map_or(0, |since| since.as_secs()),
-    })
-}
-
-/// The latest run of the same program and arguments that nobody drives, if one is to be taken up.
-fn taken_up(settings: &Settings, own: &RunFacts) -> Result<Option<(RunFacts, Folder, File)>> {
-    if !settings.resume {
-        return Ok(None);
-    }
-    let is_same = |facts: &RunFacts| {
-        (&facts.command, &facts.folder, &facts.program, &facts.engine)
-            == (&own.command, &own.folder, &own.program, &own.engine)
-    };
-    let found = crate::runs::folders(&settings.work_folder)
-        .into_iter()
-        .filter_map(|folder| Some((folder::read::<RunFacts>(&folder.facts())?, folder)))
-        .filter(|(facts, _)| is_same(facts))
-        .max_by_key(|(facts, _)| facts.started_secs);
-    let Some((facts, folder)) = found else { return Ok(None) };
-    match lock(&folder)? {
-        Some(lock) => Ok(Some((facts, folder, lock))),
-        None => Err(busy(&facts.id, &folder)),
-    }
-}
-
-/// The right to drive a run; `None` if another process has it.
-pub(crate) fn lock(folder: &Folder) -> Result<Option<File>> {
-    let path = folder.root.join("driver.lock");
-    let failed = |source| Error::os(&path, "locking", source);
-    let file =
-        File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => tracing::debug!("{}: no locks here: {error}", path.display()),
-    }
-    folder::write(
-        &folder.root.join("driver.json"),
-        &format!("process {} on {}", std::process::id(), host()),
-    )?;
-    Ok(Some(file))
-}
-
-fn busy(id: &str, folder: &Folder) -> Error {
-    let holder: Option<String> = folder::read(&folder.root.join("driver.json"));
-    Error::Busy { id: id.to_owned(), holder: holder.unwrap_or_else(|| "another process".to_owned()) }
 }
 
 /// A stage that is carried out.

@@ -32,6 +32,8 @@ pub(crate) struct RunFacts {
     pub(crate) id: String,
     /// The program and its arguments.
     pub(crate) command: Vec<String>,
+    /// What they ask for, however it is carried out: what tells the run from others.
+    pub(crate) request: Vec<String>,
     /// Where it was started.
     pub(crate) folder: String,
     /// Version of this library and length of the program: another one plans otherwise.
@@ -72,12 +74,19 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Removes the run: first what it is, so that nobody takes what is left for a run.
-    pub(crate) fn remove(&self) -> io::Result<()> {
+    /// Removes the run: first what it is, so that nobody takes what is left for a run. Then the right to drive it is given up: NFS keeps
+    /// files that are open under other names.
+    pub(crate) fn remove(&self, lock: Option<File>) -> io::Result<()> {
         match fs::remove_file(self.facts()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => remove(&self.root),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => drop(lock),
         }
+        remove(&self.root)
+    }
+
+    /// The file that tells the driver to stop and to remove the run.
+    pub(crate) fn cancelled(&self) -> PathBuf {
+        self.root.join("cancel")
     }
 
     pub(crate) fn plan(&self, number: u64) -> PathBuf {

@@ -43,10 +43,21 @@ pub use settings::{Kind, Settings};
 use blockwise_core::engine::{Engine, install};
 use driver::Driver;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use worker::Worker;
 
-/// The part of this process in a run. Keep it until the program ends: when it drops, the run's jobs are cancelled and its folder is
-/// removed, unless the run failed and could be resumed.
+/// Whether a run that is cancelled stays to be resumed.
+static LEAVES: AtomicBool = AtomicBool::new(false);
+
+/// Says that a run of this process which is cancelled from now on is to be resumed: its folder stays. Called before the
+/// cancellation is, such as when the system asks the program to end.
+pub fn leave_when_cancelled() {
+    LEAVES.store(true, Ordering::SeqCst);
+}
+
+/// The part of this process in a run. Keep it until the program ends: when it drops, the run's jobs are cancelled, and its folder is
+/// removed if every plan was carried out and every output that was begun is published, or if the run was cancelled
+/// ([`leave_when_cancelled`]). Otherwise it stays to be resumed.
 #[derive(Debug)]
 #[must_use = "the run ends when this drops"]
 pub struct Run {

@@ -6,6 +6,7 @@ use crate::driver::{Batches, lock};
 use crate::error::{Error, Result};
 use crate::folder::{self, DoneMark, Folder, RunFacts, names};
 use crate::settings::Kind;
+use std::fs::TryLockError;
 use std::path::Path;
 
 /// A run of a work folder.
@@ -81,7 +82,7 @@ pub fn cancel(work_folder: &Path, id: &str) -> Result<()> {
     let folder = known(work_folder, id)?;
     let facts: RunFacts = folder::read(&folder.facts()).ok_or_else(|| none(work_folder, id))?;
     let Some(lock) = lock(&folder)? else {
-        return folder::write(&folder.root.join("cancel"), &"cancelled");
+        return folder::write(&folder.cancelled(), &"cancelled");
     };
     match facts.engine.parse() {
         Ok(Kind::Slurm) => {
@@ -90,8 +91,7 @@ pub fn cancel(work_folder: &Path, id: &str) -> Result<()> {
         Ok(Kind::HyperQueue) => crate::hq::cancel_all(id),
         Ok(Kind::Threads | Kind::Processes) | Err(_) => {}
     }
-    drop(lock);
-    folder.remove().map_err(|source| Error::os(&folder.root, "removing", source))
+    folder.remove(Some(lock)).map_err(|source| Error::os(&folder.root, "removing", source))
 }
 
 fn none(work_folder: &Path, id: &str) -> Error {
@@ -109,7 +109,8 @@ fn state(folder: &Folder) -> Result<Option<RunState>> {
     let Some(facts) = folder::read::<RunFacts>(&folder.facts()) else { return Ok(None) };
     let path = folder.root.join("driver.lock");
     let is_driven = match std::fs::File::open(&path) {
-        Ok(file) => file.try_lock_shared().is_err(),
+        // Where files cannot be locked, nobody is known to drive.
+        Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
         Err(_) => false,
     };
     let driver = if is_driven { folder::read(&folder.root.join("driver.json")) } else { None };

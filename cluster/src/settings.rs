@@ -80,8 +80,11 @@ pub struct Settings {
     pub retries: u32,
     /// Bytes that a batch reads and writes, at least; what is smaller runs in the driver.
     pub batch_bytes: u64,
-    /// Whether to take up a run of the same program and arguments whose driver died.
+    /// Whether to take up a run of the same program and request whose driver died.
     pub resume: bool,
+    /// What the program is asked for, by which a run is known that is taken up: without what only says how it is carried out. `None`: all
+    /// arguments.
+    pub request: Option<Vec<String>>,
 }
 
 /// Default of [`Settings::batch_bytes`].
@@ -106,6 +109,7 @@ impl Settings {
             retries: 3,
             batch_bytes: BATCH_BYTES,
             resume: false,
+            request: None,
         }
     }
 

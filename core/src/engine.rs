@@ -58,6 +58,22 @@ pub trait Engine: Debug + Send + Sync {
     /// If it cannot be stored or read, or was not asked by the driver.
     fn agree(&self, what: &str, own: &str) -> Result<String>;
 
+    /// Called before an output is published: when it returns, no process of the run writes to it any more.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    fn before_publication(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called when an output that was agreed on is published.
+    fn published(&self) {}
+
+    /// Whether a run that was cancelled is given up for good, so that what it has finished is removed with it.
+    fn is_given_up(&self) -> bool {
+        true
+    }
+
     /// A folder that all processes see and that is gone after the run: for what a process needs to pretend to write.
     fn folder(&self) -> &Path;
 

@@ -13,6 +13,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -25,7 +26,7 @@ HERE = pathlib.Path(__file__).parent
 ARRAYCTL = os.environ["BLOCKWISE_ARRAYCTL"]
 MANY_NODES = os.environ.get("BLOCKWISE_MANY_NODES")
 ROUNDS = int(os.environ.get("BLOCKWISE_FAULT_ROUNDS", "1"))
-PATIENCE_SECS = 150
+PATIENCE_SECS = 300
 
 
 @contextlib.contextmanager
@@ -350,6 +351,62 @@ def test_interrupted(kind, data, tmp_path, round):
     driver.process.communicate(timeout=PATIENCE_SECS)
     assert driver.process.returncode == 130
     assert not (tmp_path / "anomaly.zarr").exists() and not leftovers(tmp_path, env)
+
+
+def test_a_driver_that_is_told_to_end_is_resumed(data, tmp_path):
+    env = environment()
+    shutil.copytree(data / "x.zarr", tmp_path / "x.zarr")
+    driver = Driver("anomaly.zarr", "processes", env, tmp_path, tmp_path)
+    driver.wait_for_marks(1)
+    driver.process.send_signal(signal.SIGTERM)
+    driver.process.communicate(timeout=PATIENCE_SECS)
+    assert driver.process.returncode == 143
+    marks = driver.marks()
+    assert marks
+    # A run that cannot begin takes nothing away either.
+    (tmp_path / "x.zarr").rename(tmp_path / "away")
+    driver.process = driver.start("--resume")
+    driver.process.communicate(timeout=PATIENCE_SECS)
+    assert driver.process.returncode and driver.marks() == marks
+    (tmp_path / "away").rename(tmp_path / "x.zarr")
+    driver.process = driver.start("--resume")
+    driver.end()
+    expect_same(data, tmp_path, "anomaly.zarr", env)
+
+
+@pytest.mark.parametrize("name", ["anomaly.zarr", "spread.nc"])
+def test_a_failure_that_was_mended_is_resumed(name, data, tmp_path):
+    env = environment()
+    shutil.copytree(data / "x.zarr", tmp_path / "x.zarr")
+    broken = sorted(path for path in (tmp_path / "x.zarr").rglob("*") if path.is_file() and path.name == "0")[9]
+    content = broken.read_bytes()
+    broken.write_bytes(content[:100])
+    driver = Driver(name, "processes", env, tmp_path, tmp_path)
+    driver.process.communicate(timeout=PATIENCE_SECS)
+    assert driver.process.returncode == 4
+    broken.write_bytes(content)
+    [left] = (tmp_path / "work").glob("run-*")
+    marks = driver.marks()
+    assert marks
+    # With other options of how it is carried out.
+    driver.process = driver.start("--resume", "--retries", "9", "--time=1:00", "-vv", "--report", tmp_path / "page.html")
+    _, errors = driver.process.communicate(timeout=PATIENCE_SECS)
+    assert driver.process.returncode == 0, errors
+    assert left.name.removeprefix("run-") in errors and "starts anew" not in errors and "anew" not in errors, errors
+    expect_same(data, tmp_path, name, env)
+
+
+def test_workers_open_nothing_of_their_drivers(data, tmp_path):
+    env = environment()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    files = {option: tmp_path / option for option in ["report", "trace"]}
+    more = [f"--{option}={path}" for option, path in files.items()]
+    driver = Driver("anomaly.zarr", "processes", env, data, tmp_path, f"--dashboard=127.0.0.1:{port}", *more)
+    driver.end()
+    assert all(path.stat().st_size for path in files.values())
+    expect_same(data, tmp_path, "anomaly.zarr", env)
 
 
 @rounds

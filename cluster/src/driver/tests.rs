@@ -1,4 +1,5 @@
-//! What a driver makes of workers that are never heard of: storage that is not shared, or a submission that was lost.
+//! What a driver makes of workers that are never heard of: storage that is not shared, or a submission that was lost; and when the
+//! folder of a run is removed.
 //!
 //! Called by `cargo test`.
 
@@ -14,6 +15,7 @@ use blockwise_core::plan::Resources;
 use blockwise_core::sink::{Sharing, Sink};
 use blockwise_core::{Array, Chunk, ChunkGrid, DType, Fault, Session};
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -115,21 +117,36 @@ pub(super) fn session(driver: &Arc<Driver>) -> Session {
 /// A run whose workers come with one submission, or with none: its outcome, how many submissions there were, and how many were suspected.
 fn run(arrives: Option<usize>) -> (blockwise_core::Result<()>, usize, usize) {
     let folder = tempfile::tempdir().unwrap();
-    let settings =
-        Settings { batch_bytes: 1000, ..Settings::new(Kind::Processes, folder.path().join("work"), 2) };
     let (submitted, suspected) = (Arc::default(), Arc::default());
+    let driver = begun(&folder.path().join("work"), arrives, false, &submitted, &suspected);
+    let outcome = store(&driver);
+    driver.end();
+    (outcome, submitted.load(Ordering::SeqCst), suspected.load(Ordering::SeqCst))
+}
+
+/// A driver whose workers come with one submission, or with none.
+fn begun(
+    work_folder: &Path,
+    arrives: Option<usize>,
+    resume: bool,
+    submitted: &Arc<AtomicUsize>,
+    suspected: &Arc<AtomicUsize>,
+) -> Arc<Driver> {
+    let settings =
+        Settings { batch_bytes: 1000, resume, ..Settings::new(Kind::Processes, work_folder.to_owned(), 2) };
     let lossy = |_: &Settings, folder: &Folder, _: &str| -> Result<Box<dyn Launcher>> {
-        let (submitted, suspected) = (Arc::clone(&submitted), Arc::clone(&suspected));
+        let (submitted, suspected) = (Arc::clone(submitted), Arc::clone(suspected));
         Ok(Box::new(Lossy { folder: folder.clone(), submitted, suspected, arrives }))
     };
-    let driver = Arc::new(Driver::begin_with(settings, lossy).unwrap());
-    let session = session(&driver);
+    Arc::new(Driver::begin_with(settings, lossy).unwrap())
+}
+
+/// Stores an array through a driver.
+fn store(driver: &Arc<Driver>) -> blockwise_core::Result<()> {
     let (shape, chunks) = ([8, 100, 100], [1, 100, 100]);
     let x = Array::from_fn(&shape, |at| at[0] as f32).unwrap().rechunk(chunks).unwrap();
     let sink: Arc<dyn Sink> = Arc::new(Unwritten(ChunkGrid::regular(&shape, &chunks).unwrap()));
-    let outcome = session.store(&[(&x + 1.0, sink)]).map(|_| ());
-    driver.end();
-    (outcome, submitted.load(Ordering::SeqCst), suspected.load(Ordering::SeqCst))
+    session(driver).store(&[(&x + 1.0, sink)]).map(|_| ())
 }
 
 #[test]
@@ -145,4 +162,47 @@ fn a_submission_that_is_lost_is_repeated() {
     let (outcome, submitted, suspected) = run(Some(1));
     outcome.unwrap();
     assert_eq!((submitted, suspected), (2, 1));
+}
+
+#[test]
+fn the_folder_of_a_run_stays_until_all_is_done_and_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let work = folder.path().join("work");
+    let begin = |arrives, resume| begun(&work, arrives, resume, &Arc::default(), &Arc::default());
+    let runs = || folder::names(&work).len();
+    // Nothing was begun.
+    begin(None, false).end();
+    assert_eq!(runs(), 0);
+    // A plan failed; then the program ended before it came to that plan; then an output was not published.
+    let driver = begin(None, false);
+    assert!(store(&driver).is_err());
+    driver.end();
+    begin(None, true).end();
+    assert_eq!(runs(), 1);
+    let driver = begin(Some(0), true);
+    driver.agree("output", "x").unwrap();
+    store(&driver).unwrap();
+    driver.end();
+    assert_eq!(runs(), 1);
+    // Nobody needs to be started for what is done.
+    let driver = begin(None, true);
+    driver.agree("output", "x").unwrap();
+    store(&driver).unwrap();
+    driver.before_publication().unwrap();
+    driver.published();
+    driver.end();
+    assert_eq!(runs(), 0);
+}
+
+#[test]
+fn a_run_that_is_cancelled_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let work = folder.path().join("work");
+    let driver = begun(&work, Some(0), false, &Arc::default(), &Arc::default());
+    let [run] = &folder::names(&work)[..] else { panic!("one run") };
+    crate::runs::cancel(&work, run.trim_start_matches("run-")).unwrap();
+    assert_eq!(store(&driver).unwrap_err().fault(), Fault::Cancelled);
+    assert_eq!(driver.before_publication().unwrap_err().fault(), Fault::Cancelled);
+    driver.end();
+    assert!(folder::names(&work).is_empty());
 }
