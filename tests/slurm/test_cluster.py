@@ -282,6 +282,14 @@ def jobs(request, slurm):
     return request.param, environment(slurm), pathlib.Path(slurm["SLURM_CONF"]).parent
 
 
+def test_a_driver_in_an_element_of_an_array(jobs, data, tmp_path):
+    kind, env, _ = jobs
+    of_job = {"SLURM_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": "7", "SLURM_PROCID": "0", "SLURM_NTASKS": "1", "SLURM_MEM_PER_NODE": "10"}
+    name = "anomaly.zarr"
+    run(*job(JOBS[name], data, tmp_path / name), *engine(kind, tmp_path), env={**env, **of_job})
+    expect_same(data, tmp_path, name, env)
+
+
 @rounds
 def test_killed_tasks(kind, data, tmp_path, round):
     kind, env = kind
