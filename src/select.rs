@@ -109,7 +109,7 @@ pub(crate) fn is_named_by(candidate: &ArrayInfo, array: &ArrayInfo) -> bool {
         }
         _ => false,
     };
-    candidate.path != array.path && is_in_scope(candidate, array) && NAMING.iter().any(|name| names_it(&name))
+    candidate.path != array.path && is_in_scope(candidate, array) && NAMING.iter().any(names_it)
 }
 
 fn matches(patterns: &[Pattern], path: &NodePath) -> bool {
