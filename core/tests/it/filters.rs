@@ -394,3 +394,20 @@ fn ranks_of_wide_integers_are_elements_of_the_array() {
         signed.filter().modes(&[Edge::Constant(-3.0)]).median(&[1, 12]).unwrap().compute::<i64>().unwrap();
     assert_eq!(constant[[0, 0]], -3);
 }
+
+/// SciPy 1.16: only the sum of a window's first point is not of the array's dtype.
+#[test]
+fn heights_on_narrow_integers_are_scipys() {
+    let x = Array::from_ndarray(&ndarray::arr2(&[[250_u8, 255, 3], [0, 7, 255]]).into_dyn()).unwrap();
+    let structure = |height: f64| {
+        let flat = Structure::flat(ArrayD::from_elem(IxDyn(&[1, 3]), true));
+        flat.with_heights(ArrayD::from_elem(IxDyn(&[1, 3]), height)).unwrap()
+    };
+    let flat = |array: &Array| computed(array).into_raw_vec_and_offset().0;
+    let dilated = x.filter().output(DType::F32).grey_dilation(&structure(1.0)).unwrap();
+    assert_eq!(flat(&dilated), [251.0, 251.0, 256.0, 8.0, 8.0, 8.0]);
+    let eroded = x.filter().output(DType::I16).grey_erosion(&structure(5.0)).unwrap();
+    assert_eq!(flat(&eroded), [245.0, 245.0, 250.0, -5.0, -5.0, 2.0]);
+    let eroded = x.filter().grey_erosion(&structure(5.0)).unwrap();
+    assert_eq!(flat(&eroded), [245.0, 245.0, 250.0, 251.0, 251.0, 2.0]);
+}

@@ -86,6 +86,8 @@ impl<const SMALLEST: bool> NullaryFnOnce for Extremes<'_, SMALLEST> {
                 let mut seen = *seen;
                 if let Some((added, wrap)) = self.added {
                     let added = added.get(point).copied().unwrap_or(0.0);
+                    // As in SciPy: the first point's sum is a double, those of the others are of the dtype.
+                    let wrap = if point == 0 { Wrap(None) } else { wrap };
                     seen.iter_mut().for_each(|x| *x = wrap.apply(*x + added));
                 }
                 for (found, x) in found.iter_mut().zip(seen) {
