@@ -293,7 +293,7 @@ def test_single_elements_of_what_is_joined(tmp_path):
         at += ["-i", f"{name}={tmp_path / name}"]
     texts = [
         "concatenate([v[:3], v[5:]])", "concatenate([v, v])", "stack([v, v])", "delete(v, [4], 0)", "delete(x, [1], 1)", "take(v, [3, 2, 9], 0)",
-        "roll(v, 3, 0)", "pad(v, 3)", "pad(v[3:9], 2, mode='wrap')", "pad(v, 2, mode='reflect')", "pad(v, 2, mode='edge')", "insert(v, 2, 9.0, 0)",
+        "roll(v, 3, 0)", "pad(v, 3)", "pad(v[3:9], 2, mode='wrap')", "pad(v, 2, mode='reflect')", "pad(v, 2, mode='edge')", "insert(v, 2, v[5:7], 0)",
         "gradient(v**2)", "diff(v)", "tile(x, 2)", "repeat(x, 2, 0)", "block([[x, x]])", "fftshift(v)", "x[[2, 0]]", "v[[3, 2, 9]]",
     ]  # fmt: skip
     numpy = {name: getattr(np, name) for name in dir(np) if not name.startswith("_")} | arrays
