@@ -2,17 +2,24 @@
 //!
 //! Invariants: of every file below an array its name, inode, length and time of change are looked at, so that a chunk shows that is
 //! renamed into place as well as one that is written over; a walk holds one entry at a time, however many there are. No file is read.
+//! Arrays of very many chunks are looked at as wholes: a look at each would take longer than it is worth where files are far away.
 //! Called by jobs that can be resumed, on the process that publishes.
 
 use super::Opened;
 use blockwise_core::digest::Digest;
 use blockwise_core::plan::Resources;
-use blockwise_io::{Format, NodePath};
+use blockwise_io::{ArrayInfo, Format, NodePath};
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// Chunks of an array that are looked at one by one: seconds on a local disk, minutes where every look goes to a server.
+const MOST_CHUNKS: u64 = 250_000;
+
+/// What stands beside the chunks of an array.
+const DOCUMENTS: [&str; 3] = ["zarr.json", ".zarray", ".zattrs"];
 
 /// Folders that may stand in one another below an array.
 const DEPTH_LIMIT: usize = 64;
@@ -21,26 +28,37 @@ const DEPTH_LIMIT: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoredParts {
     label: String,
-    paths: Vec<PathBuf>,
+    /// What is looked at with all below it.
+    whole: Vec<PathBuf>,
+    /// What is looked at by itself.
+    single: Vec<PathBuf>,
 }
 
 impl StoredParts {
     /// Where these arrays of a container are stored. Of what lies on a server nothing is known.
     pub(crate) fn of<'a>(opened: &Opened, arrays: impl IntoIterator<Item = &'a NodePath>) -> Self {
         let label = opened.container.label().to_owned();
-        let root = Path::new(&label);
+        let root = PathBuf::from(&label);
         let is_zarr = matches!(opened.container.format(), Format::Zarr2 | Format::Zarr3);
-        let paths = if !root.exists() {
-            Vec::new()
-        } else if is_zarr {
-            let folder = |array: &NodePath| {
-                array.components().iter().fold(root.to_owned(), |path, name| path.join(name))
-            };
-            arrays.into_iter().map(folder).collect()
-        } else {
-            vec![root.to_owned()]
-        };
-        Self { label, paths }
+        let mut parts = Self { label, ..Self::default() };
+        if !root.exists() {
+            return parts;
+        }
+        if !is_zarr {
+            parts.whole.push(root.to_owned());
+            return parts;
+        }
+        for array in arrays {
+            let folder = array.components().iter().fold(root.to_owned(), |path, name| path.join(name));
+            let info = opened.arrays.iter().find(|info| info.path == *array);
+            if info.and_then(chunk_count).is_some_and(|count| count <= MOST_CHUNKS) {
+                parts.whole.push(folder);
+            } else {
+                parts.single.extend(DOCUMENTS.map(|name| folder.join(name)));
+                parts.single.push(folder);
+            }
+        }
+        parts
     }
 
     /// A text that changes when what is stored there does; without it where nothing is resumed: in plans and in workers.
@@ -50,11 +68,23 @@ impl StoredParts {
 
     fn looked_at(&self) -> String {
         let mut seen = Seen::default();
-        for path in &self.paths {
+        for path in &self.whole {
             seen.look(path);
+        }
+        for path in &self.single {
+            seen.add(path, &path.metadata());
         }
         format!("{}: {} files and folders, {:032x}", self.label, seen.count, seen.sum)
     }
+}
+
+/// Files that the chunks of an array are stored in; `None` if 64 bits cannot count them.
+fn chunk_count(info: &ArrayInfo) -> Option<u64> {
+    let file = info.shard_shape.as_ref().or(info.chunk_shape.as_ref())?;
+    info.shape
+        .iter()
+        .zip(file)
+        .try_fold(1_u64, |count, (length, own)| count.checked_mul(length.div_ceil((*own).max(1))))
 }
 
 /// What was seen, in whatever order it was found.
@@ -138,7 +168,7 @@ mod tests {
         fs::create_dir_all(at("s/b")).unwrap();
         fs::write(at("s/a/c/0/0"), b"0").unwrap();
         std::os::unix::fs::symlink(at("s/a"), at("s/a/loop")).unwrap();
-        let parts = StoredParts { label: "s".to_owned(), paths: vec![at("s/a")] };
+        let parts = StoredParts { label: "s".to_owned(), whole: vec![at("s/a")], single: Vec::new() };
         let mut states = vec![parts.looked_at()];
         fs::write(at("s/b/0"), b"another array").unwrap();
         assert_eq!(states, [parts.looked_at()]);
@@ -165,5 +195,27 @@ mod tests {
         changed();
         fs::remove_file(at("s/a/c/0/0")).unwrap();
         changed();
+    }
+
+    #[test]
+    fn arrays_of_very_many_chunks_are_looked_at_as_wholes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("s.zarr");
+        for (name, extent) in [("few", 250_000), ("many", 250_001)] {
+            fs::create_dir_all(store.join(name)).unwrap();
+            let array = format!(
+                r#"{{"zarr_format":2,"shape":[{extent}],"chunks":[1],"dtype":"|u1","compressor":null,"fill_value":0,"order":"C","filters":null}}"#
+            );
+            fs::write(store.join(name).join(".zarray"), array).unwrap();
+        }
+        fs::write(store.join(".zgroup"), r#"{"zarr_format":2}"#).unwrap();
+        let location: crate::Location = store.display().to_string().parse().unwrap();
+        let opened = location.open(&blockwise_io::OpenOptions::default()).unwrap();
+        let parts = StoredParts::of(&opened, opened.arrays.iter().map(|info| &info.path));
+        assert_eq!(parts.whole, [store.join("few")]);
+        assert_eq!(parts.single.len(), DOCUMENTS.len() + 1);
+        let before = parts.looked_at();
+        fs::write(store.join("many/.zattrs"), "{}").unwrap();
+        assert_ne!(before, parts.looked_at());
     }
 }
