@@ -314,6 +314,12 @@ impl Publication {
         if let Some(parent) = self.destination.parent() {
             sync_folder(parent)?;
         }
+        // A worker that nobody knows of may have begun an object since; from here on it finds no folder to write to.
+        if *part == Part::Leads
+            && let Err(error) = object::remove_temporaries(&self.destination)
+        {
+            tracing::warn!("{} is published, but {error}", self.destination.display());
+        }
         let tidied = Stamp::of_present(&self.destination)
             .and_then(|output| journal.published(output))
             .and_then(|()| remove_own(folder, journal));

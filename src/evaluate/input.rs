@@ -1,8 +1,7 @@
 //! Inputs of an expression: stored arrays as lazy ones, with coordinates, units, and CF packing undone.
 //!
 //! Invariants: an array or coordinate that several inputs name is one source, so it is read once; coordinates are unpacked as
-//! data are. Called by
-//! [`super::Evaluation::open`].
+//! data are. Called by [`super::Evaluation::open`].
 
 use super::EvalOptions;
 use crate::cf;

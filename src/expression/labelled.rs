@@ -2,7 +2,8 @@
 //!
 //! Coordinates follow the elements: sliced where these are, dropped where positions lose their meaning. Attributes
 //! (units, long names) stay where a result is a value of the same quantity. Neither ever changes an element: arrays
-//! meet by position, as in NumPy, or not at all where labels speak against it (`aligned`). Called by the evaluator, and by the jobs that store results.
+//! meet by position, as in NumPy, or not at all where labels speak against it (`aligned`). Called by the evaluator, and by the
+//! jobs that store results.
 
 use blockwise_core::array::{Axes, Index, Reduce};
 use blockwise_core::{Array, Result};

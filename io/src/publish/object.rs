@@ -11,7 +11,7 @@ use crate::store::file::retrying;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -197,7 +197,12 @@ pub(super) fn remove_temporaries(payload: &Path) -> Result<()> {
                 folders.push(entry.path());
             } else if name.starts_with(b".") && name.ends_with(b".tmp") {
                 let path = entry.path();
-                fs::remove_file(&path).map_err(|error| io_error(&path, "remove", error, 0))?;
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        return Err(io_error(&path, "remove", error, 0));
+                    }
+                    _ => {} // a writer that is still there has done with it
+                }
             }
         }
     }
