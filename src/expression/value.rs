@@ -64,7 +64,7 @@ impl Value {
             Self::List(_) => {
                 let (mut shape, mut numbers) = (Vec::new(), Vec::new());
                 self.flatten(0, &mut shape, &mut numbers)?;
-                Ok(array_of(&shape, &numbers)?.into())
+                Ok(array_of(&shape, &numbers, None)?.into())
             }
             Self::Groups(_) | Self::Weighted(_) => {
                 let what = format!("{} must be reduced first, as with .mean()", self.shown());
@@ -76,16 +76,22 @@ impl Value {
         }
     }
 
-    /// That `dtype` can hold each number of plain numbers and lists.
+    /// The value as an array of `dtype`.
     ///
     /// # Errors
-    /// See [`Number::check_fits`].
-    pub(super) fn check_fits(&self, dtype: DType) -> Outcome<()> {
-        match self {
-            Self::Number(number) => number.check_fits(dtype),
-            Self::List(items) => items.iter().try_for_each(|item| item.check_fits(dtype)),
-            _ => Ok(()),
-        }
+    /// As NumPy's: of plain numbers that `dtype` cannot hold, see [`Number::check_fits`].
+    pub(super) fn to_array_of(&self, dtype: DType) -> Outcome<Labelled> {
+        let array = match self {
+            Self::Number(number) => return Ok(Array::full(&[], number.scalar_of(dtype)?)?.into()),
+            Self::List(_) => {
+                let (mut shape, mut numbers) = (Vec::new(), Vec::new());
+                self.flatten(0, &mut shape, &mut numbers)?;
+                numbers.iter().try_for_each(|number| number.check_fits(dtype))?;
+                array_of(&shape, &numbers, Some(dtype))?.into()
+            }
+            _ => self.to_array()?,
+        };
+        Ok(array.with(array.array.astype(dtype)))
     }
 
     /// The positions that a list of truth values picks of `length` elements; `None` if it is no such list.
@@ -234,8 +240,8 @@ pub(super) fn dtype_named(name: &str) -> Option<DType> {
     }
 }
 
-/// An array of plain numbers, of the dtype that NumPy gives them.
-fn array_of(shape: &[u64], numbers: &[Number]) -> Outcome<Array> {
+/// An array of plain numbers, of the dtype that NumPy gives them; of integers beyond 63 bits as exact as `wanted` calls for.
+fn array_of(shape: &[u64], numbers: &[Number], wanted: Option<DType>) -> Outcome<Array> {
     let any = |wanted: fn(&Number) -> bool| numbers.iter().any(wanted);
     if any(|number| matches!(number, Number::Complex(_))) {
         let whole = |number: &Number| match number {
@@ -255,9 +261,13 @@ fn array_of(shape: &[u64], numbers: &[Number]) -> Outcome<Array> {
     }
     let long: Option<Vec<u64>> =
         numbers.iter().map(|number| number.integer().and_then(|whole| u64::try_from(whole).ok())).collect();
-    if let Some(elements) =
-        long.filter(|elements| elements.iter().any(|whole| i64::try_from(*whole).is_err()))
-    {
+    let is_long = |whole: &u64| i64::try_from(*whole).is_err();
+    if let Some(elements) = long.filter(|elements| elements.iter().any(is_long)) {
+        if wanted == Some(DType::U64) || elements.iter().all(is_long) {
+            return held(shape, &elements);
+        }
+        // Beside numbers of 63 bits those of 64 are floats, as int64 beside uint64.
+        let elements: Vec<f64> = numbers.iter().filter_map(|number| number.real()).collect();
         return held(shape, &elements);
     }
     let int = |number: &Number| Value::Number(*number).to_int();

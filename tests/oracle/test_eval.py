@@ -328,7 +328,7 @@ def test_lists_of_truth_values_pick_and_values_keep_the_dtype_that_is_asked_for(
     texts = (
         "x[[True, False, True]]", "x[:, [False, False, False, True]]", "x[[False, False, False]]", "x[[True, False, True], [0, 3]]",
         'full_like(x, 2.5, dtype="float64")', 'full_like(x.astype("uint8"), -1, dtype="int64")', "full_like(x, 7.9)",
-        "array([18446744073709551615, 1])", 'array([255, 0], dtype="uint8")', 'array([1.7, -2], dtype="int8")',
+        "array([18446744073709551615, 1])", "array([18446744073709551615])", 'array([18446744073709551615, 1], dtype="uint64")', 'array([255, 0], dtype="uint8")', 'array([1.7, -2], dtype="int8")',
     )  # fmt: skip
     script = "; ".join(f"r{n} = {text}" for n, text in enumerate(texts))
     results = json.loads(succeed("eval", script, "-i", f"x={tmp_path / 'x.npy'}", "--json").stdout)["results"]

@@ -16,10 +16,9 @@ const FAMILY: &str = "creation";
 /// The rows.
 pub(super) const TABLE: &[Entry] = &[
     entry(FAMILY, "array(x, dtype=None)", "an array of a number, or of a list of numbers", |a| {
-        let x = a.array("x")?;
-        let Some(dtype) = a.read("dtype", Value::to_dtype)? else { return Ok(x.into()) };
-        a.need("x", |value| value.check_fits(dtype))?;
-        Ok(x.with(x.array.astype(dtype)).into())
+        let dtype = a.read("dtype", Value::to_dtype)?;
+        let array = |value: &Value| dtype.map_or_else(|| value.to_array(), |dtype| value.to_array_of(dtype));
+        Ok(a.need("x", array)?.into())
     }),
     entry(FAMILY, "zeros(shape, dtype=\"float64\")", "zeros", |a| filled(a, Number::Int(0))),
     entry(FAMILY, "ones(shape, dtype=\"float64\")", "ones", |a| filled(a, Number::Int(1))),
