@@ -7,9 +7,10 @@
 use super::error::{Outcome, Trouble};
 use super::labelled::{Coordinate, Labelled};
 use blockwise_kernels::DType;
+use std::sync::Arc;
 
-/// Positions that are compared; longer coordinates count as equal.
-const MAX_POSITIONS: u64 = 1 << 24;
+/// Positions that are compared, 8 MiB of them, which stay for the next operation; longer coordinates count as equal.
+const MAX_POSITIONS: u64 = 1 << 20;
 
 /// How far equal coordinates may be apart, in mean distances of neighbours: single precision against double, and no more.
 const TOLERANCE: f64 = 1e-3;
@@ -105,8 +106,12 @@ fn first_difference(a: &[f64], b: &[f64]) -> Option<(usize, f64, f64)> {
 }
 
 impl Coordinate {
-    /// The elements as doubles, which are read.
-    fn numbers(&self) -> Outcome<Vec<f64>> {
-        Ok(self.array.astype(DType::F64).compute::<f64>()?.into_iter().collect())
+    /// The elements as doubles, which are read at the first call.
+    fn numbers(&self) -> Outcome<Arc<[f64]>> {
+        if let Some(known) = self.numbers.get() {
+            return Ok(Arc::clone(known));
+        }
+        let read: Arc<[f64]> = self.array.astype(DType::F64).compute::<f64>()?.into_iter().collect();
+        Ok(Arc::clone(self.numbers.get_or_init(|| read)))
     }
 }

@@ -8,7 +8,7 @@
 use blockwise_core::array::{Axes, Index, Reduce};
 use blockwise_core::{Array, Result};
 use blockwise_io::{AttributeValue, Attributes};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The coordinates of one dimension.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Coordinate {
     pub(crate) is_made: bool,
     /// The slices that were taken of them.
     slices: Vec<Index>,
+    /// Their elements as doubles, once they were compared with others.
+    pub(super) numbers: Arc<OnceLock<Arc<[f64]>>>,
 }
 
 impl Coordinate {
@@ -44,6 +46,7 @@ impl Coordinate {
             texts: None,
             is_made: false,
             slices: Vec::new(),
+            numbers: Arc::default(),
         }
     }
 
@@ -187,6 +190,7 @@ impl Labelled {
             coordinate.texts = None;
             coordinate.array = coordinate.array.index(&[item])?;
             coordinate.slices.push(item);
+            coordinate.numbers = Arc::default();
         }
         Ok(())
     }
