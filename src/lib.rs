@@ -65,6 +65,7 @@ mod error;
 pub mod evaluate;
 pub mod expression;
 pub mod group;
+mod joined;
 mod location;
 pub mod pyramid;
 pub mod rechunk;

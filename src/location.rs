@@ -1,13 +1,14 @@
 //! Names of data: `PATH` or `PATH::NODE`, opened as a container with the array that is meant.
 //!
 //! Invariants: the format is recognised from content, never from the name; a container may be named without a node
-//! where exactly one of its arrays can be meant. Called by every command that reads.
+//! where exactly one of its arrays can be meant; a path that exists is meant as it stands, and else may be a pattern of several. Called by every command that reads.
 
 mod state;
 
 pub(crate) use state::StoredParts;
 
 use crate::error::{Error, Result};
+use crate::joined;
 use blockwise_core::digest::Digest;
 use blockwise_io::store::url::url_of;
 use blockwise_io::{
@@ -25,6 +26,26 @@ use std::sync::Arc;
 /// assert_eq!(location.path().to_str(), Some("era5.nc"));
 /// assert_eq!(location.node().unwrap().to_string(), "surface/t2m");
 /// # Ok::<(), blockwise::Error>(())
+/// ```
+///
+/// A path that does not exist and holds `*`, `?` or `[` is a pattern of files that are read as one: along the one dimension in which
+/// they differ, in the order of its coordinates, or else stacked along a new one.
+///
+/// ```
+/// use blockwise::store::{StoreOptions, to_npy};
+/// use blockwise_core::{Array, Session};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// for number in [9, 10, 11] {
+///     let plane = Array::from_fn(&[4, 5], move |_| number)?;
+///     let path = folder.path().join(format!("plane_{number}.npy"));
+///     to_npy(&Session::with_budget(64 << 20), &plane, &path, &StoreOptions::default())?;
+/// }
+/// let stack = blockwise::open(&format!("{}/plane_*.npy", folder.path().display()))?;
+/// assert_eq!(stack.shape(), [3, 4, 5]);
+/// assert_eq!(stack.compute::<i32>()?[[1, 0, 0]], 10);
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -62,7 +83,10 @@ impl Location {
     /// # Errors
     /// If there is none, or it is corrupt or of an unknown format.
     pub fn open(&self, options: &OpenOptions) -> Result<Opened> {
-        let container = blockwise_io::open::open(&self.path, options)?;
+        let container = match joined::matching(&self.path)? {
+            Some(paths) => joined::open(&self.path, paths, options)?,
+            None => blockwise_io::open::open(&self.path, options)?,
+        };
         let (groups, arrays) = match (container.nodes(), &self.node) {
             // A server that lists nothing can still be asked for an array by name.
             (Err(blockwise_io::Error::Unsupported { .. }), Some(node)) if url_of(&self.path).is_some() => {
@@ -194,7 +218,7 @@ impl Opened {
         Ok(self.container.array(path)?)
     }
 
-    /// A text that differs for other containers, or the same read otherwise: where it is, for one file its length and time of
+    /// A text that differs for other containers, or the same read otherwise: where it is, for files their lengths and times of
     /// change, the descriptions of its groups and arrays, and what chunks are that are missing. What is stored below a folder is
     /// not looked at; see [`StoredParts`].
     pub(crate) fn fingerprint(&self) -> String {
@@ -203,11 +227,12 @@ impl Opened {
         key.add(&self.groups);
         key.add(&self.arrays);
         key.add(&self.missing_chunks);
-        let path = Path::new(self.container.label());
-        if let Ok(metadata) = path.metadata() {
-            key.add(&path.canonicalize().ok());
-            if metadata.is_file() {
-                key.add(&(metadata.len(), metadata.modified().ok()));
+        for path in self.container.paths() {
+            if let Ok(metadata) = path.metadata() {
+                key.add(&path.canonicalize().ok());
+                if metadata.is_file() {
+                    key.add(&(metadata.len(), metadata.modified().ok()));
+                }
             }
         }
         format!("{} {key}", self.container.label())

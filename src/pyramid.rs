@@ -19,7 +19,7 @@ use crate::expression::Labelled;
 use crate::location::{Location, StoredParts};
 use crate::spec::ArrayOptions;
 use crate::store::published;
-use crate::target::{check_apart, check_keeps};
+use crate::target::{check_apart_from, check_keeps};
 use crate::transfer::Destination;
 use blockwise_core::digest::Digest;
 use blockwise_core::exec::RunReport;
@@ -30,7 +30,7 @@ use blockwise_io::{ArrayInfo, Attributes, Format, NodePath};
 use blockwise_kernels::DType;
 use blockwise_kernels::downsample::Downsampling;
 use levels::{Level, levels, targets};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is wanted of a pyramid.
 #[derive(Clone, Debug)]
@@ -89,8 +89,8 @@ pub struct LevelSummary {
 pub struct PyramidJob {
     /// What people call the source.
     label: String,
-    /// The container that it stands in, if it is stored.
-    container: Option<String>,
+    /// Where the container is that it stands in, if it is stored.
+    container: Vec<PathBuf>,
     /// The other arrays of that.
     beside: Vec<ArrayInfo>,
     source: Labelled,
@@ -139,7 +139,7 @@ impl PyramidJob {
         let beside = others.cloned().collect();
         Ok(Self {
             label,
-            container: Some(container.container.label().to_owned()),
+            container: container.container.paths(),
             beside,
             info: ArrayInfo { dimension_names: axes::names(&axes), ..info },
             source,
@@ -163,7 +163,7 @@ impl PyramidJob {
         let info = ArrayInfo { dimension_names: axes::names(&axes), ..info };
         Ok(Self {
             label: "the array".to_owned(),
-            container: None,
+            container: Vec::new(),
             beside: Vec::new(),
             source,
             info,
@@ -224,9 +224,9 @@ impl PyramidJob {
             );
             return Err(usage(&path, what));
         }
-        if let Some(container) = &self.container {
-            check_apart(Path::new(container), &destination.path)?;
-            check_keeps(Path::new(container), &self.beside, destination, |_| false)?;
+        check_apart_from(&self.container, &destination.path)?;
+        if let [only] = self.container.as_slice() {
+            check_keeps(only, &self.beside, destination, |_| false)?;
         }
         let levels = self.laid_out(resources)?;
         let group = metadata::group(&self.image_name(), &self.axes, &levels, self.options.method);
@@ -258,7 +258,7 @@ impl PyramidJob {
 
     /// What the image is called: as the source, if nothing else is said.
     fn image_name(&self) -> String {
-        let stem = || Path::new(self.container.as_deref()?).file_stem()?.to_str();
+        let stem = || self.container.first()?.file_stem()?.to_str();
         let own = || self.info.path.name().or_else(stem);
         self.options.name.as_deref().or_else(own).unwrap_or("image").to_owned()
     }

@@ -8,7 +8,7 @@ use blockwise_io::container::{BloscShuffle, Compressor};
 use blockwise_io::publish::{Overlap, overlap};
 use blockwise_io::store::url::{shown, url_of};
 use blockwise_io::{ArrayInfo, CodecSpec, Format, NodePath};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Format of a new output by its extension: `.zarr`, `.nc`, `.h5`, `.hdf5`, `.npy`, `.tif` or `.tiff`.
 ///
@@ -111,6 +111,22 @@ pub fn check_apart(input: &Path, output: &Path) -> Result<()> {
     };
     let what = format!("the output {what} {}; {remedy}", input.display());
     Err(Error::Refused { path: output.display().to_string(), what })
+}
+
+/// [`check_apart`] from every file that is read as one input. None of several may be replaced: the others would stay, and the next
+/// run would find them joined already.
+///
+/// # Errors
+/// As [`check_apart`]; if the output is one of several inputs.
+pub(crate) fn check_apart_from(inputs: &[PathBuf], output: &Path) -> Result<()> {
+    for input in inputs {
+        check_apart(input, output)?;
+        if inputs.len() > 1 && overlap(output, input)? == Overlap::Same {
+            let what = "the output is one of the files that are joined; choose a new path".to_owned();
+            return Err(Error::Refused { path: output.display().to_string(), what });
+        }
+    }
+    Ok(())
 }
 
 /// Arrays that a refusal names; the rest are counted.

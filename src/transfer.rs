@@ -9,7 +9,7 @@ use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::location::{Location, Opened, StoredParts, array_label};
 use crate::spec::Adaptation;
-use crate::target::{check_apart, format_of};
+use crate::target::{check_apart_from, format_of};
 use crate::watch::Watcher;
 use blockwise_core::Cancellation;
 use blockwise_core::digest::Digest;
@@ -149,7 +149,7 @@ impl Transfer {
         resources: &Resources,
         copy: &CopyOptions,
     ) -> Result<Self> {
-        check_apart(Path::new(source.container.label()), &destination.path)?;
+        check_apart_from(&source.container.paths(), &destination.path)?;
         let mut options = publish_options(source, groups, &orders, destination, copy);
         let read = StoredParts::of(source, orders.iter().map(|order| &order.from));
         options.inputs = vec![read.state(plan_only, resources)];

@@ -32,6 +32,7 @@ use crate::commands::{
   arrayctl ls era5.nc                                   what is in it
   arrayctl info era5.nc::t2m                            all about one array
   arrayctl convert era5.nc era5.zarr --codec zstd:3     another format
+  arrayctl convert 'era5_*.nc' era5.zarr                several files as one
   arrayctl rechunk era5.zarr series.zarr --chunks time=-1,lat=19,lon=36 --memory 2GiB
   arrayctl eval 't - mean(t, \"time\")' -i t=era5.nc::t2m -o anomaly.zarr
   arrayctl stats era5.nc::t2m                           what is in it?
@@ -40,7 +41,7 @@ use crate::commands::{
   arrayctl pyramid scan.tif scan.ome.zarr               an image with levels
   arrayctl verify era5.zarr series.zarr --equal-nan     are they the same?
 
-Data are named PATH or PATH::NODE. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused before running,
+Data are named PATH or PATH::NODE; a pattern in quotes, 'era5_*.nc' or 'era5_*.nc::t2m', is several files as one. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused before running,
 4 bad input data, 5 verify found a difference, 130/143 interrupted."
 )]
 pub(crate) struct Cli {

@@ -6,8 +6,9 @@
 use crate::interrupt;
 use blockwise::Error;
 use blockwise::core::Fault;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::any::Any;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// `verify` found a difference.
@@ -28,9 +29,22 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
             let text = error.render().to_string();
             let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
             eprintln!("arrayctl: {}", lines.join("\n"));
+            if names_one_file_too_many(error) {
+                eprintln!("Several files are read as one by a pattern in quotes, such as 'era5_*.nc'.");
+            }
             ExitCode::from(2)
         }
     }
+}
+
+/// Whether there are more arguments than a command takes, and several are files: as where a shell made files of a pattern.
+fn names_one_file_too_many(error: &clap::Error) -> bool {
+    let is_name = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => !argument.starts_with('-'),
+        _ => false,
+    };
+    let files = || std::env::args_os().skip(1).filter(|argument| Path::new(argument).exists());
+    error.kind() == ErrorKind::UnknownArgument && is_name && files().nth(1).is_some()
 }
 
 /// Prints why a command failed.

@@ -35,13 +35,18 @@ impl Digest {
         // Writing to a digest cannot fail.
         let _ = write!(self, "{part:?}\u{1f}");
     }
+
+    /// Takes in `bytes` alone: two calls are as one with all of them.
+    pub fn add_bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.state = (self.state ^ u128::from(*byte)).wrapping_mul(PRIME);
+        }
+    }
 }
 
 impl Write for Digest {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            self.state = (self.state ^ u128::from(byte)).wrapping_mul(PRIME);
-        }
+        self.add_bytes(text.as_bytes());
         Ok(())
     }
 }

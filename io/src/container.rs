@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use blockwise_core::{Cancellation, Sink, Source};
 use blockwise_kernels::{DType, Scalar};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A storage format.
@@ -323,6 +324,11 @@ pub trait Container: Send + Sync {
 
     /// Its format.
     fn format(&self) -> Format;
+
+    /// The files or folders that it is read from, or its URL.
+    fn paths(&self) -> Vec<PathBuf> {
+        vec![PathBuf::from(self.label())]
+    }
 
     /// Every group (the root first, parents before children) and every array, in the file's order.
     ///

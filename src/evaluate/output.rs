@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::expression::Coordinate;
 use crate::location::{StoredParts, array_label};
 use crate::spec::{ArrayOptions, spec_of};
-use crate::target::{check_apart, check_keeps};
+use crate::target::{check_apart_from, check_keeps};
 use crate::transfer::Destination;
 use blockwise_core::adapt::cast_scalar;
 use blockwise_core::digest::Digest;
@@ -75,7 +75,7 @@ impl Evaluation {
         for OutputRequest { name, destination } in requests {
             let path = || destination.path.display().to_string();
             for input in &self.inputs {
-                check_apart(Path::new(input.opened.container.label()), &destination.path)?;
+                check_apart_from(&input.opened.container.paths(), &destination.path)?;
             }
             let meant: Vec<&EvalResult> = match name {
                 Some(wanted) => {

@@ -38,24 +38,24 @@ impl StoredParts {
     /// Where these arrays of a container are stored. Of what lies on a server nothing is known.
     pub(crate) fn of<'a>(opened: &Opened, arrays: impl IntoIterator<Item = &'a NodePath>) -> Self {
         let label = opened.container.label().to_owned();
-        let root = PathBuf::from(&label);
         let is_zarr = matches!(opened.container.format(), Format::Zarr2 | Format::Zarr3);
         let mut parts = Self { label, ..Self::default() };
-        if !root.exists() {
-            return parts;
-        }
+        let roots: Vec<PathBuf> = opened.container.paths().into_iter().filter(|root| root.exists()).collect();
         if !is_zarr {
-            parts.whole.push(root.to_owned());
+            parts.whole = roots;
             return parts;
         }
         for array in arrays {
-            let folder = array.components().iter().fold(root.to_owned(), |path, name| path.join(name));
             let info = opened.arrays.iter().find(|info| info.path == *array);
-            if info.and_then(chunk_count).is_some_and(|count| count <= MOST_CHUNKS) {
-                parts.whole.push(folder);
-            } else {
-                parts.single.extend(DOCUMENTS.map(|name| folder.join(name)));
-                parts.single.push(folder);
+            let has_few_chunks = info.and_then(chunk_count).is_some_and(|count| count <= MOST_CHUNKS);
+            for root in &roots {
+                let folder = array.components().iter().fold(root.to_owned(), |path, name| path.join(name));
+                if has_few_chunks {
+                    parts.whole.push(folder);
+                } else {
+                    parts.single.extend(DOCUMENTS.map(|name| folder.join(name)));
+                    parts.single.push(folder);
+                }
             }
         }
         parts

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 #[command(after_help = "EXAMPLES:
   arrayctl convert era5.nc era5.zarr
+  arrayctl convert 'era5_*.nc' era5.zarr --chunks time=100,latitude=-1,longitude=-1
   arrayctl convert era5.nc t2m.zarr --include t2m --chunks time=40,latitude=-1,longitude=-1
   arrayctl convert era5.zarr era5.nc --codec deflate:4+shuffle --memory 2GiB
   arrayctl convert packed.nc floats.zarr --unpack --dtype float32

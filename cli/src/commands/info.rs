@@ -51,6 +51,7 @@ fn about_array(opened: &Opened, array: &ArrayInfo, as_json: bool) -> Result<Stri
         let mut object = json::array(array);
         if let Value::Object(fields) = &mut object {
             fields.insert("file".to_owned(), json!(opened.container.label()));
+            fields.insert("files".to_owned(), json!(opened.container.paths().len()));
             fields.insert("chunks_stored".to_owned(), json!(present));
             fields.insert("chunks_total".to_owned(), json!(total));
             fields.insert("bytes_stored".to_owned(), json!(stored_bytes));
@@ -59,6 +60,10 @@ fn about_array(opened: &Opened, array: &ArrayInfo, as_json: bool) -> Result<Stri
         return Ok(object.to_string());
     }
     let mut rows = rows_of(array, &*stored);
+    let files = opened.container.paths().len();
+    if files > 1 {
+        rows.insert(0, ("files".into(), files.to_string()));
+    }
     let ratio = logical_bytes(array).zip(stored_bytes.filter(|bytes| *bytes > 0)).map(|(logical, stored)| {
         #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
         let ratio = logical as f64 / stored as f64;
@@ -143,6 +148,7 @@ fn about_container(opened: &Opened, as_json: bool) -> Result<String> {
     if as_json {
         let object = json!({
             "file": opened.container.label(),
+            "files": opened.container.paths().len(),
             "format": opened.container.format().to_string(),
             "groups": groups.iter().map(|group| json::group(group)).collect::<Vec<_>>(),
             "arrays": arrays.iter().map(|array| json::array(array)).collect::<Vec<_>>(),
