@@ -18,6 +18,7 @@ mod elements;
 mod file;
 mod layout;
 mod library;
+mod plain;
 mod scales;
 mod sink;
 mod space;
@@ -31,7 +32,7 @@ use blockwise_core::{ChunkGrid, Sink};
 use dimensions::Dimensions;
 use file::SharedFile;
 use layout::Layout;
-use library::{ElementKind, Native, NewDataset, StorageLayout, with_library};
+use library::{ElementKind, NewDataset, StorageLayout, with_library};
 use scales::{Scale, ScaledArray};
 use sink::Hdf5Sink;
 use std::ffi::CString;
@@ -65,6 +66,8 @@ pub struct Hdf5Writer {
     file: Arc<SharedFile>,
     dimensions: Dimensions,
     arrays: Vec<ArrayRecord>,
+    /// Paths of the groups.
+    groups: Vec<NodePath>,
 }
 
 impl Hdf5Writer {
@@ -86,7 +89,8 @@ impl Hdf5Writer {
             let provenance = Encoded::unterminated("_NCProperties", &text);
             file.call(provenance.size_bytes(), |library, open| provenance.write(library, &open.file))?;
         }
-        Ok(Self { format, file, dimensions: Dimensions::default(), arrays: Vec::new() })
+        let (arrays, groups) = (Vec::new(), Vec::new());
+        Ok(Self { format, file, dimensions: Dimensions::default(), arrays, groups })
     }
 
     fn refused(&self, node: &NodePath, what: String) -> Error {
@@ -168,22 +172,8 @@ impl Hdf5Writer {
                 }
                 None => {
                     let path = in_file(&dimension.group.child(&dimension.name)?);
-                    let (shape, unlimited) = ([dimension.length], [dimension.unlimited]);
-                    let layout =
-                        if dimension.unlimited { StorageLayout::Chunked(&[1]) } else { StorageLayout::Late };
-                    let dataset = self.file.call(1024, |library, open| {
-                        let element = library.native(Native::BigEndianF32)?;
-                        let elements = ElementKind::Plain(&element, None);
-                        let (shape, unlimited) = (&shape, &unlimited);
-                        let new =
-                            NewDataset { path: &path, elements, shape, unlimited, layout, filters: &[] };
-                        Ok(open.keep(library.create_dataset(&open.file, &new)?))
-                    })?;
-                    // The text by which netCDF's library knows a scale that is no variable.
-                    let name = format!(
-                        "This is a netCDF dimension but not a netCDF variable.{:>10}",
-                        dimension.length
-                    );
+                    let (dataset, name) =
+                        scales::declare(&self.file, &path, dimension.length, dimension.unlimited)?;
                     Scale { path, dataset, name, number }
                 }
             });
@@ -205,25 +195,6 @@ impl Hdf5Writer {
         }
         Ok(())
     }
-
-    /// Makes scales of the arrays that hold coordinates, for h5py's `dims` and whoever follows HDF5's specification.
-    fn finish_hdf5(&mut self) -> Result<()> {
-        let coordinates: Vec<&ArrayRecord> =
-            self.arrays.iter().filter(|array| array.is_coordinate()).collect();
-        let scales: Vec<Scale> = coordinates
-            .iter()
-            .map(|array| Scale {
-                path: array.path.clone(),
-                dataset: array.dataset,
-                name: array.node.name().unwrap_or_default().to_owned(),
-                number: None,
-            })
-            .collect();
-        let others = self.arrays.iter().filter(|array| !array.is_coordinate());
-        let scaled: Vec<ScaledArray> =
-            others.map(|array| array.scaled(arrays::nearest_coordinates(array, &coordinates))).collect();
-        scales::attach(&self.file, &scales, &scaled)
-    }
 }
 
 impl ContainerWriter for Hdf5Writer {
@@ -244,6 +215,9 @@ impl ContainerWriter for Hdf5Writer {
             }
         }
         let growth_bytes = 4096 + attributes.iter().map(Encoded::size_bytes).sum::<u64>();
+        if !group.path.is_root() {
+            self.groups.push(group.path.clone());
+        }
         self.file.call(growth_bytes, |library, open| {
             let created;
             let object = if group.path.is_root() {
@@ -337,7 +311,7 @@ impl ContainerWriter for Hdf5Writer {
     fn finish(&mut self) -> Result<()> {
         match self.format {
             Format::NetCdf4 => self.finish_netcdf()?,
-            _ => self.finish_hdf5()?,
+            _ => plain::finish(&self.file, &self.arrays, &self.groups)?,
         }
         self.file.close()
     }

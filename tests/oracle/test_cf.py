@@ -1,5 +1,6 @@
 """CF attributes and labels: what they mark, what belongs together, what is refused; held against xarray where it says the same."""
 
+import h5py
 import netCDF4
 import numpy as np
 import pytest
@@ -125,3 +126,42 @@ def test_messages_say_what_to_do(tmp_path):
     assert "nanmean" in arrayctl("eval", "nanmena(t)", "-i", f"t={source}").stderr
     assert "--by" in arrayctl("reduce", "first", source).stderr
     assert "convert" in succeed("help", "convert").stdout
+
+
+def test_dimensions_without_coordinates_have_scales_in_hdf5(tmp_path):
+    """`bnds`, which has no coordinates, and dimensions of groups: readers of NetCDF-4 take all axes of an array or none."""
+    with netCDF4.Dataset(tmp_path / "a.nc", "w") as file:
+        for group, length in ((file, 3), (file.createGroup("inner"), 4)):
+            group.createDimension("time", None if group is file else length)
+            group.createDimension("bnds", 2)
+            group.createVariable("time", "f8", ("time",))[:] = np.arange(length)
+            group.createVariable("time_bnds", "f8", ("time", "bnds"))[:] = np.arange(2.0 * length).reshape(length, 2)
+            group.createVariable("weights", "f4", ("bnds",))[:] = [1, 2]
+    succeed("convert", tmp_path / "a.nc", tmp_path / "b.h5")
+    with h5py.File(tmp_path / "b.h5") as file:
+        for group in (file, file["inner"]):
+            assert [axis[0].name.split("/")[-1] for axis in group["time_bnds"].dims] == ["time", "bnds"]
+        assert file["inner/time_bnds"].dims[1][0] == file["bnds"]
+    for name in ("", "inner"):
+        with xarray.open_dataset(tmp_path / "a.nc", group=name) as wanted, xarray.open_dataset(tmp_path / "b.h5", group=name) as found:
+            xarray.testing.assert_equal(found, wanted)
+    succeed("convert", tmp_path / "b.h5", tmp_path / "c.zarr")
+    succeed("convert", tmp_path / "b.h5", tmp_path / "d.nc")
+    for name in ("b.h5", "c.zarr", "d.nc"):
+        listed = succeed("ls", tmp_path / name).stdout
+        assert listed.count("bnds 2)") == 4 and "─ bnds " not in listed, listed
+    with netCDF4.Dataset(tmp_path / "d.nc") as file:
+        assert file.dimensions["time"].isunlimited()
+
+
+def test_axes_without_names_have_no_scales_in_hdf5(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["time"] = np.arange(3.0)
+        file["time"].make_scale("time")
+        file["x"] = np.zeros((3, 2))
+        file["x"].dims[0].attach_scale(file["time"])
+    succeed("convert", tmp_path / "a.h5", tmp_path / "b.h5")
+    with xarray.open_dataset(tmp_path / "b.h5") as found:
+        assert found["x"].dims[0] == "time" and "time" in found.coords
+    with h5py.File(tmp_path / "b.h5") as file:
+        assert sorted(file) == ["time", "x"] and file["x"].dims[0].label == "time"

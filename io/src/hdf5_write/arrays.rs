@@ -204,17 +204,19 @@ pub(super) struct ArrayRecord {
     /// Its NetCDF dimensions, if it is NetCDF.
     pub(super) dimensions: Vec<usize>,
     /// Its dimension names.
-    names: Vec<Option<String>>,
+    pub(super) names: Vec<Option<String>>,
     /// Its shape.
-    shape: Vec<u64>,
+    pub(super) shape: Vec<u64>,
+    /// Which of its axes may grow.
+    pub(super) unlimited: Vec<bool>,
 }
 
 impl ArrayRecord {
     /// The record of a new dataset.
     pub(super) fn new(spec: &ArraySpec, path: String, dataset: DatasetId, parts: &ArrayParts) -> Self {
-        let dimensions = parts.dimensions.clone();
+        let (dimensions, unlimited) = (parts.dimensions.clone(), parts.unlimited.clone());
         let (names, shape) = (spec.dimension_names.clone(), spec.shape.clone());
-        Self { node: spec.path.clone(), path, dataset, dimensions, names, shape }
+        Self { node: spec.path.clone(), path, dataset, dimensions, names, shape, unlimited }
     }
 
     /// This array with the scales of its axes.
@@ -227,23 +229,6 @@ impl ArrayRecord {
         matches!(&self.names[..], [Some(name)] if Some(name.as_str()) == self.node.name())
             && self.shape.len() == 1
     }
-}
-
-/// For each axis of `array`, the coordinates (by position in `coordinates`) of its name and length in the nearest
-/// group upwards.
-pub(super) fn nearest_coordinates(array: &ArrayRecord, coordinates: &[&ArrayRecord]) -> Vec<Option<usize>> {
-    let axes = array.names.iter().zip(&array.shape);
-    axes.map(|(name, length)| {
-        let name = name.as_deref()?;
-        let fitting = coordinates.iter().enumerate().filter(|(_, coordinate)| {
-            let here = coordinate.node.parent().unwrap_or_default();
-            coordinate.node.name() == Some(name)
-                && coordinate.shape.first() == Some(length)
-                && array.node.components().starts_with(here.components())
-        });
-        fitting.max_by_key(|(_, coordinate)| coordinate.node.components().len()).map(|(position, _)| position)
-    })
-    .collect()
 }
 
 /// Gives each axis of the dataset its NetCDF dimension; the refusal says which lengths contradict each other.

@@ -3,12 +3,12 @@
 //! The HDF5 library's high-level part, which would do this, is not built in; its dimension scale specification is
 //! followed by hand: a scale has `CLASS`, `NAME` and `REFERENCE_LIST` (who uses it, on which axis), an array has
 //! `DIMENSION_LIST` (the scale of each axis). NetCDF-4 adds the numbers of dimensions. Invariant: every reference in
-//! one list has its counterpart in the other. Called by the writer when all arrays are there.
+//! one list has its counterpart in the other. Called by the writer, when all arrays are there, and by `plain`.
 
 use super::attributes::Encoded;
 use super::file::OpenFile;
 use super::file::{DatasetId, SharedFile};
-use super::library::{Extent, Failure, Library, Native, Reference};
+use super::library::{ElementKind, Extent, Failure, Library, Native, NewDataset, Reference, StorageLayout};
 use crate::error::Result;
 
 /// A scale.
@@ -33,6 +33,25 @@ pub(super) struct ScaledArray {
     pub(super) dataset: DatasetId,
     /// The scale of each axis, by position in the list of scales; `None` if the axis has none.
     pub(super) axes: Vec<Option<usize>>,
+}
+
+/// Creates the scale at `path` of a dimension that has no coordinates; gives its dataset and what its `NAME` shall say.
+pub(super) fn declare(
+    file: &SharedFile,
+    path: &str,
+    length: u64,
+    unlimited: bool,
+) -> Result<(DatasetId, String)> {
+    let layout = if unlimited { StorageLayout::Chunked(&[1]) } else { StorageLayout::Late };
+    let dataset = file.call(1024, |library, open| {
+        let element = library.native(Native::BigEndianF32)?;
+        let elements = ElementKind::Plain(&element, None);
+        let (shape, unlimited) = (&[length], &[unlimited]);
+        let new = NewDataset { path, elements, shape, unlimited, layout, filters: &[] };
+        Ok(open.keep(library.create_dataset(&open.file, &new)?))
+    })?;
+    // The text by which netCDF's library knows a scale that is no variable.
+    Ok((dataset, format!("This is a netCDF dimension but not a netCDF variable.{length:>10}")))
 }
 
 /// Ties `arrays` to `scales`. No scale is among the arrays.
