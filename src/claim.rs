@@ -124,9 +124,16 @@ impl Claim {
         Ok(())
     }
 
-    /// Gives up after `error`; where what is finished lies, to be resumed. With workers that the user has stopped, nothing is left.
+    /// Gives up after `error`; where what is finished lies, to be resumed. Nothing is left where a run that goes on would fail as
+    /// this one did, and with workers that the user has stopped.
     pub(crate) fn abandon(self, error: &Error) -> Option<PathBuf> {
-        let Some(engine) = &self.engine else { return self.publication.abandon() };
+        let Some(engine) = &self.engine else {
+            if error.core().is_some_and(CoreError::is_of_elements) {
+                self.publication.discard();
+                return None;
+            }
+            return self.publication.abandon();
+        };
         let is_given_up = error.fault() == Fault::Cancelled && engine.is_given_up();
         match (self.publication.partial().is_shared(), is_given_up) {
             (true, true) => {

@@ -65,6 +65,14 @@ pub enum Error {
         /// The folder with the part that is finished.
         partial: PathBuf,
     },
+    /// A failure for which a command has a remedy of its own.
+    #[error("{source}; {advice}")]
+    Advised {
+        /// What went wrong.
+        source: Box<Self>,
+        /// What helps, by its options.
+        advice: &'static str,
+    },
     /// The operating system refused something outside of a store.
     #[error("{path}: {action} failed: {source}")]
     Os {
@@ -93,8 +101,21 @@ impl Error {
             Self::Expression(error) => error.fault,
             Self::Argument { .. } | Self::Usage { .. } => Fault::Usage,
             Self::Refused { .. } => Fault::Refused,
-            Self::InArray { source, .. } | Self::Unfinished { source, .. } => source.fault(),
+            Self::InArray { source, .. } | Self::Unfinished { source, .. } | Self::Advised { source, .. } => {
+                source.fault()
+            }
             Self::Os { .. } => Fault::Failed,
+        }
+    }
+
+    /// What core says, below what was added to it.
+    pub(crate) fn core(&self) -> Option<&blockwise_core::Error> {
+        match self {
+            Self::Core(error) => Some(error),
+            Self::InArray { source, .. } | Self::Unfinished { source, .. } | Self::Advised { source, .. } => {
+                source.core()
+            }
+            _ => None,
         }
     }
 

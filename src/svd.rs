@@ -48,7 +48,24 @@ impl SvdOptions {
             patterns: false,
         }
     }
+
+    /// A failure of such a job, with the option that helps if it is one of missing values.
+    #[must_use]
+    pub fn advised(&self, error: Error) -> Error {
+        if !error.core().is_some_and(blockwise_core::Error::is_not_finite) {
+            return error;
+        }
+        let advice = if self.leave_out_missing { SKIPPED } else { NOT_SKIPPED };
+        Error::Advised { source: Box::new(error), advice }
+    }
 }
+
+/// What helps against missing values, which may be those of land.
+const NOT_SKIPPED: &str = "--skip-missing leaves out features that are NaN in every sample, such as land; others must be filled, as \
+    by arrayctl eval 'where(isnan(x), 0, x)'";
+/// What helps where that was tried.
+const SKIPPED: &str = "--skip-missing leaves out only features that are NaN in every sample; those that are in some must be filled, \
+    as by arrayctl eval 'where(isnan(x), 0, x)'";
 
 /// What features are multiplied by.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -278,6 +278,29 @@ impl Error {
         }
     }
 
+    /// Whether the elements are what is wrong, so that the same computation of the same elements fails again.
+    #[must_use]
+    pub fn is_of_elements(&self) -> bool {
+        match self {
+            Self::NotPositiveDefinite { .. }
+            | Self::NotFinite { .. }
+            | Self::Singular { .. }
+            | Self::NoConvergence { .. } => true,
+            Self::InTask { source, .. } => source.is_of_elements(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is that a matrix has NaN or an infinity.
+    #[must_use]
+    pub fn is_not_finite(&self) -> bool {
+        match self {
+            Self::NotFinite { .. } => true,
+            Self::InTask { source, .. } => source.is_not_finite(),
+            _ => false,
+        }
+    }
+
     /// This error with the task in which it happened; unchanged if it already has one or is a cancellation.
     #[must_use]
     pub fn in_task(self, operation: impl Into<String>, chunk: &[u64], region: &dyn fmt::Display) -> Self {

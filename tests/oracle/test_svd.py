@@ -113,3 +113,19 @@ def test_what_is_no_matrix_of_numbers_is_refused(tmp_path):
     run = arrayctl("svd", tmp_path / "a.zarr", "-k", 2, "--exact", "-o", tmp_path / "o.zarr")
     assert_refusal(run, [4], ["row 13, column 7"])
     assert not (tmp_path / "o.zarr").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--exact",), ("--center",), ("--tol", "0.1")])
+def test_missing_values_name_the_option_and_leave_nothing(tmp_path, options):
+    a = np.random.default_rng(0).standard_normal((20, 6))
+    a[:, 2] = np.nan
+    np.save(tmp_path / "land.npy", a)
+    a[:, 2] = 0
+    a[3, 4] = np.nan
+    np.save(tmp_path / "gap.npy", a)
+    for name, given in (("land", ()), ("gap", ()), ("gap", ("--skip-missing",))):
+        run = arrayctl("svd", tmp_path / f"{name}.npy", "-k", 2, "-o", tmp_path / "out.zarr", *options, *given)
+        assert_refusal(run, {4}, ["--skip-missing", "where(isnan(x), 0, x)"])
+        assert "--resume" not in run.stderr, run
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["gap.npy", "land.npy"], run
+    succeed("svd", tmp_path / "land.npy", "-k", 2, "-o", tmp_path / "out.zarr", "--skip-missing", *options)

@@ -128,14 +128,14 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     let _run = arguments.store.start(&arguments.run)?;
     let resources = arguments.run.resources()?;
     let session = Session::new(resources.clone()).with_cancellation(cancellation.clone());
-    let job = SvdJob::open(&source, &options, &open, &session)?;
+    let job = SvdJob::open(&source, &options, &open, &session).map_err(|error| options.advised(error))?;
     let storing = job.evaluation.store(&[OutputRequest { name: None, destination }], &resources)?;
     if arguments.store.dry_run {
         print_plan(storing.plan(), output);
         return Ok(());
     }
     let watcher = progress::watcher(&arguments.run, output)?;
-    let report = storing.run(&*watcher, &cancellation)?;
+    let report = storing.run(&*watcher, &cancellation).map_err(|error| options.advised(error))?;
     drop(watcher);
     let numbers = |name: &str| -> Result<Vec<f64>> {
         let array = blockwise::open(&format!("{}::{name}", arguments.output.display()))?;
