@@ -26,6 +26,7 @@ mod labelled;
 mod lexer;
 mod number;
 mod parser;
+mod positions;
 mod syntax;
 mod value;
 

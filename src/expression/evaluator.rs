@@ -8,6 +8,7 @@ use super::error::{Outcome, Trouble};
 use super::functions;
 use super::functions::elementwise::elementwise;
 use super::number::Number;
+use super::positions::Taken;
 use super::syntax::{Argument, Binary, Item, Kind, Node, Unary};
 use super::value::{Value, dtype_named};
 use blockwise_core::array::Index;
@@ -194,9 +195,8 @@ impl Evaluator {
         };
         let lists = listed.iter().zip(&axes).map(positions).collect::<Outcome<Vec<Vec<i64>>>>()?;
         if let [positions] = lists.as_slice() {
-            let taken = indexed.array.take(positions, axis_of(*first));
-            let taken = taken.map_err(|error| Trouble::from(error).or_at(*at))?;
-            return Ok(indexed.moved(taken, &axes).into());
+            let taken = indexed.taken(axis_of(*first), &Taken::At(positions.clone()));
+            return Ok(taken.map_err(|error| Trouble::from(error).or_at(*at))?.into());
         }
         // Point by point, as NumPy: lists of one position go with all. The points are where the lists were, if those
         // stand side by side, else in front.

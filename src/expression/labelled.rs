@@ -1,10 +1,12 @@
 //! A lazy array with what a data set says of it: coordinates of its dimensions and attributes.
 //!
-//! Coordinates follow the elements: sliced where these are, dropped where positions lose their meaning. Attributes
+//! Coordinates follow the elements: sliced, picked, joined where these are (`positions`), dropped where positions lose their
+//! meaning. Attributes
 //! (units, long names) stay where a result is a value of the same quantity. Neither ever changes an element: arrays
 //! meet by position, as in NumPy, or not at all where labels speak against it (`aligned`). Called by the evaluator, and by the
 //! jobs that store results.
 
+use super::positions::Taken;
 use blockwise_core::array::{Axes, Index, Reduce};
 use blockwise_core::{Array, Result};
 use blockwise_io::{AttributeValue, Attributes};
@@ -27,8 +29,8 @@ pub struct Coordinate {
     pub texts: Option<Arc<[String]>>,
     /// Whether they are stored nowhere, but made of others.
     pub(crate) is_made: bool,
-    /// The slices that were taken of them.
-    slices: Vec<Index>,
+    /// What was taken of them, one after the other.
+    pub(super) taken: Vec<Taken>,
     /// Their elements as doubles, once they were compared with others.
     pub(super) numbers: Arc<OnceLock<Arc<[f64]>>>,
 }
@@ -45,7 +47,7 @@ impl Coordinate {
             numpy_unit: None,
             texts: None,
             is_made: false,
-            slices: Vec::new(),
+            taken: Vec::new(),
             numbers: Arc::default(),
         }
     }
@@ -76,21 +78,21 @@ impl Coordinate {
             || matches!(self.attributes.get("units"), Some(AttributeValue::Text(units)) if since(units))
     }
 
-    /// The slices that were taken of them.
-    pub(crate) fn slices(&self) -> &[Index] {
-        &self.slices
+    /// Where they come from, with what was taken there.
+    pub(crate) fn whole_origin(&self) -> String {
+        format!("{} {:?}", self.origin, self.taken)
     }
 
     /// Whether these are the same positions of the same stored coordinates.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        self.dimension == other.dimension && self.origin == other.origin && self.slices == other.slices
+        self.dimension == other.dimension && self.origin == other.origin && self.taken == other.taken
     }
 
     /// Whether they are the whole stored coordinates.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.slices.is_empty()
+        self.taken.is_empty()
     }
 }
 
@@ -174,8 +176,9 @@ impl Labelled {
                 Index::Ellipsis => axis += self.array.rank().saturating_sub(used),
                 Index::At(_) => axis += 1,
                 Index::Slice { .. } => {
-                    indexed
-                        .slice_coordinate(self.array.names().get(axis).and_then(Option::as_deref), *item)?;
+                    if *item != Index::from(..) {
+                        indexed.take_coordinate(self.name_of(axis), &Taken::Slice(*item))?;
+                    }
                     axis += 1;
                 }
             }
@@ -184,15 +187,39 @@ impl Labelled {
         Ok(indexed)
     }
 
-    fn slice_coordinate(&mut self, dimension: Option<&str>, item: Index) -> Result<()> {
-        let found = self.coordinates.iter_mut().find(|own| Some(own.dimension.as_str()) == dimension);
-        if let (Some(coordinate), true) = (found, item != Index::from(..)) {
-            coordinate.texts = None;
-            coordinate.array = coordinate.array.index(&[item])?;
-            coordinate.slices.push(item);
-            coordinate.numbers = Arc::default();
+    /// The elements at some positions along an axis, of its coordinates too.
+    pub(super) fn taken(&self, axis: usize, taken: &Taken) -> Result<Self> {
+        let mut picked = Self { array: taken.along(&self.array, axis)?, ..self.clone() };
+        picked.take_coordinate(self.name_of(axis), taken)?;
+        picked.coordinates = fitting(&picked.array, picked.coordinates.iter());
+        Ok(picked)
+    }
+
+    fn take_coordinate(&mut self, dimension: Option<&str>, taken: &Taken) -> Result<()> {
+        for coordinate in self.coordinates.iter_mut().filter(|own| Some(own.dimension.as_str()) == dimension)
+        {
+            *coordinate = coordinate.at(taken)?;
         }
         Ok(())
+    }
+
+    fn name_of(&self, axis: usize) -> Option<&str> {
+        self.array.names().get(axis).and_then(Option::as_deref)
+    }
+
+    /// The coordinates of an axis.
+    pub(super) fn coordinate_along(&self, axis: usize) -> Option<&Coordinate> {
+        let name = self.name_of(axis)?;
+        self.coordinates.iter().find(|own| own.dimension == name)
+    }
+
+    /// As this, with coordinates of one of its dimensions in place of those that it has.
+    pub(super) fn with_coordinate(mut self, coordinate: Option<Coordinate>) -> Self {
+        if let Some(coordinate) = coordinate {
+            self.coordinates.retain(|own| own.dimension != coordinate.dimension);
+            self.coordinates.push(coordinate);
+        }
+        self
     }
 
     /// The reduction of a name over axes. A mean or an extreme of a quantity is a value of that quantity.

@@ -63,7 +63,7 @@ impl Labels {
             None => -1,
         };
         let codes = values.iter().map(code).collect();
-        let origin = format!("{field} of {}", whole_origin(coordinate));
+        let origin = format!("{field} of {}", coordinate.whole_origin());
         let mut made = made(field, &origin, &labels)?;
         if known == TimeField::Season {
             let names = labels.iter().filter_map(|season| SEASONS.get(usize::try_from(*season).ok()?));
@@ -74,7 +74,7 @@ impl Labels {
 
     /// The values of coordinates.
     pub(super) fn of_values(coordinate: &Coordinate) -> Result<Self> {
-        let origin = format!("values of {}", whole_origin(coordinate));
+        let origin = format!("values of {}", coordinate.whole_origin());
         let name = coordinate.dimension.clone();
         let (codes, made) = match numbers_of(coordinate)? {
             Numbers::Whole(values) => {
@@ -114,7 +114,7 @@ impl Labels {
         });
         let (numbers, text) = units.encode(&bins.labels);
         let name = coordinate.dimension.as_str();
-        let origin = format!("{frequency:?} of {}", whole_origin(coordinate));
+        let origin = format!("{frequency:?} of {}", coordinate.whole_origin());
         let mut made = made(name, &origin, &numbers)?;
         // What was counted in floats is again.
         if coordinate.array.dtype().kind() == 'f' {
@@ -133,11 +133,6 @@ impl Labels {
             bins: rows,
         })
     }
-}
-
-/// Where coordinates come from, slices included.
-fn whole_origin(coordinate: &Coordinate) -> String {
-    format!("{} {:?}", coordinate.origin, coordinate.slices())
 }
 
 /// Numbers as an array of one axis.

@@ -305,13 +305,20 @@ pub(super) const TABLE: &[Entry] = &[
                     Err(Trouble::here(format!("there is no boundary '{other}'; there are exact, trim, pad")))
                 }
             })?;
-            let mut coarse = x.array.coarse(&named(&boxes))?;
-            coarse = coarse.remainder(remainder.unwrap_or(Remainder::Exact));
+            let remainder = remainder.unwrap_or(Remainder::Exact);
+            let mut coarse = x.array.coarse(&named(&boxes))?.remainder(remainder);
             if let Some(dtype) = a.read("output", Value::to_dtype)? {
                 coarse = coarse.output(dtype);
             }
             let axes: Vec<usize> = boxes.iter().map(|(axis, _)| *axis).collect();
-            Ok(x.moved(coarse.reduce(func.unwrap_or(Coarsening::Mean))?, &axes).into())
+            let mut made = x.moved(coarse.reduce(func.unwrap_or(Coarsening::Mean))?, &axes);
+            for (axis, factor) in boxes {
+                // Whatever becomes of the elements, positions become their means, as xarray's.
+                let means =
+                    x.coordinate_along(axis).map(|own| own.coarsened(factor, remainder)).transpose()?;
+                made = made.with_coordinate(means.flatten());
+            }
+            Ok(made.into())
         },
     ),
     entry(

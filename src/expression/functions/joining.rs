@@ -1,14 +1,15 @@
 //! Arrays put together from others: joined, repeated, shifted, padded, picked from.
 //!
-//! Invariant: coordinates of an axis whose positions are others than before are dropped. Called by the function
-//! table.
+//! Invariant: coordinates of an axis go with the elements that are picked or joined; where an element stands at a position that
+//! was another's (roll, repeat, pad, insert) they are dropped. Called by the function table.
 
 use super::entry::{Entry, entry};
 use super::shape::axis_of;
 use crate::expression::arguments::Arguments;
 use crate::expression::error::{Outcome, Trouble};
-use crate::expression::labelled::Labelled;
+use crate::expression::labelled::{Coordinate, Labelled};
 use crate::expression::number::Number;
+use crate::expression::positions::Taken;
 use crate::expression::value::Value;
 use blockwise_core::Array;
 use blockwise_core::array::{Index, Nested, PadMode};
@@ -21,13 +22,16 @@ pub(super) const TABLE: &[Entry] = &[
         let arrays = arrays(a)?;
         let first = arrays.first().ok_or_else(|| Trouble::here("there is nothing to concatenate"))?;
         let axis = axis_of(a, "axis", first, 0)?;
-        joined(first, Array::concatenate(&bare(&arrays), axis)?, &[axis], &arrays)
+        let along: Option<Vec<&Coordinate>> = arrays.iter().map(|part| part.coordinate_along(axis)).collect();
+        let coordinate = along.map_or(Ok(None), |along| Coordinate::joined(&along))?;
+        let joined = joined(first, Array::concatenate(&bare(&arrays), axis)?, &[axis], &arrays);
+        Ok(joined.with_coordinate(coordinate).into())
     }),
     entry(FAMILY, "stack(arrays, axis=0)", "arrays of one shape along a new axis", |a| {
         let arrays = arrays(a)?;
         let first = arrays.first().ok_or_else(|| Trouble::here("there is nothing to stack"))?;
         let axis = a.read("axis", Value::to_int)?.unwrap_or(0);
-        joined(first, Array::stack(&bare(&arrays), axis)?, &[], &arrays)
+        Ok(joined(first, Array::stack(&bare(&arrays), axis)?, &[], &arrays).into())
     }),
     entry(
         FAMILY,
@@ -70,11 +74,21 @@ pub(super) const TABLE: &[Entry] = &[
         "x with elements around it: modes constant, edge, reflect, symmetric, wrap",
         pad,
     ),
-    entry(FAMILY, "take(x, indices, axis)", "the elements at listed positions along an axis", |a| {
-        let x = a.array("x")?;
-        let axis = axis_of(a, "axis", &x, 0)?;
-        Ok(x.moved(x.array.take(&a.need("indices", Value::to_ints)?, axis)?, &[axis]).into())
-    }),
+    entry(
+        FAMILY,
+        "take(x, indices, axis)",
+        "the elements at listed positions along an axis; one position takes the axis away",
+        |a| {
+            let x = a.array("x")?;
+            let axis = axis_of(a, "axis", &x, 0)?;
+            if let one @ Value::Number(_) = a.value("indices") {
+                let mut items = vec![Index::from(..); axis];
+                items.push(Index::At(one.to_int()?));
+                return Ok(x.index(&items)?.into());
+            }
+            Ok(x.taken(axis, &Taken::At(a.need("indices", Value::to_ints)?))?.into())
+        },
+    ),
     entry(
         FAMILY,
         "delete(x, indices, axis)",
@@ -82,7 +96,7 @@ pub(super) const TABLE: &[Entry] = &[
         |a| {
             let x = a.array("x")?;
             let axis = axis_of(a, "axis", &x, 0)?;
-            Ok(x.moved(x.array.delete(&a.need("indices", Value::to_ints)?, axis)?, &[axis]).into())
+            Ok(x.taken(axis, &Taken::AllBut(a.need("indices", Value::to_ints)?))?.into())
         },
     ),
     entry(FAMILY, "insert(x, index, values, axis)", "x with values before a position along an axis", |a| {
@@ -123,14 +137,13 @@ fn bare(arrays: &[Labelled]) -> Vec<Array> {
 }
 
 /// Labels of what arrays were joined to: those that all share, without the coordinates along `axes` of the first.
-fn joined(first: &Labelled, array: Array, axes: &[usize], parts: &[Labelled]) -> Outcome<Value> {
-    let merged = Labelled::merged(array.clone(), &parts.iter().collect::<Vec<_>>(), true);
+fn joined(first: &Labelled, array: Array, axes: &[usize], parts: &[Labelled]) -> Labelled {
+    let mut merged = Labelled::merged(array.clone(), &parts.iter().collect::<Vec<_>>(), true);
     let moved = first.moved(array, axes);
     let still =
         |dimension: &String| moved.coordinates.iter().any(|coordinate| coordinate.dimension == *dimension);
-    let mut labelled = merged;
-    labelled.coordinates.retain(|coordinate| still(&coordinate.dimension));
-    Ok(labelled.into())
+    merged.coordinates.retain(|coordinate| still(&coordinate.dimension));
+    merged
 }
 
 fn tile(arguments: &Arguments) -> Outcome<Value> {

@@ -6,15 +6,21 @@ use super::entry::{Entry, entry};
 use super::shape::axis_of;
 use crate::expression::arguments::Arguments;
 use crate::expression::error::{Outcome, Trouble};
-use crate::expression::labelled::Labelled;
+use crate::expression::labelled::{Coordinate, Labelled};
 use crate::expression::value::Value;
 use blockwise_core::array::{Axes, Index, Levels};
-use blockwise_core::{Array, Result};
+use blockwise_core::memory::MemoryArray;
+use blockwise_core::{Array, ChunkGrid, Result};
+use blockwise_io::Attributes;
 use blockwise_kernels::order::QuantileMethod;
+use std::sync::Arc;
 
 const SORTING: &str = "sorting";
 const QUANTILES: &str = "quantiles";
 const RUNNING: &str = "running totals";
+
+/// The dimension of several levels.
+const LEVELS: &str = "quantile";
 
 /// The rows.
 pub(super) const TABLE: &[Entry] = &[
@@ -46,7 +52,7 @@ pub(super) const TABLE: &[Entry] = &[
     entry(
         QUANTILES,
         "quantile(x, q, axis=None, method=\"linear\", keepdims=False)",
-        "quantiles of levels from 0 to 1; NumPy's methods; several levels make a new first axis",
+        "quantiles of levels from 0 to 1; NumPy's methods; several levels make a new first axis, `quantile`",
         |a| quantiles(a, 1.0, Array::quantile),
     ),
     entry(
@@ -155,12 +161,33 @@ fn quantiles(
         }
         one => Ok(Levels::One(one.to_real()? / whole)),
     })?;
-    let lead = usize::from(matches!(levels, Levels::Many(_)));
     let method = arguments.read("method", |value| {
         let name = value.to_text()?;
         name.parse::<QuantileMethod>().map_err(|error| Trouble::here(error.to_string()))
     })?;
     let method = method.unwrap_or(QuantileMethod::Linear);
+    let several = match &levels {
+        Levels::Many(several) => Some(several.clone()),
+        Levels::One(_) => None,
+    };
     let reduced = x.with(quantile(&x.array, levels, Axes::from(axes.as_slice()), method)?);
-    kept(arguments, reduced, &axes, x.array.rank(), lead)
+    let kept = kept(arguments, reduced, &axes, x.array.rank(), usize::from(several.is_some()))?;
+    match several {
+        Some(levels) => Ok(with_levels(&kept.to_array()?, &levels)?.into()),
+        None => Ok(kept),
+    }
+}
+
+/// The name and coordinates that xarray gives the axis of several levels, the first one.
+fn with_levels(quantiles: &Labelled, levels: &[f64]) -> Result<Labelled> {
+    let mut names = quantiles.array.names().to_vec();
+    let is_taken = names.iter().flatten().any(|name| name == LEVELS);
+    let (Some(first), false) = (names.first_mut(), is_taken) else { return Ok(quantiles.clone()) };
+    *first = Some(LEVELS.to_owned());
+    let named = quantiles.with(quantiles.array.with_some_names(names)?);
+    let grid = ChunkGrid::single(&[levels.len() as u64])?;
+    let levels_array = Array::from_source(Arc::new(MemoryArray::from_elements(LEVELS, grid, levels)?));
+    let array = levels_array.with_names(&[LEVELS])?;
+    let origin = format!("levels {levels:?}");
+    Ok(named.with_coordinate(Some(Coordinate::made(LEVELS, &origin, array, Attributes::new()))))
 }

@@ -31,7 +31,12 @@ pub(super) const TABLE: &[Entry] = &[
         "weighted means; weights have the shape of x, or that of the axis",
         average,
     ),
-    entry(FAMILY, "diff(x, n=1, axis=-1)", "differences of neighbours, n times", diff),
+    entry(
+        FAMILY,
+        "diff(x, n=1, axis=-1)",
+        "differences of neighbours, n times; each with the coordinates of the later",
+        diff,
+    ),
 ];
 
 /// The axes that a call is about, as positions in `x`.
@@ -104,7 +109,9 @@ fn diff(arguments: &Arguments) -> Outcome<Value> {
             x.index(&items)
         };
         let (later, earlier) = (part(Some(1), None)?, part(None, Some(-1))?);
-        x = apply(function, &[later.into(), earlier.into()])?;
+        let difference = apply(function, &[later.clone().into(), earlier.into()])?;
+        // A difference is that at the later position, as xarray's with its label "upper".
+        x = Labelled { attributes: difference.attributes, ..later.with(difference.array) };
     }
     Ok(x.into())
 }

@@ -1,0 +1,103 @@
+//! Coordinates of axes whose positions are others than before: picked, joined, averaged over boxes, as xarray has them.
+//!
+//! Invariant: coordinates are lazy, as the elements are; where they would not mean the new positions there are none. Called by
+//! `labelled` and by the functions.
+
+use super::labelled::Coordinate;
+use blockwise_core::array::{Index, Remainder};
+use blockwise_core::{Array, Result};
+use blockwise_io::Attributes;
+use blockwise_kernels::filter::Coarsening;
+use std::sync::Arc;
+
+/// Attributes that speak of the coordinates as they are stored.
+const OF_STORED: [&str; 5] = ["bounds", "climatology", "actual_range", "_FillValue", "missing_value"];
+
+/// What is taken of an axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// A slice.
+    Slice(Index),
+    /// The elements at positions, in their order.
+    At(Vec<i64>),
+    /// All elements but those at positions.
+    AllBut(Vec<i64>),
+}
+
+impl Taken {
+    /// What is taken of an array along an axis.
+    pub(super) fn along(&self, array: &Array, axis: usize) -> Result<Array> {
+        match self {
+            Self::Slice(item) => {
+                let mut items = vec![Index::from(..); axis];
+                items.push(*item);
+                array.index(&items)
+            }
+            Self::At(positions) => array.take(positions, axis),
+            Self::AllBut(positions) => array.delete(positions, axis),
+        }
+    }
+}
+
+impl Coordinate {
+    /// The coordinates of what is taken of the axis.
+    pub(super) fn at(&self, taken: &Taken) -> Result<Self> {
+        let mut picked =
+            Self { array: taken.along(&self.array, 0)?, numbers: Arc::default(), ..self.clone() };
+        picked.taken.push(taken.clone());
+        if let Some(texts) = &self.texts {
+            let positions = Array::from_fn(&[texts.len() as u64], |at| at.first().copied().unwrap_or(0))?;
+            let positions = taken.along(&positions, 0)?.compute::<u64>()?;
+            let text = |at: &u64| texts.get(usize::try_from(*at).ok()?).cloned();
+            picked.texts = Some(positions.iter().filter_map(text).collect());
+        }
+        Ok(picked)
+    }
+
+    /// Coordinates one after the other; `None` if they do not count the same.
+    pub(super) fn joined(parts: &[&Self]) -> Result<Option<Self>> {
+        let Some(first) = parts.first() else { return Ok(None) };
+        let said = |part: &Self, name: &str| part.attributes.get(name) == first.attributes.get(name);
+        let is_alike = |part: &&Self| {
+            part.dimension == first.dimension
+                && part.texts.is_some() == first.texts.is_some()
+                && part.numpy_unit == first.numpy_unit
+                && said(part, "units")
+                && said(part, "calendar")
+        };
+        if !parts.iter().all(is_alike) {
+            return Ok(None);
+        }
+        let arrays: Vec<Array> = parts.iter().map(|part| part.array.clone()).collect();
+        let origins: Vec<String> = parts.iter().map(|part| part.whole_origin()).collect();
+        let origin = format!("one after the other: {}", origins.join(", "));
+        let mut joined = first.remade(&origin, Array::concatenate(&arrays, 0)?);
+        joined.numpy_unit.clone_from(&first.numpy_unit);
+        if first.texts.is_some() {
+            joined.texts =
+                Some(parts.iter().filter_map(|part| part.texts.as_deref()).flatten().cloned().collect());
+        }
+        Ok(Some(joined))
+    }
+
+    /// The means of boxes of `factor` positions; `None` of texts, of complex numbers, and of NumPy's times, which count in whole
+    /// units.
+    pub(super) fn coarsened(&self, factor: u64, remainder: Remainder) -> Result<Option<Self>> {
+        if self.texts.is_some() || self.numpy_unit.is_some() || self.array.dtype().kind() == 'c' {
+            return Ok(None);
+        }
+        let origin = format!("means of {factor}, {remainder:?}, of {}", self.whole_origin());
+        let means =
+            self.array.coarse(&[(0.into(), factor)])?.remainder(remainder).reduce(Coarsening::Mean)?;
+        Ok(Some(self.remade(&origin, means)))
+    }
+
+    /// Coordinates that are made of these, and count the same.
+    fn remade(&self, origin: &str, array: Array) -> Self {
+        let mut attributes: Attributes = self.attributes.clone();
+        for name in OF_STORED {
+            attributes.remove(name);
+        }
+        Self::made(&self.dimension, origin, array, attributes)
+    }
+}
