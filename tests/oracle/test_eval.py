@@ -339,6 +339,60 @@ def test_lists_of_truth_values_pick_and_values_keep_the_dtype_that_is_asked_for(
         np.testing.assert_array_equal(found, wanted, err_msg=text)
 
 
+def test_dtypes_and_shapes_beside_what_they_are_made_of_are_numpys(tmp_path):
+    rng = np.random.default_rng(8)
+    x = rng.normal(0, 9, (4, 6)).astype("f4")
+    x[1, 2] = x[3] = np.nan
+    y = np.arange(24, dtype="f4").reshape(4, 6) ** 1.5
+    long = rng.integers(-(2**62), 2**62, (4, 6))
+    unsigned = rng.integers(0, 2**64, (4, 6), dtype="u8")
+    arrays = {"x": x, "y": y, "i": long, "u": unsigned, "h": y.astype("f2")}
+    given = []
+    for name, array in arrays.items():
+        zarr.create_array(str(tmp_path / f"{name}.zarr"), data=array, chunks=(3, 4))
+        given += ["-i", f"{name}={tmp_path / name}.zarr"]
+    texts = {
+        'nansum(x, dtype="int64")': 'np.nansum(x, dtype="int64")',
+        'nansum(x, axis=1, dtype="int16")': 'np.nansum(x, axis=1, dtype="int16")',
+        'nanprod(x * 0.1, 0, "int32")': 'np.nanprod(x * 0.1, 0, "int32")',
+        'nansum(x, axis=0, dtype="float64")': 'np.nansum(x, axis=0, dtype="float64")',
+        'nansum(i, dtype="int32")': 'np.nansum(i, dtype="int32")',
+        "take(y, 0, 0)": "np.take(y, 0, 0)", "take(y, -1, 1)": "np.take(y, -1, 1)", "take(y, [0], 0)": "np.take(y, [0], 0)",
+        "cov(y[0])": "np.cov(y[0])", "cov(y[:1])": "np.cov(y[:1])", "cov(y[0], ddof=0)": "np.cov(y[0], ddof=0)",
+        "cov(y)": "np.cov(y)", "corrcoef(y[2])": "np.corrcoef(y[2])", "corrcoef(y[:1])": "np.corrcoef(y[:1])",
+        "quantile(y, [0.1, 0.77])": "np.quantile(y, [0.1, 0.77])", "quantile(y, 0.1)": "np.quantile(y, 0.1)",
+        "quantile(y, [0.1, 0.77], 1)": "np.quantile(y, [0.1, 0.77], 1)", "quantile(h, [0.25], (0, 1))": "np.quantile(h, [0.25], (0, 1))",
+        "nanquantile(x[:3], [0.3], 0)": "np.nanquantile(x[:3], [0.3], 0)", "percentile(y, [10, 20], 0)": "np.percentile(y, [10, 20], 0)",
+        'quantile(y, [0.1], 0, method="lower")': 'np.quantile(y, [0.1], 0, method="lower")',
+        'quantile(i, [0.1], 0, method="nearest")': 'np.quantile(i, [0.1], 0, method="nearest")',
+        "insert(y, 1, 9, 0)": "np.insert(y, 1, 9, 0)", "insert(y, 2, [1, 2, 3, 4], 1)": "np.insert(y, 2, [1, 2, 3, 4], 1)",
+        "insert(y, -1, y[0], 0)": "np.insert(y, -1, y[0], 0)", "insert(y, 4, y[:2], 0)": "np.insert(y, 4, y[:2], 0)",
+        "insert(y, 0, [[7], [8]], 1)": "np.insert(y, 0, [[7], [8]], 1)", "insert(y, 0, [[7], [8]], 0)": "np.insert(y, 0, [[7], [8]], 0)",
+    }  # fmt: skip
+    for name, of, wide in (("i", long, "i8"), ("u", unsigned, "u8"), ("i32", (long >> 31).astype("i4"), "i8")):
+        if name == "i32":
+            zarr.create_array(str(tmp_path / "i32.zarr"), data=of, chunks=(3, 4))
+            given += ["-i", f"i32={tmp_path / 'i32.zarr'}"]
+        arrays[f"{name}_boxes"] = of.reshape(2, 2, 3, 2)
+        for op in ("sum", "min", "max"):
+            dtype = wide if op == "sum" else of.dtype.str
+            texts[f'coarsen({name}, (2, 2), func="{op}")'] = f'{name}_boxes.{op}(axis=(1, 3)).astype("{dtype}")'
+    script = "; ".join(f"r{n} = {text}" for n, text in enumerate(texts))
+    results = json.loads(succeed("eval", script, *given, "--json").stdout)["results"]
+    for (text, numpys_text), result in zip(texts.items(), results, strict=True):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            wanted = np.asarray(eval(numpys_text, {"np": np, **arrays}))
+        found = parsed(result)
+        assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape), text
+        if wanted.dtype.kind in "iu":
+            np.testing.assert_array_equal(found, wanted, err_msg=text)
+        else:
+            np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-5, err_msg=text)
+    refused = arrayctl("eval", 'nanmean(x, dtype="int64")', *given[:2])
+    assert_refusal(refused, (2,), names=["nanmean", "int64"])
+
+
 def test_xarray_opens_results_with_coordinates(coads, tmp_path):
     script = "m = nanmean(t, 'TIME'); z = nanmean(t, 'COADSX')[:, ::-2]; n = count_nonzero(t > 20, axis='TIME')"
     outputs = ["-o", f"m={tmp_path / 'm.nc'}", "-o", f"z={tmp_path / 'z.zarr'}", "-o", f"n={tmp_path / 'm.nc'}"]

@@ -11,8 +11,8 @@ use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::region::small;
-use blockwise_kernels::Scalar;
 use blockwise_kernels::order::{Quantile, QuantileMethod};
+use blockwise_kernels::{DType, Scalar};
 use std::sync::Arc;
 
 /// Elements of all axes up to this size are ranked in one task; more in passes.
@@ -33,6 +33,12 @@ impl Levels {
             Self::One(level) => std::slice::from_ref(level),
             Self::Many(levels) => levels,
         }
+    }
+
+    /// The quantiles of these levels. As NumPy's: a list of levels holds doubles, and so does its result; one level has no dtype.
+    pub(super) fn quantile(&self, dtype: DType, method: QuantileMethod, skip_nan: bool) -> Result<Quantile> {
+        let quantile = Quantile::new(dtype, self.list(), method, skip_nan)?;
+        Ok(if matches!(self, Self::Many(_)) { quantile.in_double() } else { quantile })
     }
 
     fn percent(self) -> Self {
@@ -62,7 +68,8 @@ impl<const N: usize> From<[f64; N]> for Levels {
 }
 
 impl Array {
-    /// The quantiles `levels`, each from 0 to 1, over `axes`.
+    /// The quantiles `levels`, each from 0 to 1, over `axes`. Mixtures of two elements have the dtype of floats for one level, and
+    /// are `float64` for a list of levels, as NumPy's.
     ///
     /// # Errors
     /// If there is no such axis, a level is outside of 0 to 1, the dtype is complex, or there are no elements.
@@ -72,7 +79,7 @@ impl Array {
     /// use blockwise_kernels::order::QuantileMethod;
     /// let x = Array::zeros(&[365, 20], DType::F32)?.with_names(&["time", "x"])?;
     /// let quartiles = x.quantile([0.25, 0.75], "time", QuantileMethod::Linear)?;
-    /// assert_eq!((quartiles.shape(), quartiles.dtype()), (vec![2, 20], DType::F32));
+    /// assert_eq!((quartiles.shape(), quartiles.dtype()), (vec![2, 20], DType::F64));
     /// assert_eq!(x.quantile(0.9, .., QuantileMethod::Nearest)?.shape(), []);
     /// # Ok::<(), blockwise_core::Error>(())
     /// ```
@@ -83,7 +90,7 @@ impl Array {
         method: QuantileMethod,
     ) -> Result<Self> {
         let levels = levels.into();
-        self.quantiles(&Quantile::new(self.dtype(), levels.list(), method, false)?, &levels, &axes.into())
+        self.quantiles(&levels.quantile(self.dtype(), method, false)?, &levels, &axes.into())
     }
 
     /// As [`Array::quantile`], of what is not NaN.
@@ -97,7 +104,7 @@ impl Array {
         method: QuantileMethod,
     ) -> Result<Self> {
         let levels = levels.into();
-        self.quantiles(&Quantile::new(self.dtype(), levels.list(), method, true)?, &levels, &axes.into())
+        self.quantiles(&levels.quantile(self.dtype(), method, true)?, &levels, &axes.into())
     }
 
     /// As [`Array::quantile`], with levels from 0 to 100.

@@ -1,13 +1,16 @@
 //! Boxes of neighbours that become one element each: xarray's `coarsen`, the levels of image pyramids.
 //!
 //! Rows are added up as vectors, in float64, before neighbours along the last axis are. Sums are first made as if nothing
-//! were missing; only a row that shows NaN is made again with what is present counted. Invariant: a box has the same bits
-//! whatever chunk it lies in. Called by core's tasks.
+//! were missing; only a row that shows NaN is made again with what is present counted. Whole numbers that float64 may not hold stay
+//! whole (`whole`). Invariant: a box has the same bits whatever chunk it lies in. Called by core's tasks.
+
+mod whole;
 
 use super::space::{load, store};
 use crate::simd::InstructionSet;
 use crate::{DType, KernelError};
 use pulp::NullaryFnOnce;
+use whole::{Whole, is_beyond_floats};
 
 /// What the elements of a box become; NaN counts as missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,13 +84,20 @@ pub fn coarsen(
     let set = InstructionSet::best();
     let has_nan = source.kind() == 'f';
     let number: usize = counts.iter().product();
-    let mut row = vec![0.0; length];
-    let (mut sums, mut present) = (vec![0.0; length], vec![0.0; length]);
-    let mut made = vec![0.0; length / last];
+    let mut whole =
+        is_beyond_floats(op, source, dtype).then(|| Whole::new(input, source, &rows, length, last));
+    let in_floats = if whole.is_some() { 0 } else { length };
+    let mut row = vec![0.0; in_floats];
+    let (mut sums, mut present) = (vec![0.0; in_floats], vec![0.0; in_floats]);
+    let mut made = vec![0.0; in_floats / last];
     let mut place = vec![0_usize; leading];
     for at in 0..number {
         let first: usize = place.iter().zip(&steps).map(|(n, step)| n * step).sum();
-        if op == Coarsening::Median {
+        if let Some(whole) = &mut whole {
+            let size = dtype.size() * (length / last);
+            let target = out.get_mut(at * size..(at + 1) * size).unwrap_or_default();
+            whole.boxes(op, first, dtype, target)?;
+        } else if op == Coarsening::Median {
             medians(input, source, &rows, first, (length, last), &mut made);
         } else if !plain_sums(op, (input, source), &rows, first, (length, last), &mut sums, &mut made) {
             for (n, offset) in rows.iter().enumerate() {
@@ -99,7 +109,9 @@ pub fn coarsen(
             let (sums, present, made) = (&sums, &present, &mut made);
             set.run(Join { op, has_nan, last, points, sums, present, made });
         }
-        store(out, dtype, at * (length / last), &made);
+        if whole.is_none() {
+            store(out, dtype, at * (length / last), &made);
+        }
         for (axis, count) in counts.iter().enumerate().rev() {
             place[axis] += 1;
             if place[axis] < *count {

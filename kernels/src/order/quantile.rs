@@ -31,6 +31,8 @@ pub struct Quantile {
     method: Option<QuantileMethod>,
     pub(super) q: Vec<f64>,
     pub(super) skip_nan: bool,
+    /// Whether mixtures of two elements are `float64` even of shorter floats.
+    is_double: bool,
 }
 
 impl Quantile {
@@ -45,7 +47,7 @@ impl Quantile {
         if let Some(&value) = q.iter().find(|q| !(0.0..=1.0).contains(*q)) {
             return Err(KernelError::Parameter { what: "a quantile", value, wanted: "from 0 to 1" });
         }
-        Ok(Self { dtype, method: Some(method), q: q.to_vec(), skip_nan })
+        Ok(Self { dtype, method: Some(method), q: q.to_vec(), skip_nan, is_double: false })
     }
 
     /// The median: of an even number of elements the mean of the two in the middle.
@@ -57,10 +59,20 @@ impl Quantile {
         Ok(Self { method: None, ..linear })
     }
 
+    /// The same quantiles as `float64`, unless the method picks elements: NumPy's of a list of levels.
+    #[must_use]
+    pub fn in_double(self) -> Self {
+        Self { is_double: true, ..self }
+    }
+
     /// The dtype of the results: that of the elements where they are floats or the method picks elements, else float64.
     #[must_use]
     pub fn output_dtype(&self) -> DType {
-        if self.is_discrete() || self.dtype.kind() == 'f' { self.dtype } else { DType::F64 }
+        if self.is_discrete() || self.dtype.kind() == 'f' && !self.is_double {
+            self.dtype
+        } else {
+            DType::F64
+        }
     }
 
     /// Whether NumPy takes NaN for the result of no elements, as it does for medians and where NaN is left out; it refuses

@@ -7,6 +7,8 @@ use crate::expression::arguments::Arguments;
 use crate::expression::error::{Outcome, Trouble};
 use crate::expression::labelled::Labelled;
 use crate::expression::value::Value;
+use blockwise_core::Array;
+use blockwise_core::array::Axes;
 use blockwise_kernels::histogram::Bins;
 use blockwise_kernels::order::Side;
 
@@ -60,15 +62,34 @@ pub(super) const TABLE: &[Entry] = &[
         let (x, list) = (a.array("x")?, a.array("list")?);
         Ok(x.with(x.array.is_in(&list.array)?).of_other_quantity().into())
     }),
-    entry("statistics", "cov(x, ddof=1)", "covariances of the rows of a matrix", |a| {
-        plain(a.array("x")?.array.cov(a.read("ddof", Value::to_real)?.unwrap_or(1.0)))
-    }),
+    entry(
+        "statistics",
+        "cov(x, ddof=1)",
+        "covariances of the rows of a matrix; of one row its variance, without axes",
+        |a| {
+            let ddof = a.read("ddof", Value::to_real)?.unwrap_or(1.0);
+            between_rows(a, |x| x.cov(ddof))
+        },
+    ),
     entry("statistics", "corrcoef(x)", "correlations of the rows of a matrix", |a| {
-        plain(a.array("x")?.array.corrcoef())
+        between_rows(a, Array::corrcoef)
     }),
 ];
 
-fn plain(array: blockwise_core::Result<blockwise_core::Array>) -> Outcome<Value> {
+/// What is computed of every two rows of a matrix; as NumPy, an array of one axis is one row, and one row has a number.
+fn between_rows(
+    arguments: &Arguments,
+    compute: impl Fn(&Array) -> blockwise_core::Result<Array>,
+) -> Outcome<Value> {
+    let mut x = arguments.array("x")?.array;
+    if x.rank() == 1 {
+        x = x.expand_dims(0)?;
+    }
+    let found = compute(&x)?;
+    plain(if found.shape() == [1, 1] { found.squeeze(Axes::All) } else { Ok(found) })
+}
+
+fn plain(array: blockwise_core::Result<Array>) -> Outcome<Value> {
     Ok(Labelled::from(array?).into())
 }
 

@@ -99,12 +99,12 @@ pub(super) const TABLE: &[Entry] = &[
             Ok(x.taken(axis, &Taken::AllBut(a.need("indices", Value::to_ints)?))?.into())
         },
     ),
-    entry(FAMILY, "insert(x, index, values, axis)", "x with values before a position along an axis", |a| {
-        let x = a.array("x")?;
-        let axis = axis_of(a, "axis", &x, 0)?;
-        let (at, values) = (a.need("index", Value::to_int)?, a.array("values")?);
-        Ok(x.moved(x.array.insert(at, &values.array, axis)?, &[axis]).into())
-    }),
+    entry(
+        FAMILY,
+        "insert(x, index, values, axis)",
+        "x with values before a position along an axis, repeated along the others where they are shorter",
+        insert,
+    ),
 ];
 
 fn arrays(arguments: &Arguments) -> Outcome<Vec<Labelled>> {
@@ -144,6 +144,23 @@ fn joined(first: &Labelled, array: Array, axes: &[usize], parts: &[Labelled]) ->
         |dimension: &String| moved.coordinates.iter().any(|coordinate| coordinate.dimension == *dimension);
     merged.coordinates.retain(|coordinate| still(&coordinate.dimension));
     merged
+}
+
+/// As NumPy's `insert` at one position: the first axis of values with as many axes as x goes along this one, and what is shorter is
+/// repeated along the others.
+fn insert(arguments: &Arguments) -> Outcome<Value> {
+    let x = arguments.array("x")?;
+    let axis = axis_of(arguments, "axis", &x, 0)?;
+    let (at, mut values) = (arguments.need("index", Value::to_int)?, arguments.array("values")?.array);
+    while values.rank() < x.array.rank() {
+        values = values.expand_dims(0)?;
+    }
+    let values = values.move_axis(0, i64::try_from(axis).unwrap_or(0))?;
+    let mut shape = x.array.shape();
+    if let (Some(extent), Some(count)) = (shape.get_mut(axis), values.shape().get(axis)) {
+        *extent = *count;
+    }
+    Ok(x.moved(x.array.insert(at, &values.broadcast_to(&shape)?, axis)?, &[axis]).into())
 }
 
 fn tile(arguments: &Arguments) -> Outcome<Value> {

@@ -7,7 +7,9 @@ use super::entry::{Entry, entry};
 use crate::expression::arguments::Arguments;
 use crate::expression::error::{Outcome, Trouble};
 use crate::expression::value::Value;
+use blockwise_core::Array;
 use blockwise_core::array::{Axes, Reduce};
+use blockwise_kernels::promote::is_inexact;
 
 const FAMILY: &str = "reductions";
 
@@ -55,6 +57,22 @@ fn reduce(arguments: &Arguments) -> Outcome<Value> {
     let name = arguments.function;
     let what = Reduce::named(name, ddof);
     let what = what.ok_or_else(|| Trouble::here(format!("there is no reduction {name}")))?;
+    // What another dtype has no NaN for is left out before.
+    if let Some(dtype) = dtype.filter(|dtype| is_inexact(x.array.dtype()) && !is_inexact(*dtype)) {
+        let neutral = match name {
+            "nansum" => Some(0.0),
+            "nanprod" => Some(1.0),
+            _ if name.starts_with("nan") => {
+                let what = format!("{name} of floats has a dtype of floats, not {dtype}");
+                return Err(Trouble::here(what));
+            }
+            _ => None,
+        };
+        if let Some(neutral) = neutral {
+            let missing = x.array.is_nan()?;
+            x = x.with(Array::call("where", [missing.into(), neutral.into(), (&x.array).into()])?);
+        }
+    }
     if let Some(dtype) = dtype {
         x = x.with(x.array.astype(dtype));
     }

@@ -55,7 +55,7 @@ impl GroupBy {
             }
             Levels::Many(list) => Some(list.len() as u64),
         };
-        self.ranked(Quantile::new(self.array.dtype(), levels.list(), method, skip_nan)?, count)
+        self.ranked(levels.quantile(self.array.dtype(), method, skip_nan)?, count)
     }
 
     fn ranked(&self, quantile: Quantile, levels: Option<u64>) -> Result<Array> {
