@@ -105,6 +105,7 @@ fn selected<'a>(
         return Ok((root_group_for(opened, array, format), vec![array]));
     }
     let (groups, arrays) = opened.selected()?;
+    selection.check(opened.container.label(), &arrays, &groups)?;
     let chosen = selection.arrays(&arrays);
     if chosen.is_empty() && !arrays.is_empty() {
         let what = "the globs leave no array; see what there is with `arrayctl ls`".to_owned();

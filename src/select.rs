@@ -31,22 +31,41 @@ impl Selection {
         Ok(Self { include: patterns(include)?, exclude: patterns(exclude)? })
     }
 
+    /// Holds every glob against the arrays and groups of `label`, so that one that is mistyped is noticed.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if an include matches none of them; of an exclude a warning says so, as one is often given for many
+    /// containers.
+    pub(crate) fn check(&self, label: &str, arrays: &[&ArrayInfo], groups: &[&GroupInfo]) -> Result<()> {
+        let nodes = || arrays.iter().map(|array| &array.path).chain(groups.iter().map(|group| &group.path));
+        let matches_none = |pattern: &&Pattern| !nodes().any(|path| reaches(pattern, path));
+        let what = |option: &str, pattern: &Pattern| {
+            let remedy = if pattern.as_str().contains(',') {
+                format!("give every glob its own {option}")
+            } else {
+                "see what there is with `arrayctl ls`".to_owned()
+            };
+            format!("no array or group matches {option} '{pattern}'; {remedy}")
+        };
+        for pattern in self.exclude.iter().filter(matches_none) {
+            tracing::warn!("{label}: {}", what("--exclude", pattern));
+        }
+        match self.include.iter().find(matches_none) {
+            Some(pattern) => Err(Error::Usage { path: label.to_owned(), what: what("--include", pattern) }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the node at `path` is chosen by name.
     #[must_use]
     pub fn takes(&self, path: &NodePath) -> bool {
-        (self.include.is_empty() || matches(&self.include, path)) && !self.leaves_out(path)
+        (self.include.is_empty() || self.include.iter().any(|pattern| matches(pattern, path)))
+            && !self.leaves_out(path)
     }
 
     /// Whether the node or a group above it is excluded.
     fn leaves_out(&self, path: &NodePath) -> bool {
-        let mut at = Some(path.clone());
-        while let Some(node) = at {
-            if matches(&self.exclude, &node) {
-                return true;
-            }
-            at = node.parent();
-        }
-        false
+        self.exclude.iter().any(|pattern| reaches(pattern, path))
     }
 
     /// The arrays that are chosen, in their order, with the coordinates of those that an include named, and with what CF
@@ -112,11 +131,21 @@ pub(crate) fn is_named_by(candidate: &ArrayInfo, array: &ArrayInfo) -> bool {
     candidate.path != array.path && is_in_scope(candidate, array) && NAMING.iter().any(names_it)
 }
 
-fn matches(patterns: &[Pattern], path: &NodePath) -> bool {
-    let whole = path.to_string();
-    patterns
-        .iter()
-        .any(|pattern| pattern.matches(&whole) || path.name().is_some_and(|name| pattern.matches(name)))
+/// Whether a glob matches the node at `path`.
+fn matches(pattern: &Pattern, path: &NodePath) -> bool {
+    pattern.matches(&path.to_string()) || path.name().is_some_and(|name| pattern.matches(name))
+}
+
+/// Whether it matches the node or a group above it.
+fn reaches(pattern: &Pattern, path: &NodePath) -> bool {
+    let mut at = Some(path.clone());
+    while let Some(node) = at {
+        if matches(pattern, &node) {
+            return true;
+        }
+        at = node.parent();
+    }
+    false
 }
 
 fn patterns<T: AsRef<str>>(texts: &[T]) -> Result<Vec<Pattern>> {

@@ -98,6 +98,11 @@ pub fn verify(
     }
     let (left_groups, left_arrays) = a.selected()?;
     let (right_groups, right_arrays) = b.selected()?;
+    options.selection.check(
+        &format!("{left} and {right}"),
+        &[left_arrays.as_slice(), &right_arrays].concat(),
+        &[left_groups.as_slice(), &right_groups].concat(),
+    )?;
     let (left_arrays, right_arrays) =
         (options.selection.arrays(&left_arrays), options.selection.arrays(&right_arrays));
     let find = |arrays: &[&'_ ArrayInfo], path: &NodePath, opened: &Opened| {

@@ -272,3 +272,21 @@ def test_output_folder_that_does_not_exist(store, tmp_path):
 def test_demo_runs(tmp_path):
     run = succeed("demo", cwd=tmp_path, timeout_secs=300)
     assert run.stdout.strip(), str(run)
+
+
+def test_globs_that_match_nothing_are_told(coads, tmp_path):
+    for command in ("convert", "rechunk"):
+        copy = tmp_path / f"{command}.zarr"
+        chunks = ("--chunks", "-1") if command == "rechunk" else ()
+        run = arrayctl(command, coads, copy, "--include", "SST,AIRT", *chunks)
+        assert_refusal(run, (2,), names=["--include 'SST,AIRT'", "its own --include"])
+        run = arrayctl(command, coads, copy, "--include", "SST", "--include", "TSS", *chunks)
+        assert_refusal(run, (2,), names=["--include 'TSS'", "arrayctl ls"])
+        assert not copy.exists()
+        run = succeed(command, coads, copy, "--exclude", "*WND", "--exclude", "nothing", *chunks)
+        assert "--exclude 'nothing'" in run.stderr and "*WND" not in run.stderr, run
+    assert_refusal(arrayctl("verify", coads, copy, "--include", "TSS"), (2,), names=["--include 'TSS'"])
+    run = arrayctl("verify", coads, copy, "--exclude", "UWND,VWND")
+    assert run.code == 5 and "its own --exclude" in run.stderr, run
+    run = succeed("verify", coads, copy, "--exclude", "UWND", "--exclude", "VWND")
+    assert "--exclude" not in run.stderr, run
