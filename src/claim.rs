@@ -45,7 +45,9 @@ impl Claim {
         let begin =
             |path: &Path, options: &PublishOptions| Publication::begin(path, options).map_err(refused_output);
         let in_place_of = |folder: tempfile::TempDir| {
-            let alone = PublishOptions { resume: false, ..options.clone() };
+            // A plan speaks of the destination, which nothing is written to yet.
+            let label = plan_only.then(|| path.display().to_string());
+            let alone = PublishOptions { resume: false, label, ..options.clone() };
             let publication = begin(&folder.path().join(path.file_name().unwrap_or_default()), &alone)?;
             Ok(publication.map(|publication| Self {
                 publication,

@@ -50,6 +50,8 @@ pub struct PublishOptions {
     /// Whether other processes write chunks into the partial folder too, which they [`join`](Publication::join). The journal does not
     /// know of theirs, so that the folder stays when the run is given up.
     pub is_shared: bool,
+    /// What plans and errors call the destination; `None`: its path. For one that stands in the place of another.
+    pub label: Option<String>,
 }
 
 /// The folder in which a run writes. Cloning shares it.
@@ -60,7 +62,7 @@ pub struct PartialFolder {
 
 #[derive(Debug)]
 struct Shared {
-    /// The destination as the user wrote it.
+    /// What the destination is called: as the user wrote it.
     label: String,
     folder: PathBuf,
     payload: PathBuf,
@@ -220,7 +222,7 @@ impl Publication {
     /// is a folder that no store is in, or if `resume` finds only runs with other plans; [`Error::NotFound`] if
     /// the folder it is to stand in is not there; else if something cannot be written.
     pub fn begin(destination: &Path, options: &PublishOptions) -> Result<Option<Self>> {
-        let label = destination.display().to_string();
+        let label = options.label.clone().unwrap_or_else(|| destination.display().to_string());
         let destination = resolved(destination)?;
         let lock = RunLock::acquire(&destination)?;
         if update::settle_before_replacing(&destination)? {

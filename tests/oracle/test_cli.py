@@ -290,3 +290,16 @@ def test_globs_that_match_nothing_are_told(coads, tmp_path):
     assert run.code == 5 and "its own --exclude" in run.stderr, run
     run = succeed("verify", coads, copy, "--exclude", "UWND", "--exclude", "VWND")
     assert "--exclude" not in run.stderr, run
+
+
+def test_plans_name_the_destination(coads, tmp_path):
+    for command in (
+        ("rechunk", coads, tmp_path / "a.zarr", "--chunks", "-1", "--include", "SST"),
+        ("convert", coads, tmp_path / "a.h5"),
+        ("eval", "x + 1", "-i", f"x={coads}::SST", "-o", tmp_path / "a.nc"),
+        ("pyramid", f"{coads}::SST", tmp_path / "p.zarr"),
+        ("svd", f"{coads}::SST", "-k", 1, "-o", tmp_path / "svd"),
+    ):
+        run = succeed(*command, "--dry-run")
+        assert str(tmp_path / "") in run.stdout and "blockwise-plan" not in run.stdout + run.stderr, run
+    assert not list(tmp_path.iterdir())
