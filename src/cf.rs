@@ -8,6 +8,7 @@
 
 pub mod calendar;
 mod number;
+pub(crate) mod partial;
 pub mod resample;
 pub mod time;
 

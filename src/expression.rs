@@ -27,12 +27,14 @@ mod lexer;
 mod number;
 mod parser;
 mod positions;
+mod selection;
 mod syntax;
 mod value;
 
 pub use error::ExpressionError;
 pub use functions::{KnownFunction, functions};
 pub use labelled::{Coordinate, Labelled};
+pub use selection::{Label, Labels, Match};
 
 use error::Trouble;
 use evaluator::Evaluator;

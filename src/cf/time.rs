@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 
 /// Microseconds of a day.
 pub(crate) const DAY: i64 = 86_400_000_000;
-const HOUR: i64 = DAY / 24;
-const MINUTE: i64 = HOUR / 60;
-const SECOND: i64 = MINUTE / 60;
+pub(super) const HOUR: i64 = DAY / 24;
+pub(super) const MINUTE: i64 = HOUR / 60;
+pub(super) const SECOND: i64 = MINUTE / 60;
 
 /// Names of units, as cftime takes them, and their microseconds.
 const UNITS: [(&[&str], i64); 7] = [

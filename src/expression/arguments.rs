@@ -1,6 +1,6 @@
 //! Arguments of a call, bound to the parameters that a function's signature names.
 //!
-//! Invariant: the signature that users read is the one that binds: `name(x, axis=None, *rest)`. Called by the
+//! Invariant: the signature that users read is the one that binds: `name(x, axis=None, *rest, **named)`. Called by the
 //! evaluator (binds) and the functions (read).
 
 use super::error::{Outcome, Trouble};
@@ -21,6 +21,8 @@ pub(super) struct Arguments {
     parameters: Vec<(&'static str, Option<Given>)>,
     /// What a parameter with a star took.
     pub(super) rest: Vec<Given>,
+    /// What a parameter with two stars took: all that is given by other names.
+    pub(super) by_name: Vec<(String, Given)>,
 }
 
 /// The parameters of a signature: name, and whether one must be given.
@@ -41,10 +43,14 @@ impl Arguments {
         named: Vec<(String, Given)>,
     ) -> Outcome<Self> {
         let refuse = |at: usize, what: &str| Err(Trouble::at(at, format!("{what}; it is {signature}")));
-        let mut bound = Self { function, parameters: Vec::new(), rest: Vec::new() };
+        let mut bound = Self { function, parameters: Vec::new(), rest: Vec::new(), by_name: Vec::new() };
         let mut positional = positional.into_iter();
         let mut named = named;
         for (name, required) in parameters(signature) {
+            if name.starts_with("**") {
+                bound.by_name.append(&mut named);
+                continue;
+            }
             if let Some(rest) = name.strip_prefix('*') {
                 bound.parameters.push((rest, None));
                 bound.rest.extend(positional.by_ref());

@@ -154,6 +154,10 @@ impl Evaluator {
                 Value::Nothing => indices.push(Index::NewAxis),
                 Value::Ellipsis => indices.push(Index::Ellipsis),
                 value @ Value::Number(Number::Int(_)) => indices.push(Index::At(value.to_int()?)),
+                Value::Slice(bounds) => {
+                    let slice = functions::selection::positions(&bounds);
+                    indices.push(slice.map_err(|trouble| trouble.or_at(node.at))?);
+                }
                 value @ Value::List(_) => {
                     listed.push((value, indices.len(), node.at));
                     indices.push(Index::from(..));

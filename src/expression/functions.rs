@@ -16,6 +16,7 @@ mod joining;
 pub(super) mod linear;
 mod order;
 mod reductions;
+pub(super) mod selection;
 mod shape;
 mod statistics;
 
@@ -118,6 +119,7 @@ fn entries() -> impl Iterator<Item = &'static Entry> {
         groups::TABLE,
         elementwise::TABLE,
         images::TABLE,
+        selection::TABLE,
     ];
     tables.into_iter().chain(others).flatten()
 }

@@ -27,6 +27,8 @@ pub(super) enum Value {
     Nothing,
     Ellipsis,
     List(Vec<Self>),
+    /// Start, stop and step.
+    Slice(Box<[Self; 3]>),
     Groups(Box<Grouped>),
     Weighted(Box<Weighted>),
 }
@@ -51,6 +53,7 @@ impl Value {
             Self::Nothing => "None",
             Self::Ellipsis => "...",
             Self::List(_) => "a list",
+            Self::Slice(_) => "a slice",
             Self::Groups(_) => "groups",
             Self::Weighted(_) => "a weighted array",
         }

@@ -28,9 +28,19 @@ pub(super) struct Labels {
 }
 
 /// Elements of a coordinate.
-enum Numbers {
+pub(crate) enum Numbers {
     Whole(Vec<i64>),
     Real(Vec<f64>),
+}
+
+impl Numbers {
+    /// The elements as doubles.
+    pub(crate) fn into_doubles(self) -> Vec<f64> {
+        match self {
+            Self::Whole(numbers) => numbers.into_iter().map(|number| number as f64).collect(),
+            Self::Real(numbers) => numbers,
+        }
+    }
 }
 
 impl Labels {
@@ -147,11 +157,11 @@ fn made(name: &str, origin: &str, numbers: &[i64]) -> Result<Coordinate> {
 }
 
 /// The elements of a coordinate, which are read.
-fn numbers_of(coordinate: &Coordinate) -> Result<Numbers> {
+pub(crate) fn numbers_of(coordinate: &Coordinate) -> Result<Numbers> {
     let label = || format!("coordinates of '{}'", coordinate.dimension);
     let extent = coordinate.array.shape().iter().product::<u64>();
     if extent > MAX_POSITIONS {
-        let what = format!("{extent} positions are too many to group by");
+        let what = format!("{extent} positions are too many to look at one by one");
         return Err(Error::Refused { path: label(), what });
     }
     Ok(match coordinate.array.dtype().kind() {
@@ -170,7 +180,7 @@ fn numbers_of(coordinate: &Coordinate) -> Result<Numbers> {
 }
 
 /// The instants of a coordinate, and what its numbers count.
-fn times_of(coordinate: &Coordinate) -> Result<(Times, TimeUnits)> {
+pub(crate) fn times_of(coordinate: &Coordinate) -> Result<(Times, TimeUnits)> {
     let numbers = numbers_of(coordinate)?;
     if let Some(unit) = &coordinate.numpy_unit {
         let (units, divisor) = TimeUnits::of_numpy(unit)?;

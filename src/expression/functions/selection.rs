@@ -1,0 +1,132 @@
+//! `sel`, `isel` and `slice`: parts of arrays by coordinates and by positions along dimensions, as xarray has them.
+//!
+//! Called by the function table.
+
+use super::entry::{Entry, entry};
+use crate::expression::arguments::Arguments;
+use crate::expression::error::{Outcome, Trouble};
+use crate::expression::labelled::Labelled;
+use crate::expression::number::Number;
+use crate::expression::positions::Taken;
+use crate::expression::selection::{Label, Labels, Match};
+use crate::expression::value::Value;
+use blockwise_core::array::Index;
+
+const FAMILY: &str = "selection";
+
+/// The rows.
+pub(super) const TABLE: &[Entry] = &[
+    entry(
+        FAMILY,
+        "sel(x, method=None, **dimensions)",
+        "elements by coordinates: time=\"2001-02\", lat=slice(30, 60) with both ends, lon=[0, 90]; method is \"nearest\", \"pad\" or \"backfill\"",
+        |a| {
+            let how = a.read("method", |value| method(value.to_text()?))?.unwrap_or_default();
+            let mut x = a.array("x")?;
+            for (dimension, given) in named(a)? {
+                let labels = labels(&given.value).map_err(|trouble| trouble.or_at(given.at))?;
+                x = x
+                    .select(dimension, &labels, how)
+                    .map_err(|error| Trouble::from(error).or_at(given.at))?;
+            }
+            Ok(x.into())
+        },
+    ),
+    entry(
+        FAMILY,
+        "isel(x, **dimensions)",
+        "elements by positions along dimensions: time=0, lat=slice(10, 20), lon=[0, 5]",
+        |a| {
+            let mut x = a.array("x")?;
+            for (dimension, given) in named(a)? {
+                x = at_positions(&x, dimension, &given.value).map_err(|trouble| trouble.or_at(given.at))?;
+            }
+            Ok(x.into())
+        },
+    ),
+    entry(
+        FAMILY,
+        "slice(start, stop, step=None)",
+        "from start to stop, for sel, isel and x[...]; None is the first or last",
+        |a| Ok(Value::Slice(Box::new(["start", "stop", "step"].map(|name| a.value(name))))),
+    ),
+];
+
+/// What is given for dimensions; something must be.
+fn named(
+    arguments: &Arguments,
+) -> Outcome<impl Iterator<Item = (&str, &crate::expression::arguments::Given)>> {
+    if arguments.by_name.is_empty() {
+        let what =
+            format!("{} needs a dimension, as in {}(x, time=…)", arguments.function, arguments.function);
+        return Err(Trouble::here(what));
+    }
+    Ok(arguments.by_name.iter().map(|(name, given)| (name.as_str(), given)))
+}
+
+fn method(name: &str) -> Outcome<Match> {
+    Ok(match name {
+        "nearest" => Match::Nearest,
+        "pad" | "ffill" => Match::Pad,
+        "backfill" | "bfill" => Match::Backfill,
+        _ => {
+            return Err(Trouble::here(format!(
+                "there is no method '{name}'; there are nearest, pad and backfill"
+            )));
+        }
+    })
+}
+
+fn label(value: &Value) -> Outcome<Label> {
+    match value {
+        Value::Text(text) => Ok(Label::Text(text.clone())),
+        other => other.to_real().map(Label::Number),
+    }
+}
+
+fn labels(value: &Value) -> Outcome<Labels> {
+    match value {
+        Value::Slice(bounds) => {
+            let [start, stop, step] = &**bounds;
+            let end = |value: &Value| match value {
+                Value::Nothing => Ok(None),
+                value => label(value).map(Some),
+            };
+            let step = match step {
+                Value::Nothing => 1,
+                step => u64::try_from(step.to_int()?).unwrap_or(0),
+            };
+            Ok(Labels::Between(end(start)?, end(stop)?, step))
+        }
+        Value::List(items) => items.iter().map(label).collect::<Outcome<_>>().map(Labels::Many),
+        one => label(one).map(Labels::One),
+    }
+}
+
+/// The bounds of a slice of positions.
+pub(in crate::expression) fn positions(bounds: &[Value; 3]) -> Outcome<Index> {
+    let bound = |value: &Value| match value {
+        Value::Nothing => Ok(None),
+        value => value.to_int().map(Some),
+    };
+    let [start, stop, step] = bounds;
+    Ok(Index::Slice { start: bound(start)?, stop: bound(stop)?, step: bound(step)?.unwrap_or(1) })
+}
+
+fn at_positions(x: &Labelled, dimension: &str, value: &Value) -> Outcome<Labelled> {
+    let axis = x.axis_named(dimension)?;
+    let along = |item: Index| {
+        let mut items = vec![Index::from(..); axis];
+        items.push(item);
+        x.index(&items)
+    };
+    Ok(match value {
+        Value::Slice(bounds) => along(positions(bounds)?)?,
+        Value::Number(Number::Int(_)) => along(Index::At(value.to_int()?))?,
+        Value::List(_) => x.taken(axis, &Taken::At(value.to_ints()?))?,
+        other => {
+            let what = format!("positions are an integer, a list of them or a slice, not {}", other.shown());
+            return Err(Trouble::here(what));
+        }
+    })
+}

@@ -1,0 +1,107 @@
+"""`sel` and `isel` beside xarray's: numbers, dates that say less than the data, lists, slices, methods; and what is refused."""
+
+import numpy as np
+import pytest
+import xarray
+from driver import arrayctl, assert_refusal, succeed
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory):
+    """Six-hourly data of three months, latitudes that descend, longitudes in float32."""
+    path = tmp_path_factory.mktemp("selection") / "field.nc"
+    time = np.arange("2001-01-01", "2001-04-01", 6, dtype="M8[h]").astype("M8[ns]")
+    lat, lon = np.linspace(60, 30, 7), np.arange(0, 1, 0.1, dtype="f4")
+    values = np.random.default_rng(2).normal(size=(len(time), len(lat), len(lon)))
+    coordinates = {"time": time, "lat": ("lat", lat, {"units": "degrees_north"}), "lon": lon}
+    dataset = xarray.Dataset({"t": (("time", "lat", "lon"), values, {"units": "K"})}, coords=coordinates)
+    dataset.to_netcdf(path)
+    return path
+
+
+def selected(field, expression, out):
+    succeed("eval", f"r = {expression}", "-i", f"t={field}::t", "-o", out)
+    with xarray.open_dataset(out) as found:
+        return found.load()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ('time="2001-02"', dict(time="2001-02")),
+        ('time="2001-02-03"', dict(time="2001-02-03")),
+        ('time="2001-02-03T06"', dict(time="2001-02-03T06")),
+        ('time=["2001-02-03T06", "2001-01-01T00"]', dict(time=["2001-02-03T06", "2001-01-01T00"])),
+        ('time=slice("2001-01-30", "2001-02")', dict(time=slice("2001-01-30", "2001-02"))),
+        ('time=slice("2001-03", None, 4)', dict(time=slice("2001-03", None, 4))),
+        ('time=slice(None, "2001-01-01T12")', dict(time=slice(None, "2001-01-01T12"))),
+        ("lat=45", dict(lat=45)),
+        ("lat=[60, 30, 45]", dict(lat=[60, 30, 45])),
+        ("lat=slice(50, 35), lon=slice(0.25, 0.65)", dict(lat=slice(50, 35), lon=slice(0.25, 0.65))),
+        ('lat=51, lon=0.31, method="nearest"', dict(lat=51, lon=0.31, method="nearest")),
+        ('lat=51, method="pad"', dict(lat=51, method="pad")),
+        ('lat=51, method="backfill"', dict(lat=51, method="backfill")),
+        ('time="2001-02-03T08", method="nearest"', dict(time="2001-02-03T08", method="nearest")),
+    ],
+)
+def test_selection_is_xarrays(field, tmp_path, ours, theirs):
+    found = selected(field, f"sel(t, {ours})", tmp_path / "out.nc").r
+    with xarray.open_dataset(field) as dataset:
+        wanted = dataset.t.sel(**theirs).load()
+    wanted = wanted.drop_vars([name for name in wanted.coords if name not in wanted.dims])
+    xarray.testing.assert_equal(found, wanted)
+    assert found.attrs == wanted.attrs
+
+
+def test_float32_coordinates_equal_what_is_written(field, tmp_path):
+    found = selected(field, "t.sel(lon=0.3)", tmp_path / "out.nc").r
+    with xarray.open_dataset(field) as dataset:
+        np.testing.assert_array_equal(found, dataset.t[:, :, 3])
+
+
+def test_positions_along_dimensions(field, tmp_path):
+    with xarray.open_dataset(field) as dataset:
+        for number, (ours, theirs) in enumerate(
+            [
+                ("time=0, lat=slice(1, 4)", dict(time=0, lat=slice(1, 4))),
+                ("lon=[-1, 0, 3]", dict(lon=[-1, 0, 3])),
+                ("time=slice(None, None, -50)", dict(time=slice(None, None, -50))),
+            ]
+        ):
+            found = selected(field, f"isel(t, {ours})", tmp_path / f"{number}.nc").r
+            wanted = dataset.t.isel(**theirs).load()
+            xarray.testing.assert_equal(found, wanted.drop_vars([n for n in wanted.coords if n not in wanted.dims]))
+        found = selected(field, "t[slice(3, 7), ..., slice(None, None, 2)]", tmp_path / "plain.nc").r
+        xarray.testing.assert_equal(found, dataset.t[3:7, :, ::2].load())
+
+
+def test_other_calendars(tmp_path):
+    times = xarray.date_range("2000-01-01", periods=720, calendar="360_day", use_cftime=True)
+    values = np.arange(720.0)
+    xarray.Dataset({"t": ("time", values)}, coords={"time": times}).to_netcdf(tmp_path / "a.nc")
+    found = selected(tmp_path / "a.nc", 'sel(t, time=slice("2000-02-30", "2001-02"))', tmp_path / "b.nc").r
+    np.testing.assert_array_equal(found, values[59:420])
+    refused = arrayctl("eval", 'sel(t, time="2000-01-31")', "-i", f"t={tmp_path / 'a.nc'}::t")
+    assert_refusal(refused, {2}, ["2000-01-31", "360_day"])
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("sel(t, lat=44)", ["none is 44", "45", "nearest"]),
+        ("sel(t, lat=slice(35, 50))", ["descend", "slice(50, 35)"]),
+        ("sel(t, lon=slice(0.6, 0.2))", ["ascend", "slice(0.2, 0.6)"]),
+        ("sel(t, lat=slice(90, 80))", ["none is between", "60", "30"]),
+        ('sel(t, time="2002")', ["none is in '2002'"]),
+        ('sel(t, time="soon")', ["no date"]),
+        ('sel(t, lat="north")', ["lat"]),
+        ("sel(t, height=3)", ["no dimension 'height'", "time, lat, lon"]),
+        ("sel(t)", ["needs a dimension"]),
+        ('sel(t, lat=44, method="linear")', ["no method 'linear'"]),
+        ("isel(t, time=99999)", ["99999"]),
+        ('isel(t, time="2001")', ["positions"]),
+        ("sel(t[:, :, 0] * 1, lat=slice(60, 30, 0))", ["step"]),
+    ],
+)
+def test_what_is_not_there_is_refused(field, expression, words):
+    assert_refusal(arrayctl("eval", expression, "-i", f"t={field}::t"), {2}, words)
