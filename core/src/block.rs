@@ -85,6 +85,11 @@ pub trait BlockFunction: Send + Sync {
         0
     }
 
+    /// What makes it take less, where a budget refuses it: for people.
+    fn remedy(&self) -> Option<&str> {
+        None
+    }
+
     /// Fills `outputs` from `inputs`.
     ///
     /// # Errors
@@ -116,6 +121,7 @@ pub trait BlockFold: Send + Sync {
 pub struct BlockClosure<F> {
     name: String,
     scratch_bytes: u64,
+    remedy: Option<String>,
     run: F,
 }
 
@@ -125,7 +131,13 @@ where
 {
     /// A function that `run` carries out, holding at most `scratch_bytes` beyond inputs and outputs.
     pub fn new(name: impl Into<String>, scratch_bytes: u64, run: F) -> Self {
-        Self { name: name.into(), scratch_bytes, run }
+        Self { name: name.into(), scratch_bytes, remedy: None, run }
+    }
+
+    /// The same function, with what makes it take less.
+    #[must_use]
+    pub fn with_remedy(self, remedy: Option<String>) -> Self {
+        Self { remedy, ..self }
     }
 }
 
@@ -139,6 +151,10 @@ where
 
     fn scratch_bytes(&self, _elements: u64) -> u64 {
         self.scratch_bytes
+    }
+
+    fn remedy(&self) -> Option<&str> {
+        self.remedy.as_deref()
     }
 
     fn run(

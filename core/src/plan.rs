@@ -148,6 +148,15 @@ pub(crate) enum StageWork {
 }
 
 impl StageWork {
+    /// What makes one of its functions take less, for people.
+    pub(crate) fn remedy(&self) -> Option<&str> {
+        let Self::Compute(compute) = self else { return None };
+        compute.outputs.iter().find_map(|output| match output {
+            Output::Applied(applied) => applied.call.function.remedy(),
+            _ => None,
+        })
+    }
+
     /// Takes in what the tasks compute, as far as it is data.
     fn add_to(&self, digest: &mut Digest) {
         let compute = match self {

@@ -164,3 +164,16 @@ def test_what_makes_no_sense_is_refused(tmp_path):
         ("threshold_otsu(x, nbins=0)", "bins"),
     ]:
         assert_refusal(arrayctl("eval", text, "-i", f"x={store}"), {2}, [word])
+
+
+def test_pages_are_told_to_be_rechunked(tmp_path):
+    """Chunks of single pages meet in every element: the refusal names chunks that do within a smaller budget."""
+    x = np.random.default_rng(7).random((64, 256, 256)) > 0.8
+    zarr.create_array(str(tmp_path / "pages.zarr"), data=x.astype("u1"), chunks=(1, 256, 256))
+    for function, numbered in (("label", lambda x: scipy.ndimage.label(x)[0]), ("binary_fill_holes", scipy.ndimage.binary_fill_holes)):
+        given = ("-i", f"x={tmp_path / 'pages.zarr'}", "-o", tmp_path / f"{function}.zarr", "--memory", "16MiB")
+        run = arrayctl("eval", f"{function}(x)", *given)
+        assert_refusal(run, (3,), names=["arrayctl rechunk --chunks", "--memory"])
+        remedy = run.stderr[run.stderr.index("rechunk(x, (") :].split(")")[0] + "))"
+        succeed("eval", f"{function}({remedy})", *given)
+        np.testing.assert_array_equal(zarr.open_array(str(tmp_path / f"{function}.zarr"))[...], numbered(x))

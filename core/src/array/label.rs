@@ -102,11 +102,37 @@ impl Array {
 
 /// The blocks that an array is labelled in.
 fn blocks_of(array: &Array) -> Result<ChunkGrid> {
-    let total = element_count(&array.shape()).unwrap_or(u64::MAX);
+    compact(array.grid(), block_elements(&array.shape()))
+}
+
+/// Elements of the blocks with which labelling and joining take about the same.
+fn block_elements(shape: &[u64]) -> u64 {
+    let total = element_count(shape).unwrap_or(u64::MAX);
     // Labelling takes about 15 bytes for each element of a cube of n, joining as many for each of the 6 N / n elements where cubes of
     // an array of N meet: both take the same where n³ is the power of 3/4 of 6 N. Half of that, since two cubes are labelled at once.
     let elements = total.saturating_mul(6).isqrt().isqrt().pow(3) / 2;
-    compact(array.grid(), elements.max(SMALL_BLOCK))
+    elements.max(SMALL_BLOCK)
+}
+
+/// The lengths of blocks of about `elements` that are as long along each axis, where the array is.
+fn even_lengths(shape: &[u64], elements: u64) -> Vec<u64> {
+    let mut lengths = vec![1; shape.len()];
+    let mut shortest_first: Vec<(usize, u64)> = shape.iter().copied().enumerate().collect();
+    shortest_first.sort_by_key(|(_, extent)| *extent);
+    let (mut room, mut axes) = (elements.max(1), shape.len() as u32);
+    for (axis, extent) in shortest_first {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "a length to suggest"
+        )]
+        let even = (room as f64).powf(1.0 / f64::from(axes.max(1))) as u64;
+        lengths[axis] = extent.min(even).max(1);
+        room = (room / lengths[axis]).max(1);
+        axes -= 1;
+    }
+    lengths
 }
 
 /// The components of the blocks of an array.
@@ -133,6 +159,22 @@ impl Components {
         let numbers_bytes =
             element_count(&block).unwrap_or(u64::MAX).saturating_add(1).saturating_mul(item_bytes);
         self.connection.scratch_bytes(&block).saturating_add(numbers_bytes)
+    }
+
+    /// What makes joining take less, if other chunks do.
+    fn remedy(&self) -> Option<String> {
+        let shape = self.array.shape();
+        let lengths = even_lengths(&shape, block_elements(&shape));
+        let even =
+            self.records.in_blocks(ChunkGrid::regular(&shape, &lengths).ok()?, &self.connection).ok()?;
+        let listed = |separator: &str| lengths.iter().map(u64::to_string).collect::<Vec<_>>().join(separator);
+        (even.total() < self.records.total() / 2).then(|| {
+            format!(
+                "chunks as long along each axis take less, as of rechunk(x, ({})) in eval, or of `arrayctl rechunk --chunks {}` before",
+                listed(", "),
+                listed(",")
+            )
+        })
     }
 
     fn numbers(&self, block: &Block<'_>, own: &Own) -> Result<Vec<u32>> {
@@ -194,7 +236,7 @@ impl Components {
                 _ => Err(Error::Internal { message: "no place for a number".to_owned() }),
             }
         };
-        let function = Arc::new(BlockClosure::new(name, scratch, run));
+        let function = Arc::new(BlockClosure::new(name, scratch, run).with_remedy(self.remedy()));
         let (tasks, index_axes) = (ChunkGrid::single(&told.shape())?, vec![None; told.rank()]);
         let outputs = vec![(DType::U32, ChunkGrid::single(&shape)?), (DType::I64, single)];
         let made = Array::from_blocks(function, vec![(&told).into()], tasks, index_axes, outputs)?;

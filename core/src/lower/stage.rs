@@ -38,14 +38,18 @@ pub(super) struct Drafted {
 
 impl Drafted {
     pub(super) fn over_budget(&self, resources: &Resources) -> Error {
+        let mut detail = format!(
+            "its tasks hold {} of inputs and {} besides, and {} are taken throughout",
+            human_bytes(self.held_bytes),
+            human_bytes(self.stage.task_bytes),
+            human_bytes(self.stage.fixed_bytes)
+        );
+        if let Some(remedy) = self.stage.work.remedy() {
+            detail = format!("{detail}; {remedy}");
+        }
         Error::OverBudget {
             operation: self.stage.name.clone(),
-            detail: format!(
-                "its tasks hold {} of inputs and {} besides, and {} are taken throughout",
-                human_bytes(self.held_bytes),
-                human_bytes(self.stage.task_bytes),
-                human_bytes(self.stage.fixed_bytes)
-            ),
+            detail,
             needed_bytes: self.needed_bytes,
             budget_bytes: resources.budget_bytes,
         }

@@ -68,6 +68,14 @@ impl Records {
         }
     }
 
+    /// Records of the same array in other blocks.
+    ///
+    /// # Errors
+    /// As [`Records::new`].
+    pub(super) fn in_blocks(&self, tasks: ChunkGrid, connection: &Connection) -> Result<Self> {
+        Self::new(tasks, connection, self.has_rows)
+    }
+
     /// Numbers of all records.
     pub(super) fn total(&self) -> u64 {
         self.tasks.chunk_count().saturating_mul(self.len as u64)
