@@ -9,7 +9,7 @@ mod input;
 mod output;
 mod storing;
 
-pub use input::{EvalInput, InputSummary};
+pub use input::{EvalInput, InputSummary, data_arrays, is_name};
 pub use output::OutputRequest;
 pub use storing::{StoredResult, Storing, StoringReport};
 

@@ -154,6 +154,13 @@ impl Opened {
         self.node.as_ref()
     }
 
+    /// The same container, as `location` names it, which has the same path.
+    pub(crate) fn at(&self, location: &Location) -> Self {
+        let node = location.node.as_ref().map(|node| self.container.listed_path(node));
+        let (groups, arrays) = (self.groups.clone(), self.arrays.clone());
+        Self { container: Arc::clone(&self.container), groups, arrays, node, ..*self }
+    }
+
     /// Whether the named node is an array, or the container is a single array.
     #[must_use]
     pub fn names_an_array(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::expression::{Coordinate, Labelled};
 use crate::location::{Location, Opened, is_within};
 use blockwise_core::adapt::{Unpack, Unpacking};
 use blockwise_core::{Array, DType, Scalar, Source};
-use blockwise_io::{ArrayInfo, Attributes, ElementType};
+use blockwise_io::{ArrayInfo, AttributeValue, Attributes, ElementType, OpenOptions};
 use std::sync::Arc;
 
 /// Attributes that speak of how values are stored or how far elements are apart, or name other arrays of the container.
@@ -67,10 +67,51 @@ impl std::str::FromStr for EvalInput {
 }
 
 /// Whether `text` can be a name in an expression.
-pub(super) fn is_name(text: &str) -> bool {
+///
+/// ```
+/// use blockwise::evaluate::is_name;
+/// assert!(is_name("t2m") && !is_name("2t"));
+/// ```
+#[must_use]
+pub fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
         && chars.all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// The arrays that are meant where a whole container is to be computed with: the only one, or all that hold data, which are those that
+/// are no coordinates of a dimension and no bounds.
+///
+/// ```
+/// use blockwise::{evaluate::data_arrays, io::OpenOptions};
+/// let arrays = data_arrays(&"examples/data/coads_climatology.cdf".parse()?, &OpenOptions::default())?;
+/// let names: Vec<_> = arrays.iter().filter_map(|info| info.path.name()).collect();
+/// assert_eq!(names, ["SST", "AIRT", "SPEH", "WSPD", "UWND", "VWND", "SLP"]);
+/// # Ok::<(), blockwise::Error>(())
+/// ```
+///
+/// # Errors
+/// If the container cannot be opened, or holds no such array.
+pub fn data_arrays(location: &Location, options: &OpenOptions) -> Result<Vec<ArrayInfo>> {
+    let opened = location.open(options)?;
+    if let Ok(only) = opened.only_array() {
+        return Ok(vec![only.clone()]);
+    }
+    let (_, inside) = opened.selected()?;
+    let bounds = |info: &ArrayInfo| {
+        let names = ["bounds", "climatology"];
+        let is_named = |other: &&ArrayInfo, name: &str| matches!((other.attributes.get(name), info.path.name()), (Some(AttributeValue::Text(text)), Some(own)) if text == own);
+        inside.iter().any(|other| names.iter().any(|name| is_named(other, name)))
+    };
+    let data: Vec<ArrayInfo> = inside
+        .iter()
+        .filter(|info| !info.is_coordinate && !bounds(info))
+        .map(|info| (*info).clone())
+        .collect();
+    if data.is_empty() {
+        opened.only_array()?; // says why there is none
+    }
+    Ok(data)
 }
 
 /// An input, for people.
@@ -130,7 +171,12 @@ pub(super) fn open_all(inputs: &[EvalInput], options: &EvalOptions) -> Result<Ve
         });
         let opened = match known {
             Some(known) => known,
-            None => open(input, options)?,
+            None => {
+                let same = all.iter().find(|known| known.location.path() == input.location.path());
+                let container = same.map(|known| known.opened.at(&input.location));
+                let container = container.map_or_else(|| input.location.open(&options.open), Ok)?;
+                from(input, container, options)?
+            }
         };
         all.push(opened);
     }
@@ -138,7 +184,11 @@ pub(super) fn open_all(inputs: &[EvalInput], options: &EvalOptions) -> Result<Ve
 }
 
 pub(super) fn open(input: &EvalInput, options: &EvalOptions) -> Result<Input> {
-    let opened = input.location.open(&options.open)?;
+    from(input, input.location.open(&options.open)?, options)
+}
+
+/// The input in its open container.
+fn from(input: &EvalInput, opened: Opened, options: &EvalOptions) -> Result<Input> {
     let info = opened.only_array()?.clone();
     let label = opened.label(&info.path);
     let dtype = match &info.element_type {

@@ -1,13 +1,15 @@
-//! `reduce`: one reduction of one array.
+//! `reduce`: one reduction of one array, or of each of several.
 //!
 //! Shorthand of `eval`. Called by [`super::run`].
 
 use super::eval::{ResultArgs, carry_out, options};
 use crate::args::{OutputArgs, ReadArgs, RunArgs, location};
-use blockwise::evaluate::EvalInput;
+use crate::text;
+use blockwise::evaluate::{EvalInput, data_arrays, is_name};
 use blockwise::expression::functions;
 use blockwise::group::Grouped;
-use blockwise::{Error, Result};
+use blockwise::io::{ArrayInfo, ElementType};
+use blockwise::{Error, Location, Result};
 use clap::Args;
 
 /// Reduce an array over axes or by groups: mean, sum, min, max, std, median, count, nanmean ...
@@ -19,6 +21,7 @@ use clap::Args;
   arrayctl reduce max wind.zarr::u --axis lat,lon
   arrayctl reduce std era5.zarr::t2m --axis 0 --ddof 1 --keepdims -o spread.zarr
   arrayctl reduce count coads.cdf::SST
+  arrayctl reduce mean 'era5_*.nc' --axis time -o means.nc
   arrayctl reduce mean era5.zarr::t2m --by time.month -o climatology.nc
   arrayctl reduce anomaly era5.zarr::t2m --by time.dayofyear -o anomaly.zarr
   arrayctl reduce max era5.zarr::t2m --resample QS-DEC -o seasons.nc
@@ -31,7 +34,7 @@ Packed data (CF) are reduced as the values they stand for; missing values are Na
 pub(crate) struct Arguments {
     /// The reduction, by NumPy's name
     operation: String,
-    /// The array, as PATH or PATH::NODE
+    /// The array, as PATH or PATH::NODE; of a container or group all arrays are reduced that hold data, each along the axes it has
     source: String,
     /// Reduce groups: a dimension's times by a field (time.month, time.season, time.dayofyear ...), or its values (lat)
     #[arg(long, value_name = "DIM.FIELD", conflicts_with_all = ["keepdims", "axis"])]
@@ -60,17 +63,107 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
-    let call = match (&arguments.by, &arguments.resample) {
-        (Some(by), _) => grouped(arguments, &format!("x.groupby({})", quoted(by)))?,
-        (_, Some(frequency)) => {
-            let along = arguments.axis.as_deref().map_or_else(|| "None".to_owned(), quoted);
-            grouped(arguments, &format!("x.resample({}, {along})", quoted(frequency)))?
-        }
-        _ => whole(arguments)?,
-    };
-    let input = EvalInput { name: "x".to_owned(), location: location(&arguments.source)? };
+    let source = location(&arguments.source)?;
     let options = options(&arguments.results, &arguments.read, arguments.dtype.as_deref())?;
-    carry_out(&call, &[input], &options, &arguments.results, &arguments.run, output)
+    let arrays = data_arrays(&source, &options.open)?;
+    let (expression, inputs) = match arrays.as_slice() {
+        [_] => {
+            let input = EvalInput { name: "x".to_owned(), location: source };
+            (reduction(arguments, "x", arguments.axis.as_deref())?, vec![input])
+        }
+        several => of_each(arguments, &source, several, output)?,
+    };
+    carry_out(&expression, &inputs, &options, &arguments.results, &arguments.run, output)
+}
+
+/// What is reduced along: the dimensions that the options name, which an array may have or not.
+fn dimensions(arguments: &Arguments) -> Result<Vec<&str>> {
+    let positions = |axis: &&str| axis.parse::<i64>().is_ok();
+    Ok(match (&arguments.by, &arguments.resample, &arguments.axis) {
+        (Some(by), ..) => vec![by.split('.').next().unwrap_or(by)],
+        (_, Some(_), None) => {
+            let what = "several arrays are resampled along one dimension: name it with --axis".to_owned();
+            return Err(Error::Usage { path: arguments.source.clone(), what });
+        }
+        (_, _, Some(axes)) => axes.split(',').map(str::trim).filter(|axis| !positions(axis)).collect(),
+        _ => Vec::new(),
+    })
+}
+
+/// The expression that reduces each of several arrays along those of the dimensions that it has; one that has none stays as it is, as in
+/// xarray.
+fn of_each(
+    arguments: &Arguments,
+    source: &Location,
+    arrays: &[ArrayInfo],
+    output: &OutputArgs,
+) -> Result<(String, Vec<EvalInput>)> {
+    let wanted = dimensions(arguments)?;
+    let usage = |what: String| Error::Usage { path: arguments.source.clone(), what };
+    let (mut lines, mut inputs) = (Vec::new(), Vec::new());
+    let mut is_reduced = false;
+    // What inputs are called by, so that no result is called so.
+    let is_taken = |prefix: &str| {
+        arrays.iter().any(|info| info.path.name().is_some_and(|name| name.starts_with(prefix)))
+    };
+    let mut prefix = "_".to_owned();
+    while is_taken(&prefix) {
+        prefix.push('_');
+    }
+    for info in arrays {
+        let name = info.path.name().unwrap_or_default();
+        if !matches!(info.element_type, ElementType::Number(_)) {
+            if !output.quiet {
+                eprintln!("{}: elements of type {} are left out", text::printable(name), info.element_type);
+            }
+            continue;
+        }
+        if info.path.components().len() != source.node().map_or(0, |node| node.components().len()) + 1 {
+            return Err(usage(format!(
+                "arrays stand in several groups; name one group, as in {}::GROUP",
+                arguments.source
+            )));
+        }
+        let has =
+            |dimension: &&str| info.dimension_names.iter().any(|own| own.as_deref() == Some(*dimension));
+        let own: Vec<&str> = wanted.iter().copied().filter(has).collect();
+        let input = format!("{prefix}{}", inputs.len());
+        let call = if info.shape.is_empty() || (own.is_empty() && !wanted.is_empty()) {
+            input.clone()
+        } else {
+            is_reduced = true;
+            let positions = arguments.axis.iter().flat_map(|axes| axes.split(',')).map(str::trim);
+            let positions = positions.filter(|axis| axis.parse::<i64>().is_ok());
+            let axes: Vec<&str> = positions.chain(own.iter().copied()).collect();
+            let axes = arguments.axis.as_ref().map(|_| axes.join(","));
+            reduction(arguments, &input, axes.as_deref())?
+        };
+        lines.push(format!("{name} = {call}"));
+        inputs.push(EvalInput { name: input, location: Location::array(source.path(), info.path.clone()) });
+    }
+    if let Some(info) = arrays.iter().find(|info| !info.path.name().is_some_and(is_name)) {
+        let name = info.path.name().unwrap_or_default();
+        return Err(usage(format!(
+            "'{name}' is no name of an expression's result; reduce arrays one by one, as {}::{name}",
+            arguments.source
+        )));
+    }
+    if !is_reduced {
+        return Err(usage(format!("no array has a dimension {}", wanted.join(" or "))));
+    }
+    Ok((lines.join("; "), inputs))
+}
+
+/// The expression that reduces the input of a name.
+fn reduction(arguments: &Arguments, input: &str, axes: Option<&str>) -> Result<String> {
+    match (&arguments.by, &arguments.resample) {
+        (Some(by), _) => grouped(arguments, &format!("{input}.groupby({})", quoted(by))),
+        (_, Some(frequency)) => {
+            let along = axes.map_or_else(|| "None".to_owned(), quoted);
+            grouped(arguments, &format!("{input}.resample({}, {along})", quoted(frequency)))
+        }
+        _ => whole(arguments, input, axes),
+    }
 }
 
 /// The expression of a reduction of groups.
@@ -86,7 +179,7 @@ fn grouped(arguments: &Arguments, groups: &str) -> Result<String> {
 }
 
 /// The expression of a reduction over axes.
-fn whole(arguments: &Arguments) -> Result<String> {
+fn whole(arguments: &Arguments, input: &str, axes: Option<&str>) -> Result<String> {
     let reductions: Vec<_> = functions()
         .into_iter()
         .filter(|function| {
@@ -106,8 +199,9 @@ fn whole(arguments: &Arguments) -> Result<String> {
         let why = format!("there are {}", names.join(", "));
         return Err(Error::Argument { what: "reduction", text: wanted.to_owned(), why });
     }
-    let mut call = format!("{wanted}(x");
-    if let Some(axes) = &arguments.axis {
+    // As NumPy's, so that an array may be called as the function.
+    let mut call = format!("np.{wanted}({input}");
+    if let Some(axes) = axes {
         let axes: Vec<String> = axes.split(',').map(|axis| written(axis.trim())).collect();
         call.push_str(&format!(", axis=({},)", axes.join(", ")));
     }
