@@ -355,7 +355,7 @@ impl Known {
             return Err(wrong(format!("they {order}: write slice({to}, {from})")));
         }
         let inside = |value: &f64| span.holds(*value);
-        let start = values.iter().position(|value| inside(value)).ok_or_else(|| {
+        let start = values.iter().position(inside).ok_or_else(|| {
             let ends = values.first().zip(values.last()).filter(|_| matches!(self, Self::Numbers { .. }));
             let ends =
                 ends.map_or_else(String::new, |(first, last)| format!("; they go from {first} to {last}"));
