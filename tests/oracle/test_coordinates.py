@@ -22,7 +22,10 @@ def data(tmp_path):
         attrs={"units": "K"},
         name="t",
     )
-    encoding = {"time": {"units": "hours since 1900-01-01", "calendar": "gregorian", "dtype": "i4"}, "t": {"chunksizes": (5, 3, 4)}}
+    encoding = {
+        "time": {"units": "hours since 1900-01-01", "calendar": "gregorian", "dtype": "i4"},
+        "t": {"chunksizes": (5, 3, 4)},
+    }
     t.to_netcdf(tmp_path / "t.nc", engine="netcdf4", encoding=encoding)
     with xarray.open_dataset(tmp_path / "t.nc") as opened:
         return tmp_path / "t.nc", opened["t"].load()
@@ -52,8 +55,14 @@ def stored(path, text, out):
         ("diff(t, axis='time')", lambda t: t.diff("time")),
         ("diff(t, 2, 'lat')", lambda t: t.diff("lat", 2)),
         ("coarsen(t, 4, 'time')", lambda t: t.coarsen(time=4).mean()),
-        ("coarsen(t, (5, 2), axis=('time', 'level'), boundary='trim')", lambda t: t.coarsen(time=5, level=2, boundary="trim").mean()),
-        ("coarsen(t, 4, 'lat', func='max', boundary='pad')", lambda t: t.coarsen(lat=4, boundary="pad").max()),
+        (
+            "coarsen(t, (5, 2), axis=('time', 'level'), boundary='trim')",
+            lambda t: t.coarsen(time=5, level=2, boundary="trim").mean(),
+        ),
+        (
+            "coarsen(t, 4, 'lat', func='max', boundary='pad')",
+            lambda t: t.coarsen(lat=4, boundary="pad").max(),
+        ),
         ("quantile(t, [0.1, 0.9], 'time')", lambda t: t.quantile([0.1, 0.9], "time")),
         ("nanquantile(t, [0.5], ('lat', 'level'))", lambda t: t.quantile([0.5], ("lat", "level"))),
     ],
@@ -71,7 +80,9 @@ def test_coordinates_are_xarrays(tmp_path, data, text, wanted, suffix):
             assert "bounds" not in found[name].attrs
         else:
             np.testing.assert_allclose(found[name], wanted[name], rtol=1e-6)
-            assert found[name].attrs.get("units") == wanted[name].attrs.get("units", t.coords[name].attrs.get("units") if name in t.coords else None)
+            assert found[name].attrs.get("units") == wanted[name].attrs.get(
+                "units", t.coords[name].attrs.get("units") if name in t.coords else None
+            )
     np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-6)
 
 
@@ -102,5 +113,9 @@ def test_groups_are_made_of_picked_and_joined_times(tmp_path, data):
 
 def test_quantiles_keep_a_dimension_of_that_name(tmp_path, data):
     path, _ = data
-    found = stored(path, "quantile(named(t, 'time', 'quantile', 'level'), [0.1, 0.9], 'time')", tmp_path / "q.nc")
-    assert found.dims[1:] == ("quantile", "level") and found.dims[0] != "quantile" and found.shape == (2, 6, 4)
+    found = stored(
+        path, "quantile(named(t, 'time', 'quantile', 'level'), [0.1, 0.9], 'time')", tmp_path / "q.nc"
+    )
+    assert (
+        found.dims[1:] == ("quantile", "level") and found.dims[0] != "quantile" and found.shape == (2, 6, 4)
+    )
