@@ -2,7 +2,8 @@
 //!
 //! NumPy matches axes by where they stand. Where names or coordinates are known and speak against that, the result would be
 //! wrong without a word, so it is refused. Invariants: axes without names, of length 1, or without coordinates are free; elements
-//! of arrays are not read, those of coordinates once. Called by [`super::functions::elementwise`].
+//! of arrays are not read, those of coordinates once. Called by [`super::functions::elementwise`], and
+//! where arrays are joined.
 
 use super::error::{Outcome, Trouble};
 use super::labelled::{Coordinate, Labelled};
@@ -22,7 +23,20 @@ pub(super) fn aligned(operands: &mut [Labelled]) -> Outcome<()> {
         let Some(own) = rest.first_mut() else { continue };
         for other in before {
             check_names(other, own)?;
-            check_coordinates(other, own)?;
+            check_coordinates(other, own, None)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks the coordinates of arrays that are to be joined along a dimension, or along a new one; where those of the others are
+/// equal, all get the first's.
+pub(super) fn joinable(parts: &mut [Labelled], along: Option<&str>) -> Outcome<()> {
+    for at in 1..parts.len() {
+        let (before, rest) = parts.split_at_mut(at);
+        let Some(own) = rest.first_mut() else { continue };
+        for other in before {
+            check_coordinates(other, own, along)?;
         }
     }
     Ok(())
@@ -52,9 +66,9 @@ fn check_names(left: &Labelled, right: &Labelled) -> Outcome<()> {
     Ok(())
 }
 
-/// Refuses a dimension that has one set of coordinates here and another there.
-fn check_coordinates(left: &Labelled, right: &mut Labelled) -> Outcome<()> {
-    for own in &mut right.coordinates {
+/// Refuses a dimension, other than `but`, that has one set of coordinates here and another there.
+fn check_coordinates(left: &Labelled, right: &mut Labelled, but: Option<&str>) -> Outcome<()> {
+    for own in right.coordinates.iter_mut().filter(|own| Some(own.dimension.as_str()) != but) {
         let Some(other) = left.coordinates.iter().find(|other| other.dimension == own.dimension) else {
             continue;
         };

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray
-from driver import succeed
+from driver import arrayctl, assert_refusal, succeed
 
 
 @pytest.fixture
@@ -96,9 +96,23 @@ def test_files_of_the_same_times_are_joined_and_of_others_are_not_mistaken(tmp_p
         succeed("eval", "r = concatenate([a, b], 'time')", *given, "-o", tmp_path / f"of_{other}.nc")
         with xarray.open_dataset(tmp_path / f"of_{other}.nc") as found:
             assert ("time" in found.coords) == has_times
+            np.testing.assert_array_equal(found["lat"], t["lat"])
+            assert found["level"].attrs["units"] == "hPa"
             np.testing.assert_array_equal(found["r"], t)
             if has_times:
                 np.testing.assert_array_equal(found["time"], t["time"])
+
+
+def test_maps_that_are_turned_round_are_not_joined(tmp_path, data):
+    path, t = data
+    t[:, ::-1].to_netcdf(tmp_path / "b.nc", engine="netcdf4")
+    given = ["-i", f"a={path}::t", "-i", f"b={tmp_path / 'b.nc'}::t", "-o", tmp_path / "out.nc"]
+    for text in ("concatenate([a, b], 'time')", "stack([a, b])"):
+        refused = arrayctl("eval", text, *given)
+        assert_refusal(refused, (2,), names=["coordinates of 'lat' differ", "unlabelled"])
+    succeed("eval", "concatenate([a, b[:, ::-1]], 'time')", *given)
+    with xarray.open_dataset(tmp_path / "out.nc") as found:
+        np.testing.assert_array_equal(found["lat"], t["lat"])
 
 
 def test_groups_are_made_of_picked_and_joined_times(tmp_path, data):

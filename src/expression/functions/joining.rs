@@ -5,6 +5,7 @@
 
 use super::entry::{Entry, entry};
 use super::shape::axis_of;
+use crate::expression::aligned::joinable;
 use crate::expression::arguments::Arguments;
 use crate::expression::error::{Outcome, Trouble};
 use crate::expression::labelled::{Coordinate, Labelled};
@@ -19,16 +20,20 @@ const FAMILY: &str = "joining and picking";
 /// The rows.
 pub(super) const TABLE: &[Entry] = &[
     entry(FAMILY, "concatenate(arrays, axis=0)", "arrays one after another along an axis they have", |a| {
-        let arrays = arrays(a)?;
+        let mut arrays = arrays(a)?;
         let first = arrays.first().ok_or_else(|| Trouble::here("there is nothing to concatenate"))?;
         let axis = axis_of(a, "axis", first, 0)?;
+        let along = first.array.names().get(axis).cloned().flatten();
+        joinable(&mut arrays, along.as_deref())?;
+        let first = arrays.first().ok_or_else(|| Trouble::here("there is nothing to concatenate"))?;
         let along: Option<Vec<&Coordinate>> = arrays.iter().map(|part| part.coordinate_along(axis)).collect();
         let coordinate = along.map_or(Ok(None), |along| Coordinate::joined(&along))?;
         let joined = joined(first, Array::concatenate(&bare(&arrays), axis)?, &[axis], &arrays);
         Ok(joined.with_coordinate(coordinate).into())
     }),
     entry(FAMILY, "stack(arrays, axis=0)", "arrays of one shape along a new axis", |a| {
-        let arrays = arrays(a)?;
+        let mut arrays = arrays(a)?;
+        joinable(&mut arrays, None)?;
         let first = arrays.first().ok_or_else(|| Trouble::here("there is nothing to stack"))?;
         let axis = a.read("axis", Value::to_int)?.unwrap_or(0);
         Ok(joined(first, Array::stack(&bare(&arrays), axis)?, &[], &arrays).into())
