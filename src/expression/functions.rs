@@ -16,6 +16,7 @@ mod joining;
 pub(super) mod linear;
 mod order;
 mod reductions;
+mod relations;
 pub(super) mod selection;
 mod shape;
 mod statistics;
@@ -120,6 +121,7 @@ fn entries() -> impl Iterator<Item = &'static Entry> {
         elementwise::TABLE,
         images::TABLE,
         selection::TABLE,
+        relations::TABLE,
     ];
     tables.into_iter().chain(others).flatten()
 }

@@ -45,6 +45,18 @@ pub(super) const TABLE: &[Entry] = &[
         told(a, Array::is_null)
     }),
     entry(CLASS, "notnull(x)", "whether elements are not missing", |a| told(a, Array::not_null)),
+    entry(CLASS, "fillna(x, value)", "x, and value where elements are missing, as xarray's", |a| {
+        let x = a.array("x")?;
+        let missing = x.with(x.array.is_null()?);
+        let filled = elementwise_named("where", &[missing.into(), a.value("value"), x.clone().into()])?;
+        Ok(Labelled { attributes: x.attributes, ..filled.to_array()? }.into())
+    }),
+    entry(
+        CLASS,
+        "nan_to_num(x, nan=0.0, posinf=None, neginf=None)",
+        "x with numbers in place of NaN and infinities: without others 0 and the largest numbers",
+        nan_to_num,
+    ),
     entry("elementwise: exponential", "float_power(x1, x2)", "x1 ** x2 in double precision at least", |a| {
         let wide = |name| {
             let x = a.array(name)?;
@@ -72,6 +84,21 @@ pub(super) const TABLE: &[Entry] = &[
         },
     ),
 ];
+
+fn nan_to_num(arguments: &Arguments) -> Outcome<Value> {
+    let x = arguments.array("x")?;
+    let mut numbers = elementwise_named("nan_to_num", &[x.clone().into()])?;
+    for (name, test) in [("nan", "isnan"), ("posinf", "isposinf"), ("neginf", "isneginf")] {
+        if arguments.given(name).is_some() && x.array.dtype().kind() == 'f' {
+            let is_so = elementwise_named(test, &[x.clone().into()])?;
+            numbers = elementwise_named("where", &[is_so, arguments.value(name), numbers])?;
+        } else if arguments.given(name).is_some() && x.array.dtype().kind() == 'c' {
+            let what = format!("{name} of complex numbers is given for real(x) and imag(x), each by itself");
+            return Err(Trouble::here(what));
+        }
+    }
+    Ok(Labelled { attributes: x.attributes, ..numbers.to_array()? }.into())
+}
 
 /// The functions of the kernels' table that no row of [`TABLE`] replaces.
 pub(super) fn all() -> impl Iterator<Item = &'static Function> {

@@ -21,8 +21,8 @@ const MAX_ORDER: i64 = 16;
 pub(super) const TABLE: &[Entry] = &[
     entry(FAMILY, "ptp(x, axis=None, keepdims=False)", "the largest less the smallest elements", |a| {
         let x = a.array("x")?;
-        let axes = axes_of(a, &x)?;
-        let (most, least) = (reduced(a, &x, &axes, "max")?, reduced(a, &x, &axes, "min")?);
+        let (axes, keep_dims) = (axes_of(a, &x)?, a.flag("keepdims")?);
+        let (most, least) = (reduced(&x, &axes, "max", keep_dims)?, reduced(&x, &axes, "min", keep_dims)?);
         Ok(apply("subtract", &[most.into(), least.into()])?.into())
     }),
     entry(
@@ -45,18 +45,19 @@ fn axes_of(arguments: &Arguments, x: &Labelled) -> Outcome<Vec<usize>> {
     Ok(axes.resolve(x.array.names())?)
 }
 
-fn reduced(arguments: &Arguments, x: &Labelled, axes: &[usize], name: &str) -> Outcome<Labelled> {
+/// A reduction of a name over axes.
+pub(super) fn reduced(x: &Labelled, axes: &[usize], name: &str, keep_dims: bool) -> Outcome<Labelled> {
     let what = Reduce::named(name, 0.0);
     let what = what.ok_or_else(|| Trouble::here(format!("there is no reduction {name}")))?;
-    Ok(x.reduce(name, what, Axes::from(axes), arguments.flag("keepdims")?)?)
+    Ok(x.reduce(name, what, Axes::from(axes), keep_dims)?)
 }
 
 fn average(arguments: &Arguments) -> Outcome<Value> {
     let x = arguments.array("x")?;
     // By position: weights have no names.
-    let axes = axes_of(arguments, &x)?;
+    let (axes, keep_dims) = (axes_of(arguments, &x)?, arguments.flag("keepdims")?);
     let Some(weights) = arguments.read("weights", Value::to_array)? else {
-        return Ok(reduced(arguments, &x, &axes, "mean")?.into());
+        return Ok(reduced(&x, &axes, "mean", keep_dims)?.into());
     };
     let weights =
         if weights.array.shape() == x.array.shape() { weights } else { along(&axes, &x, &weights)? };
@@ -65,9 +66,9 @@ fn average(arguments: &Arguments) -> Outcome<Value> {
     let dtype = if is_inexact(own) { common } else { promote(common, DType::F64) };
     let (x, weights) = (x.with(x.array.astype(dtype)), weights.with(weights.array.astype(dtype)));
     let weighed = apply("multiply", &[x.clone().into(), weights.clone().into()])?;
-    let sum = reduced(arguments, &weighed, &axes, "sum")?;
+    let sum = reduced(&weighed, &axes, "sum", keep_dims)?;
     let spread = weights.with(weights.array.broadcast_to(&x.array.shape())?);
-    let total = reduced(arguments, &spread, &axes, "sum")?;
+    let total = reduced(&spread, &axes, "sum", keep_dims)?;
     let quotient = apply("true_divide", &[sum.into(), total.into()])?;
     Ok(Labelled { attributes: x.attributes, ..quotient }.into())
 }
