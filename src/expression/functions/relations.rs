@@ -28,7 +28,7 @@ pub(super) const TABLE: &[Entry] = &[
             let both =
                 apply("multiply", &[pairs.squares_of_x(&axes)?.into(), pairs.squares_of_y(&axes)?.into()])?;
             let scale = apply("sqrt", &[both.into()])?;
-            pairs.result(apply("true_divide", &[pairs.products(&axes)?.into(), scale.into()])?)
+            pairs.result(&apply("true_divide", &[pairs.products(&axes)?.into(), scale.into()])?)
         },
     ),
     entry(
@@ -37,7 +37,7 @@ pub(super) const TABLE: &[Entry] = &[
         "how much y rises with each unit of x, over axes: the slope of the least-squares line; pairs with NaN are left out",
         |a| {
             let (pairs, axes) = pairs_of(a)?;
-            pairs.result(apply(
+            pairs.result(&apply(
                 "true_divide",
                 &[pairs.products(&axes)?.into(), pairs.squares_of_x(&axes)?.into()],
             )?)
@@ -98,7 +98,7 @@ impl Pairs {
         sum_of_products(&self.y, &self.y, axes, false)
     }
 
-    fn result(&self, found: Labelled) -> Outcome<Value> {
+    fn result(&self, found: &Labelled) -> Outcome<Value> {
         Ok(found.with(found.array.astype(self.dtype)).of_other_quantity().into())
     }
 }
