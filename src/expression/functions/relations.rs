@@ -25,9 +25,9 @@ pub(super) const TABLE: &[Entry] = &[
         "Pearson's correlation of x and y over axes; pairs with NaN are left out, as in xarray",
         |a| {
             let (pairs, axes) = pairs_of(a)?;
-            let both =
-                apply("multiply", &[pairs.squares_of_x(&axes)?.into(), pairs.squares_of_y(&axes)?.into()])?;
-            let scale = apply("sqrt", &[both.into()])?;
+            let spread = |squares: Labelled| apply("sqrt", &[squares.into()]);
+            let (x, y) = (spread(pairs.squares_of_x(&axes)?)?, spread(pairs.squares_of_y(&axes)?)?);
+            let scale = apply("multiply", &[x.into(), y.into()])?;
             pairs.result(&apply("true_divide", &[pairs.products(&axes)?.into(), scale.into()])?)
         },
     ),
