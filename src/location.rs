@@ -9,6 +9,7 @@ pub(crate) use state::StoredParts;
 
 use crate::error::{Error, Result};
 use crate::joined;
+use crate::pyramid::axis_names;
 use blockwise_core::digest::Digest;
 use blockwise_io::store::url::url_of;
 use blockwise_io::{
@@ -97,6 +98,13 @@ impl Location {
             (nodes, _) => nodes?,
         };
         let node = self.node.as_ref().map(|node| container.listed_path(node));
+        let mut arrays = arrays;
+        for array in arrays.iter_mut().filter(|array| array.dimension_names.iter().all(Option::is_none)) {
+            // Images of OME-Zarr before 0.5 say in their group what the axes of all levels are.
+            let axes = axis_names(&groups, &array.path).filter(|axes| axes.len() == array.shape.len());
+            array.dimension_names = axes.unwrap_or_default();
+            array.dimension_names.resize(array.shape.len(), None);
+        }
         Ok(Opened { container, groups, arrays, node, missing_chunks: options.missing_chunks })
     }
 }

@@ -10,6 +10,7 @@ mod metadata;
 mod per_axis;
 
 pub use axes::{AxisType, ImageAxis};
+pub(crate) use metadata::axis_names;
 pub use per_axis::PerAxis;
 
 use crate::computed::info_of;

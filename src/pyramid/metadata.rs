@@ -75,6 +75,11 @@ pub(super) fn read(groups: &[GroupInfo], path: &NodePath) -> Option<Vec<ImageAxi
     })
 }
 
+/// The names of the axes of the image that the array at `path` is a level of, in its order.
+pub(crate) fn axis_names(groups: &[GroupInfo], path: &NodePath) -> Option<Vec<Option<String>>> {
+    Some(read(groups, path)?.into_iter().map(|axis| Some(axis.name)).collect())
+}
+
 /// The list of images in the attributes of a group.
 fn images(attributes: &Attributes) -> Option<&Vec<Value>> {
     let json = |name: &str| match attributes.get(name) {
@@ -104,7 +109,8 @@ fn axes_of(images: &[Value], path: &str) -> Option<Vec<ImageAxis>> {
 }
 
 fn axis_of(value: &Value) -> Option<ImageAxis> {
-    let name = value.get("name")?.as_str()?.to_owned();
+    // In OME-Zarr 0.3 an axis is its name.
+    let name = value.as_str().or_else(|| value.get("name")?.as_str())?.to_owned();
     let kind = value.get("type").and_then(Value::as_str).and_then(AxisType::of_name);
     let unit = value.get("unit").and_then(Value::as_str).map(str::to_owned);
     Some(ImageAxis { unit, ..ImageAxis::new(name, kind) })

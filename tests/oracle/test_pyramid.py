@@ -309,3 +309,19 @@ def test_killed_runs_leave_nothing_torn_and_resume(volume, tmp_path):
     assert not list(tmp_path.glob("*.partial-*"))
     validate(out)
     check_volume(out)
+
+
+@pytest.mark.parametrize("axes", [[{"name": name, "type": "space"} for name in "zyx"], ["z", "y", "x"]])
+def test_levels_of_older_images_have_the_names_of_their_axes(tmp_path, axes):
+    """OME-Zarr 0.4 and 0.3, whose arrays (Zarr v2) have no names of their own."""
+    store = zarr.open_group(tmp_path / "old.zarr", mode="w", zarr_format=2)
+    for level, shape in enumerate([(4, 20, 30), (4, 10, 15)]):
+        store.create_array(f"{level}", shape=shape, chunks=(1, 10, 15), dtype="u2")[:] = level
+    store.create_array("other", shape=(3,), dtype="f4")
+    datasets = [{"path": f"{level}", "coordinateTransformations": [{"type": "scale", "scale": [1, 2**level, 2**level]}]} for level in (0, 1)]
+    store.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    described = json.loads(succeed("info", f"{tmp_path / 'old.zarr'}::1", "--json").stdout)
+    assert described["dimensions"] == ["z", "y", "x"]
+    succeed("reduce", "max", f"{tmp_path / 'old.zarr'}::0", "--axis", "z", "-o", tmp_path / "projection.nc")
+    succeed("convert", f"{tmp_path / 'old.zarr'}::0", tmp_path / "new.zarr", "--chunks", "y=20,x=30")
+    assert zarr.open_group(tmp_path / "new.zarr")["0"].metadata.dimension_names == ("z", "y", "x")
