@@ -31,6 +31,7 @@ use blockwise_io::{ArrayInfo, Attributes, Format, NodePath};
 use blockwise_kernels::DType;
 use blockwise_kernels::downsample::Downsampling;
 use levels::{Level, levels, targets};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// What is wanted of a pyramid.
@@ -90,6 +91,8 @@ pub struct LevelSummary {
 pub struct PyramidJob {
     /// What people call the source.
     label: String,
+    /// How its channels are shown, if it is stored as an image that says so.
+    display: Option<Value>,
     /// Where the container is that it stands in, if it is stored.
     container: Vec<PathBuf>,
     /// The other arrays of that.
@@ -133,6 +136,10 @@ impl PyramidJob {
         let (axes, order) = axes::settle(&source, stored.as_ref(), &info.attributes, options)
             .map_err(|what| usage(&label, what))?;
         let info_path = info.path.clone();
+        let channels =
+            stored.iter().flatten().zip(&info.shape).find(|(axis, _)| axis.kind == Some(AxisType::Channel));
+        let channels = channels.map_or(1, |(_, length)| *length);
+        let display = metadata::display(&container.groups, &info_path, channels);
         let (source, info) = turned(&source, info, &order)?;
         let mut key = Digest::default();
         key.add(&(container.fingerprint(), &info_path, open.raw));
@@ -140,6 +147,7 @@ impl PyramidJob {
         let beside = others.cloned().collect();
         Ok(Self {
             label,
+            display,
             container: container.container.paths(),
             beside,
             info: ArrayInfo { dimension_names: axes::names(&axes), ..info },
@@ -164,6 +172,7 @@ impl PyramidJob {
         let info = ArrayInfo { dimension_names: axes::names(&axes), ..info };
         Ok(Self {
             label: "the array".to_owned(),
+            display: None,
             container: Vec::new(),
             beside: Vec::new(),
             source,
@@ -230,7 +239,8 @@ impl PyramidJob {
             check_keeps(only, &self.beside, destination, |_| false)?;
         }
         let levels = self.laid_out(resources)?;
-        let group = metadata::group(&self.image_name(), &self.axes, &levels, self.options.method);
+        let (method, display) = (self.options.method, self.display.as_ref());
+        let group = metadata::group(&self.image_name(), &self.axes, &levels, method, display);
         let mut key = Digest::default();
         key.add(env!("CARGO_PKG_VERSION"));
         key.add(&(&self.fingerprint, &group.attributes));
@@ -293,7 +303,7 @@ pub fn to_ome_zarr(
 ) -> Result<RunReport> {
     let job = PyramidJob::of(array, options)?;
     let levels = job.laid_out(session.resources())?;
-    let group = metadata::group(&job.image_name(), &job.axes, &levels, options.method);
+    let group = metadata::group(&job.image_name(), &job.axes, &levels, options.method, None);
     published(session.resources(), path.as_ref(), Format::Zarr3, options.overwrite, |writer| {
         writer.create_group(&group)?;
         let sinks =

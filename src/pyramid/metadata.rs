@@ -9,8 +9,14 @@ use blockwise_io::{AttributeValue, Attributes, GroupInfo, NodePath};
 use blockwise_kernels::downsample::Downsampling;
 use serde_json::{Map, Value, json};
 
-/// The root group of an image with these levels.
-pub(super) fn group(name: &str, axes: &[ImageAxis], levels: &[Level], method: Downsampling) -> GroupInfo {
+/// The root group of an image with these levels; `display` says how its channels are shown.
+pub(super) fn group(
+    name: &str,
+    axes: &[ImageAxis],
+    levels: &[Level],
+    method: Downsampling,
+    display: Option<&Value>,
+) -> GroupInfo {
     let axis = |axis: &ImageAxis| {
         let mut fields = Map::new();
         fields.insert("name".to_owned(), json!(axis.name));
@@ -45,8 +51,12 @@ pub(super) fn group(name: &str, axes: &[ImageAxis], levels: &[Level], method: Do
             "version": env!("CARGO_PKG_VERSION"),
         },
     });
+    let mut ome = json!({ "version": "0.5", "multiscales": [image] });
+    if let Some(display) = display {
+        ome["omero"] = display.clone();
+    }
     let mut attributes = Attributes::new();
-    attributes.set("ome", AttributeValue::Json(json!({ "version": "0.5", "multiscales": [image] })));
+    attributes.set("ome", AttributeValue::Json(ome));
     GroupInfo { path: NodePath::root(), attributes, dimensions: Vec::new() }
 }
 
@@ -73,6 +83,32 @@ pub(super) fn read(groups: &[GroupInfo], path: &NodePath) -> Option<Vec<ImageAxi
         let within = own.get(group.path.components().len()..)?.join("/");
         axes_of(images(&group.attributes)?, &within)
     })
+}
+
+/// How the image that the array at `path` is a level of has its `channels` shown (`omero`: colours, windows, names), if it says that
+/// of each as OME-Zarr 0.5 wants it.
+pub(super) fn display(groups: &[GroupInfo], path: &NodePath, channels: u64) -> Option<Value> {
+    let own = path.components();
+    let group = groups.iter().rfind(|group| {
+        let within = own.get(group.path.components().len()..).map(|within| within.join("/"));
+        own.starts_with(group.path.components())
+            && within
+                .zip(images(&group.attributes))
+                .is_some_and(|(within, images)| axes_of(images, &within).is_some())
+    })?;
+    let json = |name: &str| match group.attributes.get(name) {
+        Some(AttributeValue::Json(value)) => Some(value),
+        _ => None,
+    };
+    let found = json("ome").and_then(|ome| ome.get("omero")).or_else(|| json("omero"))?;
+    let listed = found.get("channels")?.as_array().filter(|listed| listed.len() as u64 == channels)?;
+    let is_whole = |channel: &Value| {
+        let window = channel.get("window");
+        let is_number = |name| window.and_then(|window| window.get(name)).is_some_and(Value::is_number);
+        channel.get("color").is_some_and(Value::is_string)
+            && ["start", "min", "end", "max"].into_iter().all(is_number)
+    };
+    listed.iter().all(is_whole).then(|| found.clone())
 }
 
 /// The names of the axes of the image that the array at `path` is a level of, in its order.

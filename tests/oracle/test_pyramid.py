@@ -325,3 +325,22 @@ def test_levels_of_older_images_have_the_names_of_their_axes(tmp_path, axes):
     succeed("reduce", "max", f"{tmp_path / 'old.zarr'}::0", "--axis", "z", "-o", tmp_path / "projection.nc")
     succeed("convert", f"{tmp_path / 'old.zarr'}::0", tmp_path / "new.zarr", "--chunks", "y=20,x=30")
     assert zarr.open_group(tmp_path / "new.zarr")["0"].metadata.dimension_names == ("z", "y", "x")
+
+
+def test_colours_of_channels_come_along(tmp_path):
+    x = RNG.integers(0, 900, (2, 40, 60)).astype("u2")
+    channels = [
+        {"color": color, "label": label, "active": True, "window": {"start": 0, "min": 0, "end": 900, "max": 65535}}
+        for color, label in (("00FF00", "GFP"), ("0000FF", "DAPI"))
+    ]
+    axes = [{"name": "c", "type": "channel"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    datasets = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 1, 1]}]}]
+    for name, listed in (("whole", channels), ("short", channels[:1])):
+        store = zarr.open_group(tmp_path / f"{name}.zarr", mode="w", zarr_format=2)
+        store.create_array("0", shape=x.shape, chunks=(1, 40, 60), dtype="u2")[:] = x
+        store.attrs.update(multiscales=[{"version": "0.4", "axes": axes, "datasets": datasets}], omero={"channels": listed})
+        out = tmp_path / f"{name}.ome.zarr"
+        succeed("pyramid", f"{tmp_path / name}.zarr::0", out)
+        validate(out)
+        found = metadata(out)["ome"].get("omero")
+        assert found == ({"channels": channels} if name == "whole" else None)
