@@ -26,7 +26,7 @@ use files::Files;
 use source::{JoinedSource, Way};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use trees::Trees;
+use trees::{Trees, dimension_in};
 
 /// Files that are one container.
 pub(crate) struct JoinedFiles {
@@ -51,26 +51,26 @@ pub(crate) fn open(label: &Path, paths: Vec<PathBuf>, options: &OpenOptions) -> 
     let (joint, order) = joint(&label, &trees, &files)?;
     tracing::debug!("{label}: {} files, {joint:?}", order.len());
     let entries = Arc::new(entries(&trees, &files, &joint, &order)?);
-    let groups = declared(std::mem::take(&mut trees.groups), &joint, &entries, order.len() as u64);
+    let extent = entries.iter().find_map(|entry| match entry.place {
+        Place::Parts { way: Way::Along(axis), .. } => entry.info.shape.get(axis).copied(),
+        _ => None,
+    });
+    let groups = declared(std::mem::take(&mut trees.groups), &joint, extent, order.len() as u64);
     let format = files.file(0)?.container.format();
     Ok(Arc::new(JoinedFiles { label, format, groups, files, entries }))
 }
 
 /// Groups whose dimensions have the lengths of the whole.
-fn declared(mut groups: Vec<GroupInfo>, joint: &Joint, entries: &[Entry], files: u64) -> Vec<GroupInfo> {
+fn declared(mut groups: Vec<GroupInfo>, joint: &Joint, extent: Option<u64>, files: u64) -> Vec<GroupInfo> {
     match joint {
         Joint::Along(dimension) => {
-            let lengths =
-                entries.iter().filter(|entry| !matches!(entry.place, Place::Nowhere)).find_map(|entry| {
-                    let names = entry.info.dimension_names.iter().zip(&entry.info.shape);
-                    names
-                        .filter(|(name, _)| name.as_ref() == Some(dimension))
-                        .map(|(_, length)| *length)
-                        .next()
-                });
-            let declared = groups.iter_mut().flat_map(|group| &mut group.dimensions);
-            for (_, length, _) in declared.filter(|(name, ..)| name == dimension) {
-                *length = lengths.unwrap_or(*length);
+            for group in &mut groups {
+                let path = group.path.clone();
+                for (name, length, _) in &mut group.dimensions {
+                    if dimension_in(&path, name) == *dimension {
+                        *length = extent.unwrap_or(*length);
+                    }
+                }
             }
         }
         Joint::Stacked(name) => {

@@ -13,7 +13,8 @@ use crate::pyramid::axis_names;
 use blockwise_core::digest::Digest;
 use blockwise_io::store::url::url_of;
 use blockwise_io::{
-    ArrayInfo, Attributes, Container, GroupInfo, MissingChunks, NodePath, OpenOptions, StoredArray,
+    ArrayInfo, AttributeValue, Attributes, Container, GroupInfo, MissingChunks, NodePath, OpenOptions,
+    StoredArray,
 };
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -206,7 +207,7 @@ impl Opened {
     }
 
     /// The one array that is meant: the named node, the only array, or the only one of rank above 0 that holds no
-    /// coordinates.
+    /// coordinates and no bounds of such.
     ///
     /// # Errors
     /// If there is no such array, or several could be meant.
@@ -216,7 +217,11 @@ impl Opened {
             return Ok(array);
         }
         let (_, inside) = self.selected()?;
-        let data = || inside.iter().filter(|array| !array.shape.is_empty() && !array.is_coordinate);
+        let data = || {
+            inside
+                .iter()
+                .filter(|array| !array.shape.is_empty() && !array.is_coordinate && !is_bounds(array, &inside))
+        };
         let mut candidates = data();
         match (candidates.next(), candidates.next(), inside.as_slice()) {
             (Some(array), None, _) | (None, _, [array]) => Ok(array),
@@ -279,6 +284,16 @@ impl Opened {
         let more = if self.arrays.len() > names.len() { " …" } else { "" };
         format!("{}{more}", names.join(", "))
     }
+}
+
+/// Whether a CF attribute of one of `others` says that `array` holds its bounds.
+pub(crate) fn is_bounds(array: &ArrayInfo, others: &[&ArrayInfo]) -> bool {
+    let Some(own) = array.path.name() else { return false };
+    let is_named = |other: &ArrayInfo, name: &str| {
+        other.path.parent() == array.path.parent()
+            && matches!(other.attributes.get(name), Some(AttributeValue::Text(text)) if text == own)
+    };
+    others.iter().any(|other| is_named(other, "bounds") || is_named(other, "climatology"))
 }
 
 /// What people call the array at `path` of the container they opened as `container`.

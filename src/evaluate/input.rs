@@ -7,10 +7,10 @@ use super::EvalOptions;
 use crate::cf;
 use crate::error::{Error, Result};
 use crate::expression::{Coordinate, Labelled};
-use crate::location::{Location, Opened, is_within};
+use crate::location::{Location, Opened, is_bounds, is_within};
 use blockwise_core::adapt::{Unpack, Unpacking};
 use blockwise_core::{Array, DType, Scalar, Source};
-use blockwise_io::{ArrayInfo, AttributeValue, Attributes, ElementType, OpenOptions};
+use blockwise_io::{ArrayInfo, Attributes, ElementType, OpenOptions};
 use std::sync::Arc;
 
 /// Attributes that speak of how values are stored or how far elements are apart, or name other arrays of the container.
@@ -98,16 +98,8 @@ pub fn data_arrays(location: &Location, options: &OpenOptions) -> Result<Vec<Arr
         return Ok(vec![only.clone()]);
     }
     let (_, inside) = opened.selected()?;
-    let bounds = |info: &ArrayInfo| {
-        let names = ["bounds", "climatology"];
-        let is_named = |other: &&ArrayInfo, name: &str| matches!((other.attributes.get(name), info.path.name()), (Some(AttributeValue::Text(text)), Some(own)) if text == own);
-        inside.iter().any(|other| names.iter().any(|name| is_named(other, name)))
-    };
-    let data: Vec<ArrayInfo> = inside
-        .iter()
-        .filter(|info| !info.is_coordinate && !bounds(info))
-        .map(|info| (*info).clone())
-        .collect();
+    let holds_data = |info: &&&ArrayInfo| !info.is_coordinate && !is_bounds(info, &inside);
+    let data: Vec<ArrayInfo> = inside.iter().filter(holds_data).map(|info| (*info).clone()).collect();
     if data.is_empty() {
         opened.only_array()?; // says why there is none
     }
@@ -278,14 +270,20 @@ fn coordinate_of<'a>(
 ) -> Option<&'a ArrayInfo> {
     let in_scope = |candidate: &&ArrayInfo| {
         let above = candidate.path.parent().is_some_and(|group| is_within(&array.path, &group));
-        let streams = matches!(candidate.element_type, ElementType::Number(_) | ElementType::DateTime { .. });
         above
-            && streams
             && candidate.path.name() == Some(name)
             && candidate.shape == [extent]
             && candidate.path != array.path
     };
-    opened.arrays.iter().filter(in_scope).max_by_key(|candidate| candidate.path.components().len())
+    let found =
+        opened.arrays.iter().filter(in_scope).max_by_key(|candidate| candidate.path.components().len())?;
+    match &found.element_type {
+        ElementType::Number(_) | ElementType::DateTime { .. } => Some(found),
+        other => {
+            tracing::warn!("{}: coordinates of type {other} are left out", opened.label(&found.path));
+            None
+        }
+    }
 }
 
 fn carried(attributes: &Attributes) -> Attributes {

@@ -349,7 +349,7 @@ impl Known {
         let all = Span { first: f64::NEG_INFINITY, last: f64::INFINITY, holds_last: true };
         let (least, most) = (least.unwrap_or(all), most.unwrap_or(all));
         let span = Span { first: least.first, ..most };
-        if span.first > span.last {
+        if span.first > span.last || span.first == span.last && !span.holds_last {
             let (from, to) = (shown_end(from), shown_end(to));
             let order = if ascends { "ascend" } else { "descend" };
             return Err(wrong(format!("they {order}: write slice({to}, {from})")));

@@ -3,10 +3,9 @@
 //! Invariants: parts that do not mean the same are never joined as if they did: other packing is undone, other times are counted
 //! anew, and what cannot be brought together is an array of no one type, which every use refuses by name. Called by [`super`].
 
-use super::axis::{Joint, time_units};
+use super::axis::{Joint, counts_as, summary_as, time_units};
 use super::files::Files;
 use super::source::{PartOf, Way};
-use super::summary::summary;
 use super::times::recounted;
 use super::trees::Trees;
 use crate::cf;
@@ -16,6 +15,7 @@ use blockwise_core::Source;
 use blockwise_core::adapt::{Unpacking, cast_scalar};
 use blockwise_io::{ArrayInfo, AttributeValue, ElementType};
 use blockwise_kernels::DType;
+use blockwise_kernels::promote::promote;
 use std::sync::Arc;
 
 /// One array of joined files.
@@ -89,6 +89,16 @@ impl Joining<'_> {
         if let Some(lacking) = self.order.iter().find(|number| self.info(**number).is_none()) {
             return Ok(Err(format!("{} has no such array", self.files.name(*lacking))));
         }
+        let turned = |number: &&usize| {
+            self.info(**number).is_some_and(|own| own.dimension_names != first.dimension_names)
+        };
+        if let Some(other) = self.order.iter().find(turned) {
+            return Ok(Err(format!(
+                "its axes are others in {} than in {}",
+                self.files.name(*other),
+                self.files.name(0)
+            )));
+        }
         let names = self.trees.dimensions(first);
         let way = match joint {
             Joint::Along(dimension) => {
@@ -125,10 +135,17 @@ impl Joining<'_> {
     fn once(self, first: &ArrayInfo) -> Result<Joined<Entry>> {
         let mut known = None;
         for number in self.order.iter().copied() {
-            if !self.is_as_first(number) || self.trees.shape(number, self.place) != Some(&first.shape) {
+            let own = self.info(number).filter(|own| {
+                let is_number = |info: &ArrayInfo| matches!(info.element_type, ElementType::Number(_));
+                let is_of_one_kind =
+                    own.element_type == first.element_type || is_number(own) && is_number(first);
+                is_of_one_kind && counts_as(first, own)
+            });
+            let own = own.filter(|_| self.trees.shape(number, self.place) == Some(&first.shape));
+            let Some(own) = own else {
                 return Ok(Err(format!("another type, shape or unit in {}", self.files.name(number))));
-            }
-            let found = summary(&*self.files.file(number)?.container.array(&first.path)?)?;
+            };
+            let found = summary_as(self.files, number, first, own)?;
             let Some(found) = found else {
                 // Too much to read for a look at the tree.
                 let (path, name) = (&first.path, self.files.name(0));
@@ -190,9 +207,9 @@ impl Joining<'_> {
             return Ok(Ok(Entry { info, place: Place::Parts { way, parts } }));
         }
         if let Some(counted) = self.counts_times(first) {
-            let Way::Along(0) = way else {
+            if !matches!(way, Way::Along(0) | Way::Stacked) {
                 return Ok(Err("times are counted otherwise, and not along the first axis".to_owned()));
-            };
+            }
             let units: Joined<Vec<_>> = counted.into_iter().collect();
             return match units {
                 Ok(units) => recounted(self.files, first, self.order, &units, &mut info)
@@ -204,7 +221,7 @@ impl Joining<'_> {
             Ok(rules) => rules,
             Err(why) => return Ok(Err(why)),
         };
-        let dtype = if rules.iter().any(|(_, dtype)| *dtype == DType::F64) { DType::F64 } else { DType::F32 };
+        let dtype = rules.iter().map(|(_, dtype)| *dtype).reduce(promote).unwrap_or(DType::F64);
         let rule = rules.first().and_then(|(rule, _)| rule.as_ref());
         if let Some(rule) = rule {
             info.attributes =
@@ -280,25 +297,32 @@ impl Joining<'_> {
             if info.attributes.get("units") != first.attributes.get("units") {
                 return Ok(Err(format!("other units in {} than in {}", name(number), name(0))));
             }
-            let dtype = match &info.element_type {
-                ElementType::Number(dtype) => *dtype,
-                other if *other == first.element_type => {
-                    return Ok(Err(format!(
-                        "{} says otherwise what it holds than {}",
-                        name(number),
-                        name(0)
-                    )));
+            let ElementType::Number(dtype) = info.element_type else {
+                let (known, own) = (&first.element_type, &info.element_type);
+                if own == known && self.is_as_first(number) {
+                    continue; // it is another that differs
                 }
-                other => {
-                    let (known, own) = (&first.element_type, name(number));
-                    return Ok(Err(format!("{known} in {}, {other} in {own}", name(0))));
-                }
+                return Ok(Err(format!(
+                    "{known} in {}, {own} in {}, with other attributes",
+                    name(0),
+                    name(number)
+                )));
             };
             let rule = cf::unpacking_of(info).map_err(|error| error.in_array(&name(number)))?;
             let result = rule.as_ref().map_or(dtype, |rule| rule.result);
-            if !matches!(result, DType::F32 | DType::F64) {
-                let (known, own) = (&first.element_type, name(number));
-                return Ok(Err(format!("{known} in {}, {} in {own}", name(0), info.element_type)));
+            let known = match first.element_type {
+                ElementType::Number(known) if (known.kind() == 'b') == (dtype.kind() == 'b') => known,
+                _ => {
+                    return Ok(Err(format!(
+                        "{} in {}, {dtype} in {}",
+                        first.element_type,
+                        name(0),
+                        name(number)
+                    )));
+                }
+            };
+            if (known.kind() == 'c') != (dtype.kind() == 'c') {
+                return Ok(Err(format!("{known} in {}, {dtype} in {}", name(0), name(number))));
             }
             rules.push((rule, result));
         }

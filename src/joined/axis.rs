@@ -6,10 +6,10 @@
 
 use super::files::Files;
 use super::summary::{Summary, summary};
-use super::trees::Trees;
+use super::trees::{Trees, dimension_in};
 use crate::cf::time::TimeUnits;
 use crate::error::{Error, Result};
-use blockwise_io::{ArrayInfo, AttributeValue, ElementType};
+use blockwise_io::{ArrayInfo, AttributeValue};
 use std::collections::BTreeMap;
 
 /// How files go together.
@@ -59,10 +59,10 @@ pub(super) fn joint(label: &str, trees: &Trees, files: &Files) -> Result<(Joint,
 
 /// How files go together whose dimensions are the same: along the one that may grow and has no coordinates, or else stacked.
 fn alike(trees: &Trees, has_coordinates: impl Fn(&str) -> bool) -> Joint {
-    let mut records: Vec<&str> = Vec::new();
+    let mut records: Vec<String> = Vec::new();
     for info in &trees.arrays {
-        for (name, unlimited) in info.dimension_names.iter().zip(&info.unlimited) {
-            if let Some(name) = name.as_deref().filter(|name| *unlimited && !has_coordinates(name))
+        for (name, unlimited) in trees.dimensions(info).into_iter().zip(&info.unlimited) {
+            if let Some(name) = name.filter(|name| *unlimited && !has_coordinates(name))
                 && !records.contains(&name)
             {
                 records.push(name);
@@ -70,7 +70,7 @@ fn alike(trees: &Trees, has_coordinates: impl Fn(&str) -> bool) -> Joint {
         }
     }
     if let [record] = records.as_slice() {
-        return Joint::Along((*record).to_owned());
+        return Joint::Along(record.clone());
     }
     let is_taken = |name: &String| {
         trees.arrays.iter().any(|info| {
@@ -88,8 +88,10 @@ fn differing_lengths(trees: &Trees) -> BTreeMap<String, usize> {
     for (place, info) in trees.arrays.iter().enumerate() {
         let dimensions = trees.dimensions(info);
         for number in 0..trees.files.len() {
-            let Some(shape) = trees.shape(number, place).filter(|shape| shape.len() == info.shape.len())
-            else {
+            // An array whose axes stand in another order elsewhere is refused by itself.
+            let has_same_axes = |own: &ArrayInfo| own.dimension_names == info.dimension_names;
+            let shape = trees.shape(number, place).filter(|shape| shape.len() == info.shape.len());
+            let Some(shape) = shape.filter(|_| trees.info(number, place).is_some_and(has_same_axes)) else {
                 continue;
             };
             for ((name, own), first) in dimensions.iter().zip(shape).zip(&info.shape) {
@@ -106,22 +108,16 @@ fn differing_lengths(trees: &Trees) -> BTreeMap<String, usize> {
 fn coordinates(trees: &Trees, files: &Files) -> Result<BTreeMap<String, (usize, Vec<Summary>)>> {
     let mut all = BTreeMap::new();
     for (place, info) in trees.arrays.iter().enumerate() {
-        let Some(dimension) = info.path.name().filter(|_| info.is_coordinate) else { continue };
-        let known = all.get(dimension).and_then(|(known, _): &(usize, _)| trees.arrays.get(*known));
-        if known.is_some_and(|known| known.path.components().len() <= info.path.components().len()) {
-            continue; // the outermost counts
-        }
-        let of_file = |number: usize| -> blockwise_io::Result<Option<Summary>> {
-            let Some(own) = trees.info(number, place) else { return Ok(None) };
-            let found = summary(&*files.file(number)?.container.array(&info.path)?)?;
-            // The same numbers are other times where they are counted from another date.
-            let counted = ["units", "calendar"].map(|name| own.attributes.get(name));
-            Ok(found.map(|found| Summary { content: format!("{} {counted:?}", found.content), ..found }))
+        let Some(name) = info.path.name().filter(|_| info.is_coordinate) else { continue };
+        let dimension = dimension_in(&info.path.parent().unwrap_or_default(), name);
+        let of_file = |number: usize| match trees.info(number, place) {
+            Some(own) => summary_as(files, number, info, own),
+            None => Ok(None),
         };
         let summaries: Option<Vec<Summary>> =
             (0..trees.files.len()).map(of_file).collect::<blockwise_io::Result<_>>()?;
         if let Some(summaries) = summaries {
-            all.insert(dimension.to_owned(), (place, summaries));
+            all.insert(dimension, (place, summaries));
         }
     }
     Ok(all)
@@ -145,19 +141,28 @@ fn ordered(trees: &Trees, files: &Files, place: usize, summaries: &[Summary]) ->
         return Ok(by_name);
     }
     let Some(first) = trees.arrays.get(place) else { return Ok(by_name) };
+    for number in by_name {
+        if trees.info(number, place).is_some_and(|own| !counts_as(first, own)) {
+            let what = format!(
+                "'{}' is counted otherwise in {} than in {} (units, calendar); bring them into one",
+                first.path,
+                files.name(number),
+                files.name(0)
+            );
+            let path = files.paths().get(number).map(|path| path.display().to_string()).unwrap_or_default();
+            return Err(Error::Refused { path, what });
+        }
+    }
     let mut spans = Vec::new();
     let mut empty = Vec::new();
     for (number, summary) in summaries.iter().enumerate() {
-        let own = trees.info(number, place).unwrap_or(first);
         match summary.ends {
-            Some(ends) => spans.push((number, in_units_of(files, first, own, number, ends)?)),
+            Some(ends) => spans.push((number, ends)),
             None => empty.push(number),
         }
     }
-    let falls = |spans: &[(usize, (f64, f64))]| {
-        spans.windows(2).all(|pair| matches!(pair, [(_, before), (_, after)] if before.0 > after.0))
-    };
-    let ascends = directions.first().copied().unwrap_or_else(|| !falls(&spans));
+    // One number alone ascends, as in xarray.
+    let ascends = directions.first().copied().unwrap_or(true);
     spans.sort_by(|(_, a), (_, b)| if ascends { a.0.total_cmp(&b.0) } else { b.0.total_cmp(&a.0) });
     for pair in spans.windows(2) {
         let [(one, before), (two, after)] = pair else { continue };
@@ -178,33 +183,30 @@ fn ordered(trees: &Trees, files: &Files, place: usize, summaries: &[Summary]) ->
     Ok(spans.into_iter().map(|(number, _)| number).chain(empty).collect())
 }
 
-/// First and last coordinate of the file `number`, counted as the first file counts.
-fn in_units_of(
+/// What `own`, the form that `first` has in the file `number`, holds there, counted as in the first file where both count time.
+pub(super) fn summary_as(
     files: &Files,
+    number: usize,
     first: &ArrayInfo,
     own: &ArrayInfo,
-    number: usize,
-    ends: (f64, f64),
-) -> Result<(f64, f64)> {
-    let same = |name: &str| first.attributes.get(name) == own.attributes.get(name);
-    let is_numpy = matches!(own.element_type, ElementType::DateTime { .. });
-    if (same("units") && same("calendar")) || (is_numpy && first.element_type == own.element_type) {
-        return Ok(ends);
-    }
-    let known = time_units(first).zip(time_units(own));
-    let Some((to, from)) = known.filter(|(to, from)| to.calendar() == from.calendar()) else {
-        let what = format!(
-            "'{}' is counted otherwise in {} than in {} (units, calendar); bring them into one",
-            own.path,
-            files.name(number),
-            files.name(0)
-        );
-        let path = files.paths().get(number).map(|path| path.display().to_string()).unwrap_or_default();
-        return Err(Error::Refused { path, what });
+) -> blockwise_io::Result<Option<Summary>> {
+    let other = (!is_counted_alike(first, own)).then(|| time_units(first).zip(time_units(own))).flatten();
+    let other = other.filter(|(to, from)| to.calendar() == from.calendar());
+    summary(&*files.file(number)?.container.array(&own.path)?, other.as_ref())
+}
+
+/// Whether numbers of both mean the same, or can be made to.
+pub(super) fn counts_as(first: &ArrayInfo, own: &ArrayInfo) -> bool {
+    let times = || time_units(first).zip(time_units(own));
+    is_counted_alike(first, own) || times().is_some_and(|(to, from)| to.calendar() == from.calendar())
+}
+
+/// Whether two arrays have the same units, or other words for them.
+fn is_counted_alike(first: &ArrayInfo, own: &ArrayInfo) -> bool {
+    let word = |info: &ArrayInfo, name: &str| match info.attributes.get(name) {
+        Some(AttributeValue::Text(text)) => Some(text.trim().replace("degrees", "degree")),
+        Some(other) => Some(format!("{other:?}")),
+        None => None,
     };
-    let number = |value: f64| -> Result<f64> {
-        let times = from.decode(&[value])?;
-        Ok(times.instants.first().copied().flatten().map_or(f64::NAN, |instant| to.number(instant)))
-    };
-    Ok((number(ends.0)?, number(ends.1)?))
+    ["units", "calendar"].iter().all(|name| word(first, name) == word(own, name))
 }

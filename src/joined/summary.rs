@@ -4,6 +4,7 @@
 //! and [`super::array`].
 
 use crate::cf;
+use crate::cf::time::TimeUnits;
 use blockwise_core::adapt::Unpack;
 use blockwise_core::digest::Digest;
 use blockwise_core::{Cancellation, Source, TaskContext};
@@ -40,8 +41,12 @@ pub(super) fn values(source: Arc<dyn Source>, info: &ArrayInfo) -> Result<Arc<dy
     }
 }
 
-/// What `array` holds; `None` if it is large and of several axes, or its elements do not stream.
-pub(super) fn summary(array: &dyn StoredArray) -> Result<Option<Summary>> {
+/// What `array` holds; `None` if it is large and of several axes, or its elements do not stream. Numbers that are equal count as equal
+/// whatever their type; times are counted by the first of `units` in place of the second, which are theirs.
+pub(super) fn summary(
+    array: &dyn StoredArray,
+    units: Option<&(TimeUnits, TimeUnits)>,
+) -> Result<Option<Summary>> {
     let info = array.info();
     let mut content = Digest::default();
     content.add(&info.shape);
@@ -62,17 +67,42 @@ pub(super) fn summary(array: &dyn StoredArray) -> Result<Option<Summary>> {
     let source = values(array.source()?, info)?;
     if source.grid().rank() > 1 {
         let Some(bytes) = whole(&*source)? else { return Ok(None) };
-        content.add_bytes(&bytes);
+        add(&mut content, &bytes, source.dtype(), units)?;
         return Ok(Some(unordered(&content)));
     }
     let mut walk = Walk { ends: None, ascends: None, is_unordered: false };
     each_chunk(&*source, |_, _, bytes| {
-        content.add_bytes(bytes);
-        numbers(bytes, source.dtype())?.into_iter().for_each(|number| walk.step(number));
+        add(&mut content, bytes, source.dtype(), units)?.into_iter().for_each(|number| walk.step(number));
         Ok(())
     })?;
     let Walk { ends, ascends, is_unordered } = walk;
     Ok(Some(Summary { content: content.to_string(), ends, ascends, is_unordered }))
+}
+
+/// Takes in elements, and gives them as doubles.
+fn add(
+    content: &mut Digest,
+    bytes: &[u8],
+    dtype: DType,
+    units: Option<&(TimeUnits, TimeUnits)>,
+) -> Result<Vec<f64>> {
+    let mut doubles = numbers(bytes, dtype)?;
+    if let Some((to, from)) = units {
+        let times = from
+            .decode(&doubles)
+            .map_err(|error| blockwise_core::Error::Internal { message: error.to_string() })?;
+        doubles = times.instants.iter().map(|at| at.map_or(f64::NAN, |instant| to.number(instant))).collect();
+    }
+    // Beyond this a double does not say every whole number.
+    let are_exact =
+        dtype.kind() != 'c' && doubles.iter().all(|number| number.abs() < 9.0e15 || !number.is_finite());
+    if are_exact || units.is_some() {
+        // Zeros of both signs are one number.
+        doubles.iter().for_each(|number| content.add_bytes(&(number + 0.0).to_ne_bytes()));
+    } else {
+        content.add_bytes(bytes);
+    }
+    Ok(doubles)
 }
 
 /// Numbers as they come by.

@@ -3,7 +3,7 @@
 //! Invariant: of files that are alike, little more than the shapes of their arrays is held. Called by [`super`].
 
 use super::files::Files;
-use blockwise_io::{ArrayInfo, GroupInfo, NodePath, Result};
+use blockwise_io::{ArrayInfo, ElementType, GroupInfo, NodePath, Result};
 use std::collections::HashMap;
 
 /// Attributes without which elements of two files do not mean the same.
@@ -73,14 +73,49 @@ impl Trees {
         Some(&self.files.get(number)?.get(place)?.as_ref()?.shape)
     }
 
-    /// Names of the dimensions of an array. Where a file is one array and its axes have no names, they are told apart by numbers.
+    /// Which dimensions an array has: their names, with the group that they belong to unless that is the root. Where a file is one
+    /// array and its axes have no names, they are told apart by numbers; how many letters a text has is no dimension.
     pub(super) fn dimensions(&self, info: &ArrayInfo) -> Vec<Option<String>> {
         let is_alone = self.arrays.len() == 1;
-        let named = |axis: usize| info.dimension_names.get(axis).cloned().flatten();
+        let is_text = matches!(info.element_type, ElementType::FixedBytes { len_bytes: 1 });
+        let letters = info.shape.len().checked_sub(1).filter(|_| is_text && info.shape.len() > 1);
+        let named = |axis: usize| {
+            let name = info.dimension_names.get(axis)?.as_ref()?;
+            Some(dimension_in(&self.owner(info, name), name))
+        };
         (0..info.shape.len())
-            .map(|axis| named(axis).or_else(|| is_alone.then(|| format!("axis {axis}"))))
+            .map(|axis| {
+                let known = named(axis).or_else(|| is_alone.then(|| format!("axis {axis}")));
+                known.filter(|_| letters != Some(axis))
+            })
             .collect()
     }
+
+    /// The group that the dimension `name` of an array belongs to: the nearest above it that declares it or holds its coordinates.
+    fn owner(&self, info: &ArrayInfo, name: &str) -> NodePath {
+        let declares = |group: &NodePath| {
+            let declared = self.groups.iter().find(|known| known.path == *group);
+            declared.is_some_and(|known| known.dimensions.iter().any(|(own, ..)| own == name))
+                || self.arrays.iter().any(|other| {
+                    other.is_coordinate
+                        && other.path.name() == Some(name)
+                        && other.path.parent().as_ref() == Some(group)
+                })
+        };
+        let mut at = info.path.parent();
+        while let Some(group) = at {
+            if declares(&group) {
+                return group;
+            }
+            at = group.parent();
+        }
+        NodePath::root()
+    }
+}
+
+/// What the dimension `name` of a group is called among all of a file.
+pub(super) fn dimension_in(group: &NodePath, name: &str) -> String {
+    if group.is_root() { name.to_owned() } else { format!("{group}/{name}") }
 }
 
 fn means_the_same(one: &ArrayInfo, other: &ArrayInfo) -> bool {

@@ -195,7 +195,8 @@ def test_what_does_not_go_together_is_refused(tmp_path):
     other_units = second.copy()
     other_units["t2m"] = second.t2m.assign_attrs(units="degC")
     refused("other units in field_2.nc than in field_1.nc", dataset=other_units)
-    refused("float32 in field_1.nc, int32 in field_2.nc", dataset=second.assign(t2m=second.t2m.fillna(0).astype("i4")))
+    refused("float32 in field_1.nc, text in field_2.nc", dataset=second.assign(t2m=second.t2m.astype(str).astype(object)))
+    refused("its axes are others in field_2.nc", dataset=second.transpose("time", "lon", "lat", "nv"))
     refused("counted otherwise in field_2.nc", dataset=second.convert_calendar("noleap"))
     (tmp_path / "field_2.nc").write_bytes((tmp_path / "field_2.nc").read_bytes()[:5000])
     failed = arrayctl("convert", pattern, tmp_path / "out.zarr")
@@ -230,3 +231,75 @@ def test_many_more_files_than_are_open_at_once(tmp_path):
     succeed("convert", tmp_path / "part*.npy", tmp_path / "all.zarr", "--chunks", "100,2")
     expected = np.concatenate([np.full((1 + number % 2, 4), number, "u2") for number in range(300)])
     np.testing.assert_array_equal(zarr.open(tmp_path / "all.zarr")[:], expected)
+
+
+def test_axes_in_another_order_are_not_taken_for_these(tmp_path):
+    for number, dims in enumerate((("time", "lat", "lon"), ("time", "lon", "lat"))):
+        time = ("time", [2.0 * number, 2.0 * number + 1], {"units": "days since 2000-01-01"})
+        values = np.arange(8.0).reshape(2, 2, 2)
+        xarray.Dataset({"v": (dims, values)}, coords={"time": time, "lat": [1.0, 2], "lon": [1.0, 2]}).to_netcdf(tmp_path / f"p{number}.nc")
+    assert_refusal(arrayctl("eval", "v", "-i", f"v={tmp_path}/p?.nc::v"), {2, 3}, ["p1.nc", "axes"])
+
+
+def test_groups_have_dimensions_of_their_own(tmp_path):
+    for number in range(2):
+        time = np.arange(3.0) + 3 * number
+        path = tmp_path / f"g{number}.nc"
+        xarray.Dataset({"a": ("time", np.arange(3.0) + 10 * number)}, coords={"time": time}).to_netcdf(path, group="g1")
+        xarray.Dataset({"b": ("time", np.arange(5.0))}, coords={"time": np.arange(5.0)}).to_netcdf(path, mode="a", group="g2")
+    values = lambda node: json.loads(succeed("eval", "x", "-i", f"x={tmp_path}/g*.nc::{node}", "--json").stdout)["results"][0]["values"]  # noqa: E731
+    assert values("g1/a") == [0, 1, 2, 10, 11, 12] and values("g2/b") == [0, 1, 2, 3, 4]
+    succeed("convert", tmp_path / "g*.nc", tmp_path / "all.nc")
+    assert xarray.load_dataset(tmp_path / "all.nc", group="g1").sizes == {"time": 6}
+    assert xarray.load_dataset(tmp_path / "all.nc", group="g2").sizes == {"time": 5}
+
+
+def test_numbers_and_times_of_other_types_are_the_same_numbers(tmp_path):
+    parts = []
+    for number, (hours, kind) in enumerate((([0, 6, 12], "i4"), ([18.5, 24], "f8"), ([30, 36], "i8"))):
+        time = ("time", np.array(hours, kind), {"units": "hours since 2000-01-01"})
+        kinds = ("i2", "i4", "u1")
+        counts = ("time", np.arange(len(hours), dtype=kinds[number]))
+        x = ("x", np.arange(3, dtype="f4" if number else "f8"), {"units": ("degrees_east", "degree_east", "degrees_east")[number]})
+        values = np.full((len(hours), 3), number, "f4" if number else "f8")
+        part = xarray.Dataset({"t": (("time", "x"), values), "n": counts}, coords={"time": time, "x": x})
+        part.to_netcdf(tmp_path / f"k{number}.nc")
+        parts.append(xarray.load_dataset(tmp_path / f"k{number}.nc"))
+    succeed("convert", tmp_path / "k*.nc", tmp_path / "all.zarr")
+    found = xarray.open_zarr(tmp_path / "all.zarr").load()
+    xarray.testing.assert_equal(found, xarray.combine_by_coords(parts, data_vars="minimal", combine_attrs="override"))
+    assert (found.t.dtype, found.n.dtype) == ("f8", "i4")
+
+
+def test_moments_that_are_a_file_each_are_stacked(tmp_path):
+    times = np.arange("2000-01-01", "2000-01-05", dtype="M8[D]").astype("M8[ns]")
+    whole = xarray.Dataset({"t": (("time", "x"), np.arange(8.0).reshape(4, 2))}, coords={"time": times})
+    for number in range(4):
+        whole.isel(time=number).to_netcdf(tmp_path / f"scalar{number}.nc")
+        whole.isel(time=[number]).to_netcdf(tmp_path / f"{'dbca'[number]}.single")
+    succeed("convert", tmp_path / "scalar*.nc", tmp_path / "all.nc")
+    found = xarray.load_dataset(tmp_path / "all.nc")
+    np.testing.assert_array_equal(found.time, times)
+    np.testing.assert_array_equal(found.t, whole.t)
+    succeed("convert", tmp_path / "?.single", tmp_path / "ordered.nc")
+    xarray.testing.assert_equal(xarray.load_dataset(tmp_path / "ordered.nc"), whole)
+
+
+def test_texts_of_other_lengths_leave_the_rest_alone(tmp_path):
+    for number, text in enumerate(("bb", "bbb")):
+        time = ("time", [2.0 * number, 2.0 * number + 1], {"units": "days since 2000-01-01"})
+        names = ("time", np.array(["a", text], dtype="S"))
+        xarray.Dataset({"t": (("time", "x"), np.zeros((2, 3))), "s": names}, coords={"time": time}).to_netcdf(tmp_path / f"d{number}.nc")
+    succeed("convert", tmp_path / "d*.nc", tmp_path / "all.nc", "--exclude", "s")
+    assert xarray.load_dataset(tmp_path / "all.nc").t.shape == (4, 3)
+    assert_refusal(arrayctl("convert", tmp_path / "d*.nc", tmp_path / "no.nc"), {3}, ["d1.nc", "--exclude"])
+
+
+def test_the_same_times_counted_from_other_dates_are_the_same(tmp_path):
+    for number, since in enumerate(("2000-01-01", "2000-01-01 00:00:00", "1999-12-31")):
+        hours = np.arange(4.0) + (24 if number == 2 else 0)
+        time = ("time", hours, {"units": f"hours since {since}"})
+        xarray.Dataset({"t": ("time", np.arange(4.0) + number)}, coords={"time": time}).to_netcdf(tmp_path / f"m{number}.nc")
+    succeed("convert", tmp_path / "m*.nc", tmp_path / "all.nc")
+    found = xarray.load_dataset(tmp_path / "all.nc")
+    assert found.t.dims == ("file", "time") and found.time.values[0] == np.datetime64("2000-01-01")

@@ -61,8 +61,33 @@ def test_results_are_printed_and_faults_told(data_set, tmp_path):
     assert found == pytest.approx(wanted)
     for options, words in (
         (["--axis", "depth"], ["no array has a dimension depth"]),
+        (["--axis", "time,Lat"], ["no array has a dimension Lat"]),
         (["--resample", "MS"], ["--axis"]),
     ):
         assert_refusal(arrayctl("reduce", "mean", tmp_path / "a.nc", *options), {2}, words)
     data_set.rename(t2m="2t").to_netcdf(tmp_path / "c.nc")
     assert_refusal(arrayctl("reduce", "mean", tmp_path / "c.nc", "--axis", "time"), {2}, ["'2t'", "::2t"])
+
+
+def test_one_array_with_bounds_is_the_one_that_is_meant(data_set, tmp_path):
+    data_set[["t2m"]].assign(time_bnds=(("time", "nv"), np.zeros((365, 2)))).to_netcdf(tmp_path / "cm.nc")
+    succeed("reduce", "mean", tmp_path / "cm.nc", "--axis", "time", "-o", tmp_path / "m.nc")
+    with xarray.open_dataset(tmp_path / "m.nc") as found:
+        np.testing.assert_allclose(found.t2m, data_set.t2m.mean("time"))
+    succeed("eval", "mean(x)", "-i", f"x={tmp_path}/cm.nc")
+
+
+def test_coordinates_that_are_gone_are_not_reduced(tmp_path):
+    lat, lon = np.meshgrid(np.arange(3.0), np.arange(4.0), indexing="ij")
+    data = xarray.Dataset(
+        {"a": (("time", "y", "x"), np.ones((2, 3, 4))), "b": (("time", "y", "x"), np.ones((2, 3, 4)))},
+        coords={"lat": (("y", "x"), lat), "lon": (("y", "x"), lon), "month": ("time", [1, 2])},
+    )
+    data.to_netcdf(tmp_path / "c.nc")
+    succeed("reduce", "sum", tmp_path / "c.nc", "--axis", "y,x", "-o", tmp_path / "r.nc")
+    with xarray.open_dataset(tmp_path / "r.nc") as found:
+        assert set(found.variables) == {"a", "b", "month"}
+        np.testing.assert_array_equal(found.month, [1, 2])
+    succeed("reduce", "sum", tmp_path / "c.nc", "--axis", "time", "-o", tmp_path / "t.nc")
+    with xarray.open_dataset(tmp_path / "t.nc") as found:
+        np.testing.assert_array_equal(found.lat, lat)

@@ -64,6 +64,7 @@ def test_positions_along_dimensions(field, tmp_path):
         for number, (ours, theirs) in enumerate(
             [
                 ("time=0, lat=slice(1, 4)", dict(time=0, lat=slice(1, 4))),
+                ("time=slice(3)", dict(time=slice(3))),
                 ("lon=[-1, 0, 3]", dict(lon=[-1, 0, 3])),
                 ("time=slice(None, None, -50)", dict(time=slice(None, None, -50))),
             ]

@@ -8,7 +8,7 @@ use crate::text;
 use blockwise::evaluate::{EvalInput, data_arrays, is_name};
 use blockwise::expression::functions;
 use blockwise::group::Grouped;
-use blockwise::io::{ArrayInfo, ElementType};
+use blockwise::io::{ArrayInfo, AttributeValue, ElementType};
 use blockwise::{Error, Location, Result};
 use clap::Args;
 
@@ -67,11 +67,12 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     let options = options(&arguments.results, &arguments.read, arguments.dtype.as_deref())?;
     let arrays = data_arrays(&source, &options.open)?;
     let (expression, inputs) = match arrays.as_slice() {
-        [_] => {
-            let input = EvalInput { name: "x".to_owned(), location: source };
+        [only] => {
+            let location = Location::array(source.path(), only.path.clone());
+            let input = EvalInput { name: "x".to_owned(), location };
             (reduction(arguments, "x", arguments.axis.as_deref())?, vec![input])
         }
-        several => of_each(arguments, &source, several, output)?,
+        several => of_each(arguments, &source, several)?,
     };
     carry_out(&expression, &inputs, &options, &arguments.results, &arguments.run, output)
 }
@@ -96,12 +97,16 @@ fn of_each(
     arguments: &Arguments,
     source: &Location,
     arrays: &[ArrayInfo],
-    output: &OutputArgs,
 ) -> Result<(String, Vec<EvalInput>)> {
     let wanted = dimensions(arguments)?;
     let usage = |what: String| Error::Usage { path: arguments.source.clone(), what };
     let (mut lines, mut inputs) = (Vec::new(), Vec::new());
-    let mut is_reduced = false;
+    let unknown = wanted.iter().find(|dimension| {
+        !arrays.iter().any(|info| info.dimension_names.iter().any(|own| own.as_deref() == Some(**dimension)))
+    });
+    if let Some(unknown) = unknown {
+        return Err(usage(format!("no array has a dimension {unknown}")));
+    }
     // What inputs are called by, so that no result is called so.
     let is_taken = |prefix: &str| {
         arrays.iter().any(|info| info.path.name().is_some_and(|name| name.starts_with(prefix)))
@@ -113,9 +118,8 @@ fn of_each(
     for info in arrays {
         let name = info.path.name().unwrap_or_default();
         if !matches!(info.element_type, ElementType::Number(_)) {
-            if !output.quiet {
-                eprintln!("{}: elements of type {} are left out", text::printable(name), info.element_type);
-            }
+            let what = format!("{name}: elements of type {} are left out", info.element_type);
+            eprintln!("arrayctl: {}", text::printable(&what));
             continue;
         }
         if info.path.components().len() != source.node().map_or(0, |node| node.components().len()) + 1 {
@@ -127,11 +131,13 @@ fn of_each(
         let has =
             |dimension: &&str| info.dimension_names.iter().any(|own| own.as_deref() == Some(*dimension));
         let own: Vec<&str> = wanted.iter().copied().filter(has).collect();
+        if is_auxiliary(info, arrays) && (wanted.is_empty() || !own.is_empty()) {
+            continue; // coordinates of what is no more
+        }
         let input = format!("{prefix}{}", inputs.len());
         let call = if info.shape.is_empty() || (own.is_empty() && !wanted.is_empty()) {
             input.clone()
         } else {
-            is_reduced = true;
             let positions = arguments.axis.iter().flat_map(|axes| axes.split(',')).map(str::trim);
             let positions = positions.filter(|axis| axis.parse::<i64>().is_ok());
             let axes: Vec<&str> = positions.chain(own.iter().copied()).collect();
@@ -148,10 +154,21 @@ fn of_each(
             arguments.source
         )));
     }
-    if !is_reduced {
-        return Err(usage(format!("no array has a dimension {}", wanted.join(" or "))));
+    if inputs.is_empty() {
+        return Err(usage("no array holds numbers that could be reduced".to_owned()));
     }
     Ok((lines.join("; "), inputs))
+}
+
+/// Whether an attribute of another array says that this one holds coordinates of it.
+fn is_auxiliary(info: &ArrayInfo, arrays: &[ArrayInfo]) -> bool {
+    let names = |other: &ArrayInfo| match other.attributes.get("coordinates") {
+        Some(AttributeValue::Text(text)) => {
+            text.split_whitespace().any(|word| Some(word) == info.path.name())
+        }
+        _ => false,
+    };
+    arrays.iter().any(names)
 }
 
 /// The expression that reduces the input of a name.

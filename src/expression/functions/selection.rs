@@ -46,9 +46,14 @@ pub(super) const TABLE: &[Entry] = &[
     ),
     entry(
         FAMILY,
-        "slice(start, stop, step=None)",
-        "from start to stop, for sel, isel and x[...]; None is the first or last",
-        |a| Ok(Value::Slice(Box::new(["start", "stop", "step"].map(|name| a.value(name))))),
+        "slice(start, stop=None, step=None)",
+        "from start to stop, for sel, isel and x[...]; None is the first or last; with one number, as in Python, that is where to stop",
+        |a| {
+            let [start, stop, step] = ["start", "stop", "step"].map(|name| a.value(name));
+            let is_alone = a.given("stop").is_none() && !a.is_none("stop");
+            let (start, stop) = if is_alone { (Value::Nothing, start) } else { (start, stop) };
+            Ok(Value::Slice(Box::new([start, stop, step])))
+        },
     ),
 ];
 
