@@ -13,6 +13,9 @@ use blockwise_core::{Array, DType, Scalar, Source};
 use blockwise_io::{ArrayInfo, Attributes, ElementType, OpenOptions};
 use std::sync::Arc;
 
+/// Bytes of texts that coordinates may have.
+const MOST_TEXT_BYTES: u64 = 64 << 20;
+
 /// Attributes that speak of how values are stored or how far elements are apart, or name other arrays of the container.
 const NOT_CARRIED: [&str; 23] = [
     "scale_factor",
@@ -208,6 +211,10 @@ fn from(input: &EvalInput, opened: Opened, options: &EvalOptions) -> Result<Inpu
         let Some(name) = name else { continue };
         let Some(found) = coordinate_of(&opened, &info, name, *extent) else { continue };
         let origin: Arc<str> = opened.label(&found.path).into();
+        if found.element_type == ElementType::Text {
+            value.coordinates.push(names(&opened, found, name, &origin)?);
+            continue;
+        }
         let (source, found) = coordinate(&opened, found, options)?;
         let array = Array::from_source(source).with_names(&[name])?;
         let mut coordinate = Coordinate::new(name.as_str(), Arc::clone(&origin), array);
@@ -230,6 +237,13 @@ fn with_names(array: &Array, names: &[Option<String>]) -> Result<Array> {
         name.clone().filter(|_| !names.get(..axis).unwrap_or(&[]).contains(name))
     };
     Ok(array.with_some_names(names.iter().enumerate().map(first).collect())?)
+}
+
+/// Coordinates that are texts: they are read here, since nothing computes with them.
+fn names(opened: &Opened, found: &ArrayInfo, name: &str, origin: &Arc<str>) -> Result<Coordinate> {
+    let texts = opened.array(&found.path)?.read_texts(MOST_TEXT_BYTES)?.texts;
+    let array = Array::arange(0.0, texts.len() as f64, 1.0)?.with_names(&[name])?;
+    Ok(Coordinate::made(name, origin, array, found.attributes.clone()).with_texts(texts))
 }
 
 /// The elements of coordinates as the values that they stand for, and what a copy of those is.
@@ -278,7 +292,7 @@ fn coordinate_of<'a>(
     let found =
         opened.arrays.iter().filter(in_scope).max_by_key(|candidate| candidate.path.components().len())?;
     match &found.element_type {
-        ElementType::Number(_) | ElementType::DateTime { .. } => Some(found),
+        ElementType::Number(_) | ElementType::DateTime { .. } | ElementType::Text => Some(found),
         other => {
             tracing::warn!("{}: coordinates of type {other} are left out", opened.label(&found.path));
             None

@@ -72,7 +72,18 @@ fn check_coordinates(left: &Labelled, right: &mut Labelled, but: Option<&str>) -
         let Some(other) = left.coordinates.iter().find(|other| other.dimension == own.dimension) else {
             continue;
         };
-        if own.origin == other.origin || !are_comparable(own, other) {
+        if own.origin == other.origin {
+            continue;
+        }
+        if let (Some(theirs), Some(ours)) = (&other.texts, &own.texts) {
+            let mut pairs = theirs.iter().zip(&**ours).enumerate();
+            if let Some((at, (a, b))) = pairs.find(|(_, (a, b))| a != b) {
+                return Err(differ(own, other, at, &format!("'{a}'"), &format!("'{b}'")));
+            }
+            *own = other.clone();
+            continue;
+        }
+        if !are_comparable(own, other) {
             continue;
         }
         let (theirs, ours) = (other.numbers()?, own.numbers()?);
@@ -80,14 +91,17 @@ fn check_coordinates(left: &Labelled, right: &mut Labelled, but: Option<&str>) -
             *own = other.clone();
             continue;
         };
-        let what = format!(
-            "the coordinates of '{}' differ: position {at} is {a} in {} and {b} in {}; bring both to the same positions by \
-             slices (x[::-1] turns an axis round), or take the coordinates off with unlabelled(x)",
-            own.dimension, other.origin, own.origin
-        );
-        return Err(Trouble::here(what));
+        return Err(differ(own, other, at, &a.to_string(), &b.to_string()));
     }
     Ok(())
+}
+
+fn differ(own: &Coordinate, other: &Coordinate, at: usize, a: &str, b: &str) -> Trouble {
+    Trouble::here(format!(
+        "the coordinates of '{}' differ: position {at} is {a} in {} and {b} in {}; bring both to the same positions by \
+         slices (x[::-1] turns an axis round), or take the coordinates off with unlabelled(x)",
+        own.dimension, other.origin, own.origin
+    ))
 }
 
 /// Whether the numbers of two coordinates count the same.

@@ -159,6 +159,9 @@ fn made(name: &str, origin: &str, numbers: &[i64]) -> Result<Coordinate> {
 /// The elements of a coordinate, which are read.
 pub(crate) fn numbers_of(coordinate: &Coordinate) -> Result<Numbers> {
     let label = || format!("coordinates of '{}'", coordinate.dimension);
+    if coordinate.texts.is_some() {
+        return Err(Error::Usage { path: label(), what: "they are texts, which have no numbers".to_owned() });
+    }
     let extent = coordinate.array.shape().iter().product::<u64>();
     if extent > MAX_POSITIONS {
         let what = format!("{extent} positions are too many to look at one by one");

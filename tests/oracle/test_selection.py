@@ -106,3 +106,33 @@ def test_other_calendars(tmp_path):
 )
 def test_what_is_not_there_is_refused(field, expression, words):
     assert_refusal(arrayctl("eval", expression, "-i", f"t={field}::t"), {2}, words)
+
+
+@pytest.mark.parametrize("suffix", ["nc", "zarr"])
+def test_names_of_stations(tmp_path, suffix):
+    names = np.array(["Bern", "Ulm", "Oslo", "Łódź"], object)
+    values = np.arange(12.0).reshape(4, 3)
+    whole = xarray.Dataset({"t": (("station", "x"), values)}, coords={"station": names})
+    path = tmp_path / f"a.{suffix}"
+    whole.to_netcdf(path) if suffix == "nc" else whole.to_zarr(path)
+    for number, (ours, theirs) in enumerate(
+        [
+            ('sel(t, station="Ulm")', whole.t.sel(station="Ulm", drop=True)),
+            ('sel(t, station=["Oslo", "Bern"])', whole.t.sel(station=["Oslo", "Bern"])),
+            ("t[[0, 3]] * 2", whole.t[[0, 3]] * 2),
+            ("concatenate([t[1:3], t[:1]])", xarray.concat([whole.t[1:3], whole.t[:1]], "station")),
+        ]
+    ):
+        found = selected(path, ours, tmp_path / f"{number}.{suffix}") if suffix == "nc" else None
+        if found is None:
+            succeed("eval", f"r = {ours}", "-i", f"t={path}::t", "-o", tmp_path / f"{number}.zarr")
+            found = xarray.open_zarr(tmp_path / f"{number}.zarr").load()
+        np.testing.assert_array_equal(found.r, theirs)
+        if "station" in theirs.dims:
+            assert found.station.values.tolist() == theirs.station.values.tolist()
+    other = tmp_path / "other.nc"
+    whole.assign_coords(station=names[::-1]).to_netcdf(other)
+    clash = arrayctl("eval", "t + u", "-i", f"t={path}::t", "-i", f"u={other}::t")
+    assert_refusal(clash, {2}, ["'Bern'", "'Łódź'", "unlabelled"])
+    assert_refusal(arrayctl("eval", 'sel(t, station="Rom")', "-i", f"t={path}::t"), {2}, ["'Rom'", "Bern"])
+    assert_refusal(arrayctl("eval", 't.groupby("station").mean()', "-i", f"t={path}::t"), {2}, ["texts"])

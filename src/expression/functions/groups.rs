@@ -59,6 +59,11 @@ pub(super) const TABLE: &[Entry] = &[
         let dimension = a.need("dimension", |value| Ok(value.to_text()?.to_owned()))?;
         let x = a.array("x")?;
         let found = x.coordinate(&dimension)?;
+        if found.texts.is_some() {
+            return Err(Trouble::here(format!(
+                "the coordinates of '{dimension}' are texts, which are no array"
+            )));
+        }
         let mut array = Labelled::from(found.array.clone());
         array.coordinates.push(found.clone());
         Ok(array.into())
