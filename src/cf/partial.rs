@@ -96,8 +96,9 @@ fn clock_of(clock: &str) -> Option<(i64, i64, Resolution)> {
     if fraction.is_empty() {
         return (whole == seconds).then_some((start, SECOND, Resolution::Second));
     }
-    let is_number = fraction.len() <= 6 && fraction.bytes().all(|digit| digit.is_ascii_digit());
-    let micros = format!("{fraction:0<6}").parse::<i64>().ok().filter(|_| is_number)?;
+    // NumPy writes nanoseconds; what is finer than microseconds is no time here.
+    let is_number = fraction.len() <= 9 && fraction.bytes().all(|digit| digit.is_ascii_digit());
+    let micros = format!("{fraction:0<6}").get(..6)?.parse::<i64>().ok().filter(|_| is_number)?;
     Some((start + micros, 1, Resolution::Microsecond))
 }
 
@@ -120,6 +121,7 @@ mod tests {
             ("2001-02-03T06", 3600, Resolution::Hour),
             ("2001-02-03 06:30", 60, Resolution::Minute),
             ("2001-02-03T06:30:15", 1, Resolution::Second),
+            ("2001-02-03T06:30:15.000000000", 0, Resolution::Microsecond),
             ("-0044-03-15", day, Resolution::Day),
         ] {
             assert_eq!(of(text), Some((secs, resolution)), "{text}");

@@ -12,6 +12,9 @@ use blockwise_core::array::Index;
 use blockwise_kernels::DType;
 use std::ops::Range;
 
+/// Doubles say every whole number up to this.
+const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
+
 /// A coordinate as people write it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Label {
@@ -186,7 +189,15 @@ impl Known {
         };
         if !are_texts {
             let narrow = coordinate.array.dtype() == DType::F32;
-            return Ok(Self::Numbers { values: numbers_of(coordinate)?.into_doubles(), narrow });
+            let values = numbers_of(coordinate)?.into_doubles();
+            if coordinate.array.dtype().kind() != 'f'
+                && values.iter().any(|value| value.abs() > LARGEST_WHOLE)
+            {
+                let what =
+                    "they are larger than doubles tell apart; choose by positions with isel".to_owned();
+                return Err(Error::Usage { path: about(&coordinate.dimension), what });
+            }
+            return Ok(Self::Numbers { values, narrow });
         }
         let (times, units) = times_of(coordinate)?;
         let resolution = Resolution::of(times.instants.iter().flatten().copied());

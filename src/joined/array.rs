@@ -3,7 +3,7 @@
 //! Invariants: parts that do not mean the same are never joined as if they did: other packing is undone, other times are counted
 //! anew, and what cannot be brought together is an array of no one type, which every use refuses by name. Called by [`super`].
 
-use super::axis::{Joint, counts_as, summary_as, time_units};
+use super::axis::{Joint, counts_as, is_counted_alike, summary_as, time_units};
 use super::files::Files;
 use super::source::{PartOf, Way};
 use super::times::recounted;
@@ -294,7 +294,7 @@ impl Joining<'_> {
         for number in std::iter::once(0).chain(self.order.iter().copied()) {
             let Some(info) = self.info(number) else { continue };
             let name = |number| self.files.name(number);
-            if info.attributes.get("units") != first.attributes.get("units") {
+            if !is_counted_alike(first, info) {
                 return Ok(Err(format!("other units in {} than in {}", name(number), name(0))));
             }
             let ElementType::Number(dtype) = info.element_type else {

@@ -202,7 +202,7 @@ pub(super) fn counts_as(first: &ArrayInfo, own: &ArrayInfo) -> bool {
 }
 
 /// Whether two arrays have the same units, or other words for them.
-fn is_counted_alike(first: &ArrayInfo, own: &ArrayInfo) -> bool {
+pub(super) fn is_counted_alike(first: &ArrayInfo, own: &ArrayInfo) -> bool {
     let word = |info: &ArrayInfo, name: &str| match info.attributes.get(name) {
         Some(AttributeValue::Text(text)) => Some(text.trim().replace("degrees", "degree")),
         Some(other) => Some(format!("{other:?}")),

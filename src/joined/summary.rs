@@ -88,9 +88,7 @@ fn add(
 ) -> Result<Vec<f64>> {
     let mut doubles = numbers(bytes, dtype)?;
     if let Some((to, from)) = units {
-        let times = from
-            .decode(&doubles)
-            .map_err(|error| blockwise_core::Error::Internal { message: error.to_string() })?;
+        let times = from.decode(&doubles).map_err(|error| Error::Usage { message: error.to_string() })?;
         doubles = times.instants.iter().map(|at| at.map_or(f64::NAN, |instant| to.number(instant))).collect();
     }
     // Beyond this a double does not say every whole number.
