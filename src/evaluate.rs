@@ -9,13 +9,13 @@ mod input;
 mod output;
 mod storing;
 
-pub use input::{EvalInput, InputSummary, data_arrays, is_name};
+pub use input::{EvalInput, InputSummary, is_name};
 pub use output::OutputRequest;
 pub use storing::{StoredResult, Storing, StoringReport};
 
 use crate::error::{Error, Result};
 use crate::expression::{Expression, Labelled};
-use crate::location::Opened;
+use crate::location::{Location, Opened};
 use crate::spec::ArrayOptions;
 use blockwise_core::memory::MemoryArray;
 use blockwise_core::plan::{Plan, Resources};
@@ -127,6 +127,19 @@ impl Evaluation {
     /// # Errors
     /// If the expression is none, an input cannot be opened or is not used, or they do not fit each other.
     pub fn open(text: &str, inputs: &[EvalInput], options: &EvalOptions) -> Result<Self> {
+        Self::open_in(text, inputs, None, options)
+    }
+
+    /// As [`Evaluation::open`], where the container of some inputs, at its location, is open already.
+    ///
+    /// # Errors
+    /// As [`Evaluation::open`].
+    pub fn open_in(
+        text: &str,
+        inputs: &[EvalInput],
+        container: Option<&(Location, Arc<Opened>)>,
+        options: &EvalOptions,
+    ) -> Result<Self> {
         let expression = Expression::parse(text)?;
         let used = expression.free_names();
         for (at, input) in inputs.iter().enumerate() {
@@ -143,7 +156,7 @@ impl Evaluation {
                 return Err(Error::Usage { path: input.location.to_string(), what });
             }
         }
-        let opened = input::open_all(inputs, options)?;
+        let opened = input::open_all(inputs, container, options)?;
         let named: Vec<_> = opened.iter().map(|input| (input.name.clone(), input.value.clone())).collect();
         let all = expression.evaluate(&named)?;
         let mut results: Vec<EvalResult> =

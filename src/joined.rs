@@ -34,7 +34,7 @@ pub(crate) struct JoinedFiles {
     format: Format,
     groups: Vec<GroupInfo>,
     files: Arc<Files>,
-    entries: Arc<Vec<Entry>>,
+    entries: Vec<Arc<Entry>>,
 }
 
 /// Opens the files `paths`, which the pattern `label` named, as one; a single one as it is.
@@ -50,7 +50,7 @@ pub(crate) fn open(label: &Path, paths: Vec<PathBuf>, options: &OpenOptions) -> 
     let mut trees = Trees::read(&files)?;
     let (joint, order) = joint(&label, &trees, &files)?;
     tracing::debug!("{label}: {} files, {joint:?}", order.len());
-    let entries = Arc::new(entries(&trees, &files, &joint, &order)?);
+    let entries: Vec<_> = entries(&trees, &files, &joint, &order)?.into_iter().map(Arc::new).collect();
     let extent = entries.iter().find_map(|entry| match entry.place {
         Place::Parts { way: Way::Along(axis), .. } => entry.info.shape.get(axis).copied(),
         _ => None,
@@ -104,12 +104,12 @@ impl Container for JoinedFiles {
 
     fn array(&self, path: &NodePath) -> blockwise_io::Result<Arc<dyn StoredArray>> {
         let path = self.listed_path(path);
-        let Some(place) = self.entries.iter().position(|entry| entry.info.path == path) else {
+        let Some(entry) = self.entries.iter().find(|entry| entry.info.path == path) else {
             let path = crate::location::array_label(&self.label, &path);
             return Err(blockwise_io::Error::NotFound { path, hint: String::new() });
         };
         let (label, files) = (self.label.clone(), Arc::clone(&self.files));
-        Ok(Arc::new(JoinedArray { label, files, entries: Arc::clone(&self.entries), place }))
+        Ok(Arc::new(JoinedArray { label, files, entry: Arc::clone(entry) }))
     }
 }
 
@@ -117,24 +117,13 @@ impl Container for JoinedFiles {
 struct JoinedArray {
     label: String,
     files: Arc<Files>,
-    entries: Arc<Vec<Entry>>,
-    /// Which entry; there is one.
-    place: usize,
+    entry: Arc<Entry>,
 }
 
 impl JoinedArray {
-    fn entry(&self) -> &Entry {
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "the place was found in these entries, which never change"
-        )]
-        &self.entries[self.place]
-    }
-
     fn refused(&self) -> blockwise_io::Error {
-        let entry = self.entry();
-        let path = crate::location::array_label(&self.label, &entry.info.path);
-        let what = format!("elements of type {} are not read", entry.info.element_type);
+        let path = crate::location::array_label(&self.label, &self.entry.info.path);
+        let what = format!("elements of type {} are not read", self.entry.info.element_type);
         blockwise_io::Error::Refused { path, what }
     }
 
@@ -143,10 +132,9 @@ impl JoinedArray {
         &self,
         of: impl Fn(&dyn StoredArray) -> blockwise_io::Result<(u64, u64)>,
     ) -> blockwise_io::Result<(u64, u64)> {
-        let first = [0];
-        let numbers: Vec<usize> = match &self.entry().place {
+        let numbers: Vec<usize> = match &self.entry.place {
             Place::Parts { parts, .. } => parts.iter().map(|part| part.file).collect(),
-            Place::First => first.to_vec(),
+            Place::First => vec![0],
             Place::Memory(_) | Place::Nowhere => Vec::new(),
         };
         numbers.into_iter().try_fold((0_u64, 0_u64), |(stored, all), number| {
@@ -158,12 +146,12 @@ impl JoinedArray {
 
 impl StoredArray for JoinedArray {
     fn info(&self) -> &ArrayInfo {
-        &self.entry().info
+        &self.entry.info
     }
 
     fn source(&self) -> blockwise_io::Result<Arc<dyn Source>> {
         let path = &self.info().path;
-        match &self.entry().place {
+        match &self.entry.place {
             Place::First => self.files.source(0, path),
             Place::Memory(source) => Ok(Arc::clone(source)),
             Place::Nowhere => Err(self.refused()),
@@ -188,7 +176,7 @@ impl StoredArray for JoinedArray {
         let read = |number: usize, limit_bytes: u64| {
             self.files.file(number)?.container.array(&self.info().path)?.read_texts(limit_bytes)
         };
-        let (way, parts) = match &self.entry().place {
+        let (way, parts) = match &self.entry.place {
             Place::First => return read(0, limit_bytes),
             Place::Parts { way, parts } if self.info().element_type == ElementType::Text => (*way, parts),
             _ => return Err(self.refused()),

@@ -1,7 +1,8 @@
 //! Names of data: `PATH` or `PATH::NODE`, opened as a container with the array that is meant.
 //!
 //! Invariants: the format is recognised from content, never from the name; a container may be named without a node
-//! where exactly one of its arrays can be meant; a path that exists is meant as it stands, and else may be a pattern of several. Called by every command that reads.
+//! where exactly one of its arrays can be meant; a path that exists is meant as it stands, and else may be a pattern of several.
+//! Called by every command that reads.
 
 mod state;
 
@@ -9,13 +10,14 @@ pub(crate) use state::StoredParts;
 
 use crate::error::{Error, Result};
 use crate::joined;
-use crate::pyramid::axis_names;
+use crate::pyramid::{axis_names, is_image};
 use blockwise_core::digest::Digest;
 use blockwise_io::store::url::url_of;
 use blockwise_io::{
     ArrayInfo, AttributeValue, Attributes, Container, GroupInfo, MissingChunks, NodePath, OpenOptions,
     StoredArray,
 };
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -100,9 +102,11 @@ impl Location {
         };
         let node = self.node.as_ref().map(|node| container.listed_path(node));
         let mut arrays = arrays;
-        for array in arrays.iter_mut().filter(|array| array.dimension_names.iter().all(Option::is_none)) {
-            // Images of OME-Zarr before 0.5 say in their group what the axes of all levels are.
-            let axes = axis_names(&groups, &array.path).filter(|axes| axes.len() == array.shape.len());
+        // Images of OME-Zarr before 0.5 say in their group what the axes of all levels are.
+        let images: Vec<&GroupInfo> = groups.iter().filter(|group| is_image(group)).collect();
+        let unnamed = |array: &&mut ArrayInfo| array.dimension_names.iter().all(Option::is_none);
+        for array in arrays.iter_mut().filter(|array| !images.is_empty() && unnamed(array)) {
+            let axes = axis_names(&images, &array.path).filter(|axes| axes.len() == array.shape.len());
             array.dimension_names = axes.unwrap_or_default();
             array.dimension_names.resize(array.shape.len(), None);
         }
@@ -163,11 +167,10 @@ impl Opened {
         self.node.as_ref()
     }
 
-    /// The same container, as `location` names it, which has the same path.
-    pub(crate) fn at(&self, location: &Location) -> Self {
-        let node = location.node.as_ref().map(|node| self.container.listed_path(node));
-        let (groups, arrays) = (self.groups.clone(), self.arrays.clone());
-        Self { container: Arc::clone(&self.container), groups, arrays, node, ..*self }
+    /// The array that `location`, which has the path of this container, names as its node; `None` if that is no array.
+    pub(crate) fn array_named(&self, location: &Location) -> Option<&ArrayInfo> {
+        let node = self.container.listed_path(location.node.as_ref()?);
+        self.arrays.iter().find(|array| array.path == node)
     }
 
     /// Whether the named node is an array, or the container is a single array.
@@ -217,10 +220,10 @@ impl Opened {
             return Ok(array);
         }
         let (_, inside) = self.selected()?;
+        let bounds = bounds_in(&inside);
         let data = || {
-            inside
-                .iter()
-                .filter(|array| !array.shape.is_empty() && !array.is_coordinate && !is_bounds(array, &inside))
+            let holds_data = |array: &&&ArrayInfo| !array.is_coordinate && !bounds.contains(&array.path);
+            inside.iter().filter(|array| !array.shape.is_empty()).filter(holds_data)
         };
         let mut candidates = data();
         match (candidates.next(), candidates.next(), inside.as_slice()) {
@@ -228,6 +231,30 @@ impl Opened {
             (None, ..) => Err(self.no_array(inside.len())),
             _ => Err(self.usage(format!("holds {} arrays; name one as {}", data().count(), self.hint()))),
         }
+    }
+
+    /// The arrays that are meant where a whole container is to be computed with: the only one, or all at and below the named node
+    /// that hold data, which are those that are no coordinates of a dimension and no bounds of such.
+    ///
+    /// ```
+    /// use blockwise::{Location, io::OpenOptions};
+    /// let opened = Location::container("examples/data/coads_climatology.cdf").open(&OpenOptions::default())?;
+    /// let names: Vec<_> = opened.data_arrays()?.into_iter().filter_map(|info| info.path.name()).collect();
+    /// assert_eq!(names, ["SST", "AIRT", "SPEH", "WSPD", "UWND", "VWND", "SLP"]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there is no such array.
+    pub fn data_arrays(&self) -> Result<Vec<&ArrayInfo>> {
+        let none = match self.only_array() {
+            Ok(only) => return Ok(vec![only]),
+            Err(error) => error,
+        };
+        let (_, mut inside) = self.selected()?;
+        let bounds = bounds_in(&inside);
+        inside.retain(|info| !info.is_coordinate && !bounds.contains(&info.path));
+        if inside.is_empty() { Err(none) } else { Ok(inside) }
     }
 
     /// Opens the array at `path`.
@@ -286,14 +313,14 @@ impl Opened {
     }
 }
 
-/// Whether a CF attribute of one of `others` says that `array` holds its bounds.
-pub(crate) fn is_bounds(array: &ArrayInfo, others: &[&ArrayInfo]) -> bool {
-    let Some(own) = array.path.name() else { return false };
-    let is_named = |other: &ArrayInfo, name: &str| {
-        other.path.parent() == array.path.parent()
-            && matches!(other.attributes.get(name), Some(AttributeValue::Text(text)) if text == own)
+/// Where the arrays stand of which a CF attribute of one of `arrays` says that they hold its bounds.
+fn bounds_in(arrays: &[&ArrayInfo]) -> HashSet<NodePath> {
+    let named = |array: &&ArrayInfo, attribute: &str| match array.attributes.get(attribute) {
+        Some(AttributeValue::Text(name)) => array.path.parent()?.child(name).ok(),
+        _ => None,
     };
-    others.iter().any(|other| is_named(other, "bounds") || is_named(other, "climatology"))
+    let both = |array| [named(array, "bounds"), named(array, "climatology")];
+    arrays.iter().flat_map(both).flatten().collect()
 }
 
 /// What people call the array at `path` of the container they opened as `container`.

@@ -10,7 +10,7 @@ mod metadata;
 mod per_axis;
 
 pub use axes::{AxisType, ImageAxis};
-pub(crate) use metadata::axis_names;
+pub(crate) use metadata::{axis_names, is_image};
 pub use per_axis::PerAxis;
 
 use crate::computed::info_of;
@@ -132,7 +132,7 @@ impl PyramidJob {
         let input = EvalInput { name: "x".to_owned(), location: location.clone() };
         let (container, info, source) = opened(&input, open)?;
         let label = container.label(&info.path);
-        let stored = metadata::read(&container.groups, &info.path);
+        let stored = metadata::read(container.groups.iter(), &info.path);
         let (axes, order) = axes::settle(&source, stored.as_ref(), &info.attributes, options)
             .map_err(|what| usage(&label, what))?;
         let info_path = info.path.clone();

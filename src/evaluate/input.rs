@@ -7,14 +7,14 @@ use super::EvalOptions;
 use crate::cf;
 use crate::error::{Error, Result};
 use crate::expression::{Coordinate, Labelled};
-use crate::location::{Location, Opened, is_bounds, is_within};
+use crate::location::{Location, Opened, is_within};
 use blockwise_core::adapt::{Unpack, Unpacking};
 use blockwise_core::{Array, DType, Scalar, Source};
-use blockwise_io::{ArrayInfo, Attributes, ElementType, OpenOptions};
+use blockwise_io::{ArrayInfo, Attributes, ElementType};
 use std::sync::Arc;
 
-/// Bytes of texts that coordinates may have.
-const MOST_TEXT_BYTES: u64 = 64 << 20;
+/// Bytes of texts that coordinates may have: they are held beside the budget.
+const MOST_TEXT_BYTES: u64 = 8 << 20;
 
 /// Attributes that speak of how values are stored or how far elements are apart, or name other arrays of the container.
 const NOT_CARRIED: [&str; 23] = [
@@ -82,33 +82,6 @@ pub fn is_name(text: &str) -> bool {
         && chars.all(|c| c.is_alphanumeric() || c == '_')
 }
 
-/// The arrays that are meant where a whole container is to be computed with: the only one, or all that hold data, which are those that
-/// are no coordinates of a dimension and no bounds.
-///
-/// ```
-/// use blockwise::{evaluate::data_arrays, io::OpenOptions};
-/// let arrays = data_arrays(&"examples/data/coads_climatology.cdf".parse()?, &OpenOptions::default())?;
-/// let names: Vec<_> = arrays.iter().filter_map(|info| info.path.name()).collect();
-/// assert_eq!(names, ["SST", "AIRT", "SPEH", "WSPD", "UWND", "VWND", "SLP"]);
-/// # Ok::<(), blockwise::Error>(())
-/// ```
-///
-/// # Errors
-/// If the container cannot be opened, or holds no such array.
-pub fn data_arrays(location: &Location, options: &OpenOptions) -> Result<Vec<ArrayInfo>> {
-    let opened = location.open(options)?;
-    if let Ok(only) = opened.only_array() {
-        return Ok(vec![only.clone()]);
-    }
-    let (_, inside) = opened.selected()?;
-    let holds_data = |info: &&&ArrayInfo| !info.is_coordinate && !is_bounds(info, &inside);
-    let data: Vec<ArrayInfo> = inside.iter().filter(holds_data).map(|info| (*info).clone()).collect();
-    if data.is_empty() {
-        opened.only_array()?; // says why there is none
-    }
-    Ok(data)
-}
-
 /// An input, for people.
 #[derive(Clone, Debug)]
 pub struct InputSummary {
@@ -150,8 +123,12 @@ impl Input {
     }
 }
 
-/// Opens every input; what is named twice, once.
-pub(super) fn open_all(inputs: &[EvalInput], options: &EvalOptions) -> Result<Vec<Input>> {
+/// Opens every input; what is named twice, once, and arrays of a container in the same one, which may be open already.
+pub(super) fn open_all(
+    inputs: &[EvalInput],
+    container: Option<&(Location, Arc<Opened>)>,
+    options: &EvalOptions,
+) -> Result<Vec<Input>> {
     let mut all: Vec<Input> = Vec::with_capacity(inputs.len());
     for input in inputs {
         let known = all.iter().find(|known| known.location == input.location).map(|known| Input {
@@ -167,10 +144,16 @@ pub(super) fn open_all(inputs: &[EvalInput], options: &EvalOptions) -> Result<Ve
         let opened = match known {
             Some(known) => known,
             None => {
-                let same = all.iter().find(|known| known.location.path() == input.location.path());
-                let container = same.map(|known| known.opened.at(&input.location));
-                let container = container.map_or_else(|| input.location.open(&options.open), Ok)?;
-                from(input, container, options)?
+                let of_inputs = all.iter().map(|known| (&known.location, &known.opened));
+                let known = container.iter().map(|(location, opened)| (location, opened)).chain(of_inputs);
+                let mut same = known.filter(|(location, _)| location.path() == input.location.path());
+                let in_it = same.find_map(|(_, opened)| {
+                    Some((Arc::clone(opened), opened.array_named(&input.location)?.clone()))
+                });
+                match in_it {
+                    Some((opened, info)) => from(input, opened, info, options)?,
+                    None => open(input, options)?,
+                }
             }
         };
         all.push(opened);
@@ -179,12 +162,13 @@ pub(super) fn open_all(inputs: &[EvalInput], options: &EvalOptions) -> Result<Ve
 }
 
 pub(super) fn open(input: &EvalInput, options: &EvalOptions) -> Result<Input> {
-    from(input, input.location.open(&options.open)?, options)
+    let opened = input.location.open(&options.open)?;
+    let info = opened.only_array()?.clone();
+    from(input, Arc::new(opened), info, options)
 }
 
-/// The input in its open container.
-fn from(input: &EvalInput, opened: Opened, options: &EvalOptions) -> Result<Input> {
-    let info = opened.only_array()?.clone();
+/// The input that is the array `info` of an open container.
+fn from(input: &EvalInput, opened: Arc<Opened>, info: ArrayInfo, options: &EvalOptions) -> Result<Input> {
     let label = opened.label(&info.path);
     let dtype = match &info.element_type {
         ElementType::Number(dtype) => Some(*dtype),
@@ -212,7 +196,7 @@ fn from(input: &EvalInput, opened: Opened, options: &EvalOptions) -> Result<Inpu
         let Some(found) = coordinate_of(&opened, &info, name, *extent) else { continue };
         let origin: Arc<str> = opened.label(&found.path).into();
         if found.element_type == ElementType::Text {
-            value.coordinates.push(names(&opened, found, name, &origin)?);
+            value.coordinates.extend(names(&opened, found, name, &origin)?);
             continue;
         }
         let (source, found) = coordinate(&opened, found, options)?;
@@ -225,7 +209,7 @@ fn from(input: &EvalInput, opened: Opened, options: &EvalOptions) -> Result<Inpu
         coordinates.push((origin, found));
     }
     let (name, location) = (input.name.clone(), input.location.clone());
-    Ok(Input { name, location, opened: Arc::new(opened), info, value, has_missing, unpacked, coordinates })
+    Ok(Input { name, location, opened, info, value, has_missing, unpacked, coordinates })
 }
 
 /// `array` with those of the dimension names that are given and stand once.
@@ -239,11 +223,18 @@ fn with_names(array: &Array, names: &[Option<String>]) -> Result<Array> {
     Ok(array.with_some_names(names.iter().enumerate().map(first).collect())?)
 }
 
-/// Coordinates that are texts: they are read here, since nothing computes with them.
-fn names(opened: &Opened, found: &ArrayInfo, name: &str, origin: &Arc<str>) -> Result<Coordinate> {
-    let texts = opened.array(&found.path)?.read_texts(MOST_TEXT_BYTES)?.texts;
+/// Coordinates that are texts: they are read here, since nothing computes with them, unless they are long.
+fn names(opened: &Opened, found: &ArrayInfo, name: &str, origin: &Arc<str>) -> Result<Option<Coordinate>> {
+    let texts = match opened.array(&found.path)?.read_texts(MOST_TEXT_BYTES) {
+        Ok(read) => read.texts,
+        Err(error @ blockwise_io::Error::Limit { .. }) => {
+            tracing::warn!("coordinates are left out: {error}");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let array = Array::arange(0.0, texts.len() as f64, 1.0)?.with_names(&[name])?;
-    Ok(Coordinate::made(name, origin, array, found.attributes.clone()).with_texts(texts))
+    Ok(Some(Coordinate::made(name, origin, array, found.attributes.clone()).with_texts(texts)))
 }
 
 /// The elements of coordinates as the values that they stand for, and what a copy of those is.

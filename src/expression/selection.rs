@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::group::{numbers_of, times_of};
 use blockwise_core::array::Index;
 use blockwise_kernels::DType;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Doubles say every whole number up to this.
@@ -217,9 +218,13 @@ impl Known {
                 if !is_part {
                     return self.position(dimension, label, how).map(Found::One);
                 }
-                let values = self.values().into_iter().enumerate();
-                let inside: Vec<usize> =
-                    values.filter(|(_, value)| span.holds(*value)).map(|(at, _)| at).collect();
+                let values = self.values();
+                let inside: Vec<usize> = values
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, value)| span.holds(**value))
+                    .map(|(at, _)| at)
+                    .collect();
                 match (inside.first(), inside.last()) {
                     (Some(first), Some(last)) if last - first + 1 == inside.len() => {
                         Ok(Found::Run(*first..last + 1, 1))
@@ -276,11 +281,11 @@ impl Known {
         }
     }
 
-    fn values(&self) -> Vec<f64> {
+    fn values(&self) -> Cow<'_, [f64]> {
         match self {
-            Self::Numbers { values, .. } => values.clone(),
-            Self::Times { instants, .. } => instants.clone(),
-            Self::Texts(texts) => (0..texts.len()).map(|at| at as f64).collect(),
+            Self::Numbers { values, .. } => Cow::Borrowed(values),
+            Self::Times { instants, .. } => Cow::Borrowed(instants),
+            Self::Texts(texts) => Cow::Owned((0..texts.len()).map(|at| at as f64).collect()),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::axis::{Joint, counts_as, is_counted_alike, summary_as, time_units};
 use super::files::Files;
-use super::source::{PartOf, Way};
+use super::source::{Form, PartOf, Way};
 use super::times::recounted;
 use super::trees::Trees;
 use crate::cf;
@@ -203,7 +203,7 @@ impl Joining<'_> {
     /// The parts, so that their elements mean the same.
     fn brought_together(self, first: &ArrayInfo, way: Way, mut info: ArrayInfo) -> Result<Joined<Entry>> {
         if self.order.iter().all(|number| self.is_as_first(*number)) && !self.has_other_times(first) {
-            let parts = self.order.iter().map(|file| PartOf { file: *file, packed: None }).collect();
+            let parts = self.order.iter().map(|file| PartOf { file: *file, form: Form::AsStored }).collect();
             return Ok(Ok(Entry { info, place: Place::Parts { way, parts } }));
         }
         if let Some(counted) = self.counts_times(first) {
@@ -231,8 +231,8 @@ impl Joining<'_> {
         let fill = first.fill_value.map(|fill| unpacked(fill).and_then(|fill| cast_scalar(&fill, dtype)));
         info.fill_value = fill.transpose()?;
         info.element_type = ElementType::Number(dtype);
-        let packed = |file: usize| self.info(file).cloned().map(Box::new);
-        let parts = self.order.iter().map(|file| PartOf { file: *file, packed: packed(*file) }).collect();
+        let forms = rules.into_iter().skip(1).map(|(rule, _)| Form::Values(rule));
+        let parts = self.order.iter().zip(forms).map(|(file, form)| PartOf { file: *file, form }).collect();
         Ok(Ok(Entry { info, place: Place::Parts { way, parts } }))
     }
 
@@ -288,13 +288,14 @@ impl Joining<'_> {
         Some(std::iter::once(&0).chain(self.order).map(of_file).collect())
     }
 
-    /// How each part is unpacked, with the dtype of its values, if that makes them of one kind.
+    /// How the first file and each part are unpacked, with the dtype of their values, if that makes them of one kind.
     fn rules(&self, first: &ArrayInfo) -> Result<Joined<Vec<Unpacked>>> {
         let mut rules = Vec::with_capacity(self.order.len());
         for number in std::iter::once(0).chain(self.order.iter().copied()) {
             let Some(info) = self.info(number) else { continue };
             let name = |number| self.files.name(number);
-            if !is_counted_alike(first, info) {
+            let counted = self.counting(first, 0).zip(self.counting(first, number));
+            if counted.is_some_and(|(known, own)| !is_counted_alike(known, own)) {
                 return Ok(Err(format!("other units in {} than in {}", name(number), name(0))));
             }
             let ElementType::Number(dtype) = info.element_type else {
@@ -326,6 +327,8 @@ impl Joining<'_> {
             }
             rules.push((rule, result));
         }
-        Ok(Ok(rules))
+        // Of what are no numbers nothing was noted.
+        let are_numbers = rules.len() == self.order.len() + 1;
+        Ok(if are_numbers { Ok(rules) } else { Err("the files say otherwise what it holds".to_owned()) })
     }
 }

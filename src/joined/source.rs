@@ -5,11 +5,11 @@
 //! no chunk but the last is cut off. Called by [`super::array`].
 
 use super::files::Files;
-use super::summary::values;
-use blockwise_core::adapt::Cast;
+use super::summary::narrow;
+use blockwise_core::adapt::{Cast, Unpack, Unpacking};
 use blockwise_core::region::byte_count;
 use blockwise_core::{AxisGrid, Chunk, ChunkGrid, Region, Source, TaskContext};
-use blockwise_io::{ArrayInfo, Error, NodePath, Result};
+use blockwise_io::{Error, NodePath, Result};
 use blockwise_kernels::strided::copy_region;
 use blockwise_kernels::{Buffer, DType};
 use std::sync::Arc;
@@ -28,8 +28,17 @@ pub(super) enum Way {
 pub(super) struct PartOf {
     /// Which file.
     pub(super) file: usize,
-    /// What the file says of it, where elements must be unpacked to be of one kind with the others.
-    pub(super) packed: Option<Box<ArrayInfo>>,
+    /// What makes its elements of one kind with those of the others.
+    pub(super) form: Form,
+}
+
+/// How the elements of a part are taken.
+#[derive(Clone, Debug)]
+pub(super) enum Form {
+    /// As they are stored: all parts are of one kind.
+    AsStored,
+    /// As numbers of the common dtype, unpacked if the file packs them.
+    Values(Option<Unpacking>),
 }
 
 /// An array in several files.
@@ -67,7 +76,7 @@ impl JoinedSource {
         for part in &parts {
             sketch.add(&*opened(&files, part, &path, dtype)?, way)?;
         }
-        let boxed = sketch.boxed();
+        let boxed = sketch.boxed(way);
         let grid = sketch.grid(way, &boxed)?;
         let is_cut_alike = boxed.iter().all(|boxed| !boxed);
         let passes = way != Way::Stacked && is_cut_alike && sketch.nominal().is_some();
@@ -167,9 +176,10 @@ impl JoinedSource {
 /// The array at `path` in the file of `part`, as all parts have it.
 fn opened(files: &Files, part: &PartOf, path: &NodePath, dtype: DType) -> Result<Arc<dyn Source>> {
     let source = files.source(part.file, path)?;
-    let source = match &part.packed {
-        Some(info) => Cast::over(values(source, info)?, dtype),
-        None => source,
+    let source = match &part.form {
+        Form::Values(Some(rule)) => Cast::over(Unpack::over(source, rule.clone())?, dtype),
+        Form::Values(None) => Cast::over(source, dtype),
+        Form::AsStored => source,
     };
     if source.dtype() != dtype {
         let (path, what) =
@@ -177,10 +187,6 @@ fn opened(files: &Files, part: &PartOf, path: &NodePath, dtype: DType) -> Result
         return Err(Error::Corrupt { path, what, remedy: "; was the file changed while it was read?" });
     }
     Ok(source)
-}
-
-fn narrow(lengths: &[u64]) -> Vec<usize> {
-    lengths.iter().map(|length| usize::try_from(*length).unwrap_or(usize::MAX)).collect()
 }
 
 /// What is known of parts while they are looked at one by one.
@@ -195,7 +201,6 @@ struct Sketch {
     counts: Vec<u64>,
     /// How each part that is not empty is cut along the axis: elements, and how long chunks are meant to be.
     cuts: Vec<(u64, Option<u64>)>,
-    way: Option<Way>,
     scratch_bytes: u64,
     chunk_bytes: u64,
     held_bytes: u64,
@@ -211,7 +216,7 @@ impl Sketch {
         let is_first = self.first.is_none();
         let first = self.first.get_or_insert_with(|| grid.clone());
         if is_first {
-            (self.way, self.is_plain, self.stored_bytes) = (Some(way), true, Some(0));
+            (self.is_plain, self.stored_bytes) = (true, Some(0));
             self.differs = vec![false; grid.rank()];
         }
         let joined = match way {
@@ -262,10 +267,10 @@ impl Sketch {
     }
 
     /// Along which axes of the joined array boxes reach over several chunks.
-    fn boxed(&self) -> Vec<bool> {
-        match self.way {
-            Some(Way::Stacked) => std::iter::once(false).chain(self.differs.iter().copied()).collect(),
-            _ => self.differs.clone(),
+    fn boxed(&self, way: Way) -> Vec<bool> {
+        match way {
+            Way::Stacked => std::iter::once(false).chain(self.differs.iter().copied()).collect(),
+            Way::Along(_) => self.differs.clone(),
         }
     }
 

@@ -151,7 +151,7 @@ pub(super) fn whole(source: &dyn Source) -> Result<Option<Vec<u8>>> {
 }
 
 /// Lengths of what was counted to fit memory.
-fn narrow(lengths: &[u64]) -> Vec<usize> {
+pub(super) fn narrow(lengths: &[u64]) -> Vec<usize> {
     lengths.iter().map(|length| usize::try_from(*length).unwrap_or(usize::MAX)).collect()
 }
 

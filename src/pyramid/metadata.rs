@@ -76,26 +76,35 @@ fn description(method: Downsampling) -> &'static str {
 }
 
 /// What the image that the array at `path` is a level of says of its axes; `None` if there is no such image.
-pub(super) fn read(groups: &[GroupInfo], path: &NodePath) -> Option<Vec<ImageAxis>> {
+pub(super) fn read<'a>(
+    groups: impl DoubleEndedIterator<Item = &'a GroupInfo>,
+    path: &NodePath,
+) -> Option<Vec<ImageAxis>> {
+    image_of(groups, path).map(|(_, axes)| axes)
+}
+
+/// The group of that image, and its axes.
+fn image_of<'a>(
+    groups: impl DoubleEndedIterator<Item = &'a GroupInfo>,
+    path: &NodePath,
+) -> Option<(&'a GroupInfo, Vec<ImageAxis>)> {
     let own = path.components();
-    let found = groups.iter().filter(|group| own.starts_with(group.path.components()) && group.path != *path);
-    found.rev().find_map(|group| {
+    let above = groups.filter(|group| own.starts_with(group.path.components()) && group.path != *path);
+    above.rev().find_map(|group| {
         let within = own.get(group.path.components().len()..)?.join("/");
-        axes_of(images(&group.attributes)?, &within)
+        Some((group, axes_of(images(&group.attributes)?, &within)?))
     })
+}
+
+/// Whether a group is an image.
+pub(crate) fn is_image(group: &GroupInfo) -> bool {
+    images(&group.attributes).is_some()
 }
 
 /// How the image that the array at `path` is a level of has its `channels` shown (`omero`: colours, windows, names), if it says that
 /// of each as OME-Zarr 0.5 wants it.
 pub(super) fn display(groups: &[GroupInfo], path: &NodePath, channels: u64) -> Option<Value> {
-    let own = path.components();
-    let group = groups.iter().rfind(|group| {
-        let within = own.get(group.path.components().len()..).map(|within| within.join("/"));
-        own.starts_with(group.path.components())
-            && within
-                .zip(images(&group.attributes))
-                .is_some_and(|(within, images)| axes_of(images, &within).is_some())
-    })?;
+    let (group, _) = image_of(groups.iter(), path)?;
     let json = |name: &str| match group.attributes.get(name) {
         Some(AttributeValue::Json(value)) => Some(value),
         _ => None,
@@ -112,8 +121,8 @@ pub(super) fn display(groups: &[GroupInfo], path: &NodePath, channels: u64) -> O
 }
 
 /// The names of the axes of the image that the array at `path` is a level of, in its order.
-pub(crate) fn axis_names(groups: &[GroupInfo], path: &NodePath) -> Option<Vec<Option<String>>> {
-    Some(read(groups, path)?.into_iter().map(|axis| Some(axis.name)).collect())
+pub(crate) fn axis_names(groups: &[&GroupInfo], path: &NodePath) -> Option<Vec<Option<String>>> {
+    Some(read(groups.iter().copied(), path)?.into_iter().map(|axis| Some(axis.name)).collect())
 }
 
 /// The list of images in the attributes of a group.
@@ -191,10 +200,10 @@ mod tests {
             ] }],
             "coordinateTransformations": [{ "type": "scale", "scale": [2, 2] }],
         }]));
-        let axes = read(std::slice::from_ref(&group), &"a/0/data".parse().unwrap()).unwrap();
+        let axes = read(std::iter::once(&group), &"a/0/data".parse().unwrap()).unwrap();
         assert_eq!((axes[0].scale, axes[0].translation, axes[1].translation), (1.0, 2.0, 4.0));
         assert_eq!(axes[0].unit.as_deref(), Some("micrometer"));
-        assert_eq!(read(&[group], &"a/1".parse().unwrap()), None);
+        assert_eq!(read(std::iter::once(&group), &"a/1".parse().unwrap()), None);
     }
 
     #[test]
@@ -205,11 +214,11 @@ mod tests {
             json!([{ "datasets": [{ "path": "0" }] }]),
             json!([{ "axes": [{ "type": "space" }], "datasets": [{ "path": "0" }] }]),
         ] {
-            assert_eq!(read(&[group_of(value)], &"a/0".parse().unwrap()), None);
+            assert_eq!(read(std::iter::once(&group_of(value)), &"a/0".parse().unwrap()), None);
         }
         let strange = json!([{ "axes": [{ "name": "y" }], "datasets": [
             { "path": "0", "coordinateTransformations": [{ "type": "scale", "scale": [0, 1] }, { "type": "affine" }, 3] },
         ] }]);
-        assert_eq!(read(&[group_of(strange)], &"a/0".parse().unwrap()).unwrap()[0].scale, 1.0);
+        assert_eq!(read(std::iter::once(&group_of(strange)), &"a/0".parse().unwrap()).unwrap()[0].scale, 1.0);
     }
 }

@@ -9,9 +9,10 @@ use blockwise::core::exec;
 use blockwise::core::plan::{PlanSummary, Resources};
 use blockwise::evaluate::{EvalInput, EvalOptions, Evaluation, OutputRequest, StoredResult, StoringReport};
 use blockwise::target::format_of;
-use blockwise::{Error, Result};
+use blockwise::{Error, Location, Opened, Result};
 use clap::Args;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Evaluate a NumPy-style expression over arrays of any size
 ///
@@ -111,7 +112,7 @@ impl ResultArgs {
 pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     let inputs = arguments.input.iter().map(|text| text.parse()).collect::<Result<Vec<EvalInput>>>()?;
     let options = arguments.results.options(&arguments.read, arguments.dtype.as_deref())?;
-    carry_out(&arguments.expression, &inputs, &options, &arguments.results, &arguments.run, output)
+    carry_out(&arguments.expression, &inputs, None, &options, &arguments.results, &arguments.run, output)
 }
 
 /// The library's options of `reduce`.
@@ -119,10 +120,11 @@ pub(super) fn options(results: &ResultArgs, read: &ReadArgs, dtype: Option<&str>
     results.options(read, dtype)
 }
 
-/// Evaluates, then prints the plan, the values, or what was stored.
+/// Evaluates, with a container that is open already if there is one, then prints the plan, the values, or what was stored.
 pub(super) fn carry_out(
     expression: &str,
     inputs: &[EvalInput],
+    container: Option<&(Location, Arc<Opened>)>,
     options: &EvalOptions,
     results: &ResultArgs,
     run: &RunArgs,
@@ -132,7 +134,7 @@ pub(super) fn carry_out(
     let cancellation = interrupt::cancellation();
     let _run = results.store.start(run)?;
     let resources = run.resources()?;
-    let job = Evaluation::open(expression, inputs, options)?;
+    let job = Evaluation::open_in(expression, inputs, container, options)?;
     for input in job.inputs().filter(|input| input.unpacked) {
         note_unpacking(output, &input.label, input.dtype.name());
     }

@@ -5,12 +5,13 @@
 use super::eval::{ResultArgs, carry_out, options};
 use crate::args::{OutputArgs, ReadArgs, RunArgs, location};
 use crate::text;
-use blockwise::evaluate::{EvalInput, data_arrays, is_name};
+use blockwise::evaluate::{EvalInput, is_name};
 use blockwise::expression::functions;
 use blockwise::group::Grouped;
 use blockwise::io::{ArrayInfo, AttributeValue, ElementType};
 use blockwise::{Error, Location, Result};
 use clap::Args;
+use std::sync::Arc;
 
 /// Reduce an array over axes or by groups: mean, sum, min, max, std, median, count, nanmean ...
 ///
@@ -65,7 +66,8 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
     let source = location(&arguments.source)?;
     let options = options(&arguments.results, &arguments.read, arguments.dtype.as_deref())?;
-    let arrays = data_arrays(&source, &options.open)?;
+    let opened = Arc::new(source.open(&options.open)?);
+    let arrays = opened.data_arrays()?;
     let (expression, inputs) = match arrays.as_slice() {
         [only] => {
             let location = Location::array(source.path(), only.path.clone());
@@ -74,7 +76,8 @@ pub(crate) fn run(arguments: &Arguments, output: &OutputArgs) -> Result<()> {
         }
         several => of_each(arguments, &source, several)?,
     };
-    carry_out(&expression, &inputs, &options, &arguments.results, &arguments.run, output)
+    let container = (source, Arc::clone(&opened));
+    carry_out(&expression, &inputs, Some(&container), &options, &arguments.results, &arguments.run, output)
 }
 
 /// What is reduced along: the dimensions that the options name, which an array may have or not.
@@ -96,7 +99,7 @@ fn dimensions(arguments: &Arguments) -> Result<Vec<&str>> {
 fn of_each(
     arguments: &Arguments,
     source: &Location,
-    arrays: &[ArrayInfo],
+    arrays: &[&ArrayInfo],
 ) -> Result<(String, Vec<EvalInput>)> {
     let wanted = dimensions(arguments)?;
     let usage = |what: String| Error::Usage { path: arguments.source.clone(), what };
@@ -161,8 +164,8 @@ fn of_each(
 }
 
 /// Whether an attribute of another array says that this one holds coordinates of it.
-fn is_auxiliary(info: &ArrayInfo, arrays: &[ArrayInfo]) -> bool {
-    let names = |other: &ArrayInfo| match other.attributes.get("coordinates") {
+fn is_auxiliary(info: &ArrayInfo, arrays: &[&ArrayInfo]) -> bool {
+    let names = |other: &&ArrayInfo| match other.attributes.get("coordinates") {
         Some(AttributeValue::Text(text)) => {
             text.split_whitespace().any(|word| Some(word) == info.path.name())
         }
