@@ -5,6 +5,7 @@
 //! names go with the results as far as they still hold; outputs are published as those of a conversion are. Called
 //! by the command line.
 
+mod coordinates;
 mod input;
 mod output;
 mod storing;

@@ -83,7 +83,7 @@ impl Labelled {
                     let what = format!("{} dimensions have times; name the one to resample", times.len());
                     return Err(Error::Usage { path: "resample".to_owned(), what });
                 };
-                only.dimension.clone()
+                only.name.clone()
             }
         };
         let labels = Labels::of_bins(self.coordinate(&dimension)?, &frequency.parse()?)?;
@@ -95,8 +95,8 @@ impl Labelled {
     /// # Errors
     /// If there are none.
     pub fn coordinate(&self, dimension: &str) -> Result<&Coordinate> {
-        self.coordinates.iter().find(|own| own.dimension == dimension).ok_or_else(|| {
-            let known: Vec<&str> = self.coordinates.iter().map(|own| own.dimension.as_str()).collect();
+        self.coordinates.iter().find(|own| own.name == dimension).ok_or_else(|| {
+            let known: Vec<&str> = self.coordinates.iter().map(|own| own.name.as_str()).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             let what = format!("no coordinates are stored with the array for it; there are those of {known}");
             Error::Usage { path: format!("dimension '{dimension}'"), what }
@@ -225,7 +225,8 @@ impl Grouped {
         let old = std::mem::replace(&mut names[axis], self.name.clone());
         let array = array.with_some_names(names)?;
         let mut result = self.x.with(array);
-        result.coordinates.retain(|own| Some(&own.dimension) != old.as_ref());
+        result.coordinates.retain(|own| Some(&own.name) != old.as_ref());
+        result.auxiliary.retain(|own| old.as_ref().is_none_or(|old| !own.dimensions.contains(old)));
         result.coordinates.extend(self.coordinate.clone());
         Ok(if same_quantity { result } else { result.of_other_quantity() })
     }

@@ -11,10 +11,11 @@ pub(crate) use state::StoredParts;
 use crate::error::{Error, Result};
 use crate::joined;
 use crate::pyramid::{axis_names, is_image};
+use crate::select::named_in;
 use blockwise_core::digest::Digest;
 use blockwise_io::store::url::url_of;
 use blockwise_io::{
-    ArrayInfo, AttributeValue, Attributes, Container, GroupInfo, MissingChunks, NodePath, OpenOptions,
+    ArrayInfo, Attributes, Container, ElementType, GroupInfo, MissingChunks, NodePath, OpenOptions,
     StoredArray,
 };
 use std::collections::HashSet;
@@ -210,7 +211,7 @@ impl Opened {
     }
 
     /// The one array that is meant: the named node, the only array, or the only one of rank above 0 that holds no
-    /// coordinates and no bounds of such.
+    /// coordinates, no bounds of such and no map's projection.
     ///
     /// # Errors
     /// If there is no such array, or several could be meant.
@@ -220,9 +221,9 @@ impl Opened {
             return Ok(array);
         }
         let (_, inside) = self.selected()?;
-        let bounds = bounds_in(&inside);
+        let beside = self.beside(&inside);
         let data = || {
-            let holds_data = |array: &&&ArrayInfo| !array.is_coordinate && !bounds.contains(&array.path);
+            let holds_data = |array: &&&ArrayInfo| !holds_coordinates(array) && !beside.contains(&array.path);
             inside.iter().filter(|array| !array.shape.is_empty()).filter(holds_data)
         };
         let mut candidates = data();
@@ -234,7 +235,7 @@ impl Opened {
     }
 
     /// The arrays that are meant where a whole container is to be computed with: the only one, or all at and below the named node
-    /// that hold data, which are those that are no coordinates of a dimension and no bounds of such.
+    /// that hold data, which are those that are no coordinates, no bounds of such and no map's projection.
     ///
     /// ```
     /// use blockwise::{Location, io::OpenOptions};
@@ -252,8 +253,8 @@ impl Opened {
             Err(error) => error,
         };
         let (_, mut inside) = self.selected()?;
-        let bounds = bounds_in(&inside);
-        inside.retain(|info| !info.is_coordinate && !bounds.contains(&info.path));
+        let beside = self.beside(&inside);
+        inside.retain(|info| !holds_coordinates(info) && !beside.contains(&info.path));
         if inside.is_empty() { Err(none) } else { Ok(inside) }
     }
 
@@ -285,6 +286,34 @@ impl Opened {
         format!("{} {key}", self.container.label())
     }
 
+    /// Where arrays stand that CF attributes of `arrays`, or of the groups that these stand in, name as belonging to others: auxiliary
+    /// coordinates, bounds, grid mappings.
+    fn beside(&self, arrays: &[&ArrayInfo]) -> HashSet<NodePath> {
+        let all: HashSet<&NodePath> = self.arrays.iter().map(|array| &array.path).collect();
+        let mut beside = HashSet::new();
+        let mut add = |group: Option<NodePath>, attributes: &Attributes, own: Option<&NodePath>| {
+            for name in named_in(attributes) {
+                // The nearest of that name, as what names it finds it.
+                let mut group = group.clone();
+                while let Some(above) = group {
+                    let path = above.child(name).ok().filter(|path| all.contains(path) && own != Some(path));
+                    if let Some(path) = path {
+                        beside.insert(path);
+                        break;
+                    }
+                    group = above.parent();
+                }
+            }
+        };
+        for array in arrays {
+            add(array.path.parent(), &array.attributes, Some(&array.path));
+        }
+        for group in &self.groups {
+            add(Some(group.path.clone()), &group.attributes, None);
+        }
+        beside
+    }
+
     fn no_such_node(&self, node: &NodePath) -> Error {
         let hint = if self.arrays.is_empty() { String::new() } else { format!("; there is {}", self.hint()) };
         blockwise_io::Error::NotFound { path: self.label(node), hint }.into()
@@ -313,14 +342,11 @@ impl Opened {
     }
 }
 
-/// Where the arrays stand of which a CF attribute of one of `arrays` says that they hold its bounds.
-fn bounds_in(arrays: &[&ArrayInfo]) -> HashSet<NodePath> {
-    let named = |array: &&ArrayInfo, attribute: &str| match array.attributes.get(attribute) {
-        Some(AttributeValue::Text(name)) => array.path.parent()?.child(name).ok(),
-        _ => None,
-    };
-    let both = |array| [named(array, "bounds"), named(array, "climatology")];
-    arrays.iter().flat_map(both).flatten().collect()
+/// Whether an array holds the coordinates of the dimension that it is called as, which may be texts with an axis for letters.
+fn holds_coordinates(info: &ArrayInfo) -> bool {
+    let is_text = matches!(info.element_type, ElementType::FixedBytes { .. });
+    let first = info.dimension_names.first().and_then(Option::as_deref);
+    info.is_coordinate || is_text && info.shape.len() == 2 && first.is_some() && first == info.path.name()
 }
 
 /// What people call the array at `path` of the container they opened as `container`.

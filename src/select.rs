@@ -5,7 +5,7 @@
 //! [`crate::convert`] and [`crate::verify`].
 
 use crate::error::{Error, Result};
-use blockwise_io::{ArrayInfo, AttributeValue, GroupInfo, NodePath};
+use blockwise_io::{ArrayInfo, AttributeValue, Attributes, GroupInfo, NodePath};
 use glob::Pattern;
 
 /// Globs that choose nodes. The default chooses all.
@@ -121,14 +121,19 @@ fn is_coordinate_of(candidate: &ArrayInfo, array: &ArrayInfo) -> bool {
 /// Whether a CF attribute of `array` names `candidate`: as auxiliary coordinates, bounds or a grid mapping.
 pub(crate) fn is_named_by(candidate: &ArrayInfo, array: &ArrayInfo) -> bool {
     let Some(own) = candidate.path.name() else { return false };
-    let names_it = |attribute: &&str| match array.attributes.get(attribute) {
-        // A grid mapping may be followed by a colon and the coordinates that it is for.
-        Some(AttributeValue::Text(text)) => {
-            text.split_whitespace().any(|word| word.trim_end_matches(':') == own)
-        }
-        _ => false,
-    };
-    candidate.path != array.path && is_in_scope(candidate, array) && NAMING.iter().any(names_it)
+    candidate.path != array.path
+        && is_in_scope(candidate, array)
+        && named_in(&array.attributes).any(|name| name == own)
+}
+
+/// The names in those attributes.
+pub(crate) fn named_in(attributes: &Attributes) -> impl Iterator<Item = &str> {
+    let texts = NAMING.iter().filter_map(|attribute| match attributes.get(attribute) {
+        Some(AttributeValue::Text(text)) => Some(text.as_str()),
+        _ => None,
+    });
+    // A grid mapping may be followed by a colon and the coordinates that it is for.
+    texts.flat_map(str::split_whitespace).map(|word| word.trim_end_matches(':'))
 }
 
 /// Whether a glob matches the node at `path`.

@@ -252,9 +252,9 @@ fn opened(
 fn cos_latitude(of: &Labelled, evaluation: &Evaluation) -> Result<Array, String> {
     let of_features = of.array.names().iter().skip(1).flatten();
     let latitude = of_features
-        .filter_map(|name| of.coordinates.iter().find(|own| own.dimension == *name))
+        .filter_map(|name| of.coordinates.iter().find(|own| own.name == *name))
         .find(|own| {
-            kind_of(&own.dimension, evaluation.coordinate_attributes(&own.origin)) == AxisKind::Latitude
+            kind_of(&own.name, evaluation.coordinate_attributes(&own.origin)) == AxisKind::Latitude
         })
         .ok_or(
             "no dimension of its features has latitudes (coordinates in degrees_north, or named lat); give the name of an array of weights",
@@ -262,7 +262,7 @@ fn cos_latitude(of: &Labelled, evaluation: &Evaluation) -> Result<Array, String>
     let weights = || -> blockwise_core::Result<Array> {
         let cosine = latitude.array.astype(DType::F64).try_mul(PI / 180.0)?.cos()?;
         let weights = Array::call("maximum", [(&cosine).into(), 0.0.into()])?.sqrt()?;
-        weights.with_names(&[&latitude.dimension])
+        weights.with_names(&[&latitude.name])
     };
     weights().map_err(|error| error.to_string())
 }
@@ -295,8 +295,6 @@ fn mode_name(names: &[Option<String>]) -> String {
 fn result(name: &str, array: Array, what: &str, of: &Labelled) -> EvalResult {
     let mut attributes = Attributes::new();
     attributes.set("long_name", AttributeValue::Text(what.to_owned()));
-    let has = |dimension: &str| array.names().iter().flatten().any(|own| own == dimension);
-    let coordinates = of.coordinates.iter().filter(|own| has(&own.dimension)).cloned().collect();
-    let value = Labelled { array, coordinates, attributes: Some(Arc::new(attributes)) };
+    let value = Labelled { attributes: Some(Arc::new(attributes)), ..of.with(array) };
     EvalResult { name: Some(name.to_owned()), value }
 }

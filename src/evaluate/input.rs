@@ -3,18 +3,15 @@
 //! Invariants: an array or coordinate that several inputs name is one source, so it is read once; coordinates are unpacked as
 //! data are. Called by [`super::Evaluation::open`].
 
-use super::EvalOptions;
+use super::{EvalOptions, coordinates};
 use crate::cf;
 use crate::error::{Error, Result};
-use crate::expression::{Coordinate, Labelled};
-use crate::location::{Location, Opened, is_within};
-use blockwise_core::adapt::{Unpack, Unpacking};
-use blockwise_core::{Array, DType, Scalar, Source};
+use crate::expression::Labelled;
+use crate::location::{Location, Opened};
+use blockwise_core::adapt::Unpack;
+use blockwise_core::{Array, DType};
 use blockwise_io::{ArrayInfo, Attributes, ElementType};
 use std::sync::Arc;
-
-/// Bytes of texts that coordinates may have: they are held beside the budget.
-const MOST_TEXT_BYTES: u64 = 8 << 20;
 
 /// Attributes that speak of how values are stored or how far elements are apart, or name other arrays of the container.
 const NOT_CARRIED: [&str; 23] = [
@@ -107,7 +104,7 @@ pub(super) struct Input {
     /// Whether missing values became NaN.
     pub(super) has_missing: bool,
     unpacked: bool,
-    /// The stored coordinates, by origin.
+    /// The stored coordinates, auxiliary ones too, by origin.
     pub(super) coordinates: Vec<(Arc<str>, ArrayInfo)>,
 }
 
@@ -189,27 +186,11 @@ fn from(input: &EvalInput, opened: Arc<Opened>, info: ArrayInfo, options: &EvalO
     let array = Array::from_source(source);
     let array = with_names(&array, &info.dimension_names)?;
     let mut value =
-        Labelled { array, coordinates: Vec::new(), attributes: Some(Arc::new(carried(&info.attributes))) };
-    let mut coordinates = Vec::new();
-    for (name, extent) in info.dimension_names.iter().zip(&info.shape) {
-        let Some(name) = name else { continue };
-        let Some(found) = coordinate_of(&opened, &info, name, *extent) else { continue };
-        let origin: Arc<str> = opened.label(&found.path).into();
-        if found.element_type == ElementType::Text {
-            value.coordinates.extend(names(&opened, found, name, &origin)?);
-            continue;
-        }
-        let (source, found) = coordinate(&opened, found, options)?;
-        let array = Array::from_source(source).with_names(&[name])?;
-        let mut coordinate = Coordinate::new(name.as_str(), Arc::clone(&origin), array);
-        if let ElementType::DateTime { unit, difference: false } = &found.element_type {
-            coordinate.numpy_unit = Some(unit.clone());
-        }
-        value.coordinates.push(coordinate.with_attributes(found.attributes.clone()));
-        coordinates.push((origin, found));
-    }
+        Labelled { attributes: Some(Arc::new(carried(&info.attributes))), ..Labelled::from(array) };
+    let mut stored = Vec::new();
+    coordinates::add(&mut value, &mut stored, &opened, &info, options)?;
     let (name, location) = (input.name.clone(), input.location.clone());
-    Ok(Input { name, location, opened, info, value, has_missing, unpacked, coordinates })
+    Ok(Input { name, location, opened, info, value, has_missing, unpacked, coordinates: stored })
 }
 
 /// `array` with those of the dimension names that are given and stand once.
@@ -221,74 +202,6 @@ fn with_names(array: &Array, names: &[Option<String>]) -> Result<Array> {
         name.clone().filter(|_| !names.get(..axis).unwrap_or(&[]).contains(name))
     };
     Ok(array.with_some_names(names.iter().enumerate().map(first).collect())?)
-}
-
-/// Coordinates that are texts: they are read here, since nothing computes with them, unless they are long.
-fn names(opened: &Opened, found: &ArrayInfo, name: &str, origin: &Arc<str>) -> Result<Option<Coordinate>> {
-    let texts = match opened.array(&found.path)?.read_texts(MOST_TEXT_BYTES) {
-        Ok(read) => read.texts,
-        Err(error @ blockwise_io::Error::Limit { .. }) => {
-            tracing::warn!("coordinates are left out: {error}");
-            return Ok(None);
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let array = Array::arange(0.0, texts.len() as f64, 1.0)?.with_names(&[name])?;
-    Ok(Some(Coordinate::made(name, origin, array, found.attributes.clone()).with_texts(texts)))
-}
-
-/// The elements of coordinates as the values that they stand for, and what a copy of those is.
-fn coordinate(
-    opened: &Opened,
-    found: &ArrayInfo,
-    options: &EvalOptions,
-) -> Result<(Arc<dyn Source>, ArrayInfo)> {
-    let label = opened.label(&found.path);
-    let mut info = found.clone();
-    let source = opened.array(&found.path)?.source()?;
-    let rule =
-        if options.raw { None } else { cf::unpacking_of(found).map_err(|error| error.in_array(&label))? };
-    let Some(rule) = rule.filter(|rule| !changes_nothing(found, rule)) else { return Ok((source, info)) };
-    info.attributes = cf::unpacked_attributes(found, &rule)?;
-    info.fill_value = found.fill_value.map(|fill| rule.value_of(&fill)).transpose()?;
-    info.element_type = ElementType::Number(rule.result);
-    let source = Unpack::over(source, rule).map_err(|error| Error::from(error).in_array(&label))?;
-    Ok((source, info))
-}
-
-/// Whether unpacked elements are the stored ones: NaN alone is missing.
-fn changes_nothing(array: &ArrayInfo, rule: &Unpacking) -> bool {
-    let is_nan = |marker: &Scalar| marker.to_f64().is_some_and(f64::is_nan);
-    array.element_type == ElementType::Number(rule.result)
-        && rule.stored == rule.result
-        && rule.scale.is_none()
-        && rule.offset.is_none()
-        && rule.missing.iter().all(is_nan)
-}
-
-/// The stored coordinates of a dimension: the array that is named after it, nearest above `array`.
-fn coordinate_of<'a>(
-    opened: &'a Opened,
-    array: &ArrayInfo,
-    name: &str,
-    extent: u64,
-) -> Option<&'a ArrayInfo> {
-    let in_scope = |candidate: &&ArrayInfo| {
-        let above = candidate.path.parent().is_some_and(|group| is_within(&array.path, &group));
-        above
-            && candidate.path.name() == Some(name)
-            && candidate.shape == [extent]
-            && candidate.path != array.path
-    };
-    let found =
-        opened.arrays.iter().filter(in_scope).max_by_key(|candidate| candidate.path.components().len())?;
-    match &found.element_type {
-        ElementType::Number(_) | ElementType::DateTime { .. } | ElementType::Text => Some(found),
-        other => {
-            tracing::warn!("{}: coordinates of type {other} are left out", opened.label(&found.path));
-            None
-        }
-    }
 }
 
 fn carried(attributes: &Attributes) -> Attributes {
@@ -308,7 +221,7 @@ mod tests {
         use crate::evaluate::{Evaluation, OutputRequest};
         use crate::store::{StoreOptions, to_netcdf};
         use crate::transfer::Destination;
-        use blockwise_core::{Cancellation, Session, Unobserved};
+        use blockwise_core::{Cancellation, Scalar, Session, Unobserved};
         use blockwise_io::AttributeValue;
         let folder = tempfile::tempdir().unwrap();
         let (path, out) = (folder.path().join("packed.nc"), folder.path().join("out.nc"));

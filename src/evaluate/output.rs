@@ -21,10 +21,13 @@ use blockwise_core::plan::Resources;
 use blockwise_core::{Array, Scalar, Session, Sink};
 use blockwise_io::publish::PublishOptions;
 use blockwise_io::{
-    ArrayInfo, ArraySpec, AttributeValue, ElementType, Format, GroupInfo, NodePath, TextArray,
+    ArrayInfo, ArraySpec, AttributeValue, Attributes, ElementType, Format, GroupInfo, NodePath, TextArray,
 };
 use std::path::Path;
 use std::sync::Arc;
+
+/// Attributes of coordinates that name arrays which do not come along.
+const OF_OTHERS: [&str; 4] = ["bounds", "climatology", "coordinates", "grid_mapping"];
 
 /// `NAME=DST` or `DST`: where results go.
 #[derive(Clone, Debug)]
@@ -148,24 +151,13 @@ impl Evaluation {
             return Err(Error::Usage { path: destination.path.display().to_string(), what });
         }
         let group = self.group(place)?;
+        let coordinates = if alone { Vec::new() } else { self.coordinates(place, &group, resources)? };
         let mut arrays = Vec::new();
         for (name, result) in &place.results {
             let path = if alone { NodePath::root() } else { NodePath::root().child(name)? };
-            let spec = self.spec(path, result, &group, destination.format, resources)?;
+            let mut spec = self.spec(path, result, &group, destination.format, resources)?;
+            name_beside(&mut spec, result, &coordinates);
             arrays.push((spec, result.value.array.clone()));
-        }
-        let mut coordinates = Vec::new();
-        if !alone {
-            for (spec, coordinate) in self.coordinates(place, &group, resources)? {
-                if arrays.iter().any(|(other, _)| other.path == spec.path) {
-                    let what = format!(
-                        "the result '{}' is called as a dimension; write another name = …",
-                        spec.path
-                    );
-                    return Err(Error::Usage { path: destination.path.display().to_string(), what });
-                }
-                coordinates.push((spec, coordinate));
-            }
         }
         let stored = || arrays.iter().map(|(spec, _)| spec).chain(coordinates.iter().map(|(spec, _)| spec));
         for Input { opened, .. } in &self.inputs {
@@ -198,7 +190,8 @@ impl Evaluation {
         })
     }
 
-    /// The root group: the dimensions of all results.
+    /// The root group: the dimensions of all results, and what the inputs' containers say of themselves and do not say
+    /// differently.
     fn group(&self, place: &Place<'_>) -> Result<GroupInfo> {
         let mut group =
             GroupInfo { path: NodePath::root(), attributes: Default::default(), dimensions: Vec::new() };
@@ -207,62 +200,96 @@ impl Evaluation {
             declare(&mut group, result, value.array.names(), &value.array.shape(), grows)
                 .map_err(|what| Error::Usage { path: place.destination.path.display().to_string(), what })?;
         }
-        let conventions = self.inputs.iter().flat_map(|input| &input.opened.groups);
-        let conventions = conventions.filter(|group| group.path.is_root());
-        if let Some(text) = conventions.filter_map(|group| group.attributes.get("Conventions")).next() {
-            group.attributes.set("Conventions", text.clone());
+        let of_inputs = self.inputs.iter().flat_map(|input| &input.opened.groups);
+        let roots: Vec<&Attributes> =
+            of_inputs.filter(|group| group.path.is_root()).map(|group| &group.attributes).collect();
+        for (name, value) in roots.iter().flat_map(|attributes| attributes.iter()) {
+            let agree = || roots.iter().filter_map(|other| other.get(name)).all(|other| other == value);
+            let is_first = name == "Conventions" && group.attributes.get(name).is_none();
+            if is_first || (is_of_whole(name, value) && agree()) {
+                group.attributes.set(name, value.clone());
+            }
         }
         Ok(group)
     }
 
-    /// The coordinates that the results of a file share.
+    /// The coordinates that the results of a file share, and those beside them that do not differ from result to result.
     fn coordinates(
         &self,
         place: &Place<'_>,
         group: &GroupInfo,
         resources: &Resources,
     ) -> Result<Vec<(ArraySpec, Coordinate)>> {
-        let mut found: Vec<(&Coordinate, ArraySpec)> = Vec::new();
-        let all = place.results.iter().flat_map(|(_, result)| &result.value.coordinates);
-        for coordinate in all {
-            if let Some((known, _)) = found.iter().find(|(known, _)| known.dimension == coordinate.dimension)
-            {
-                if !known.is_same(coordinate) {
-                    let what = format!(
-                        "results have different coordinates along '{}'; store them in two files",
-                        coordinate.dimension
-                    );
-                    return Err(Error::Usage { path: place.destination.path.display().to_string(), what });
+        let wrong = |what: String| Error::Usage { path: place.destination.path.display().to_string(), what };
+        let mut found: Vec<&Coordinate> = Vec::new();
+        for coordinate in place.results.iter().flat_map(|(_, result)| &result.value.coordinates) {
+            let name = &coordinate.name;
+            if place.results.iter().any(|(result, _)| result == name) {
+                let what = format!("the result '{name}' is called as a dimension; write another name = …");
+                return Err(wrong(what));
+            }
+            match found.iter().find(|known| known.name == *name) {
+                Some(known) if known.is_same(coordinate) => {}
+                Some(_) => {
+                    let what =
+                        format!("results have different coordinates along '{name}'; store them in two files");
+                    return Err(wrong(what));
                 }
-                continue;
+                None => found.push(coordinate),
             }
-            if coordinate.is_made {
-                found.push((coordinate, made_spec(coordinate, place.destination.format, resources)?));
-                continue;
-            }
-            let stored = self.inputs.iter().flat_map(|input| &input.coordinates);
-            let Some((_, info)) = stored.into_iter().find(|(origin, _)| *origin == coordinate.origin) else {
-                continue;
-            };
-            let mut info = info.clone();
-            info.path = NodePath::root().child(&coordinate.dimension)?;
-            info.is_coordinate = true;
-            info.shape = coordinate.array.shape();
-            info.unlimited = vec![is_unlimited(group, &coordinate.dimension)];
-            for name in ["bounds", "climatology"] {
-                info.attributes.remove(name);
-            }
-            if !coordinate.is_whole() {
-                info.chunk_shape = None;
-                info.shard_shape = None;
-                info.attributes.remove("actual_range");
-            }
-            let options =
-                ArrayOptions { codec: self.options.arrays.codec.clone(), ..ArrayOptions::default() };
-            let (spec, _) = spec_of(&info, place.destination.format, &options, resources.budget_bytes)?;
-            found.push((coordinate, spec));
         }
-        Ok(found.into_iter().map(|(coordinate, spec)| (spec, coordinate.clone())).collect())
+        let beside = || place.results.iter().flat_map(|(_, result)| &result.value.auxiliary);
+        for coordinate in beside() {
+            let name = &coordinate.name;
+            let is_taken = place.results.iter().any(|(result, _)| result == name)
+                || group.dimensions.iter().any(|(dimension, ..)| dimension == name);
+            if is_taken || found.iter().any(|known| known.name == *name) {
+                continue;
+            }
+            if beside().any(|other| other.name == *name && !other.is_same(coordinate)) {
+                tracing::warn!("coordinates '{name}' are left out: they differ from result to result");
+                continue;
+            }
+            found.push(coordinate);
+        }
+        let specs = found.into_iter().map(|coordinate| {
+            let spec = self.coordinate_spec(coordinate, place.destination.format, group, resources)?;
+            Ok(spec.map(|spec| (spec, coordinate.clone())))
+        });
+        specs.filter_map(Result::transpose).collect()
+    }
+
+    /// What the stored array of coordinates shall be; `None` if nothing is known of them.
+    fn coordinate_spec(
+        &self,
+        coordinate: &Coordinate,
+        format: Format,
+        group: &GroupInfo,
+        resources: &Resources,
+    ) -> Result<Option<ArraySpec>> {
+        if coordinate.is_made {
+            return made_spec(coordinate, format, resources).map(Some);
+        }
+        let mut stored = self.inputs.iter().flat_map(|input| &input.coordinates);
+        let Some((_, info)) = stored.find(|(origin, _)| *origin == coordinate.origin) else {
+            return Ok(None);
+        };
+        let mut info = info.clone();
+        info.path = NodePath::root().child(&coordinate.name)?;
+        info.is_coordinate = coordinate.is_of_dimension();
+        info.shape = coordinate.array.shape();
+        info.dimension_names = coordinate.dimensions.iter().cloned().map(Some).collect();
+        info.unlimited = coordinate.dimensions.iter().map(|name| is_unlimited(group, name)).collect();
+        for name in OF_OTHERS {
+            info.attributes.remove(name);
+        }
+        if !coordinate.is_whole() {
+            info.chunk_shape = None;
+            info.shard_shape = None;
+            info.attributes.remove("actual_range");
+        }
+        let options = ArrayOptions { codec: self.options.arrays.codec.clone(), ..ArrayOptions::default() };
+        Ok(Some(spec_of(&info, format, &options, resources.budget_bytes)?.0))
     }
 
     /// What the stored array of a result shall be.
@@ -345,9 +372,31 @@ impl Evaluation {
     }
 }
 
+/// Whether an attribute of a container is about what results are of too: no list of its arrays, no extent of its axes.
+fn is_of_whole(name: &str, value: &AttributeValue) -> bool {
+    let of_extent = ["geospatial_", "time_coverage_"].iter().any(|prefix| name.starts_with(prefix));
+    !of_extent && !OF_OTHERS.contains(&name) && !matches!(value, AttributeValue::Json(_))
+}
+
+/// Has CF attributes of a result name the stored coordinates that it has beside those of its dimensions.
+fn name_beside(spec: &mut ArraySpec, result: &EvalResult, stored: &[(ArraySpec, Coordinate)]) {
+    let names = |is_mapping: bool| {
+        let own = result.value.auxiliary.iter().filter(|own| own.is_mapping == is_mapping);
+        let is_stored =
+            |own: &&Coordinate| stored.iter().any(|(_, other)| other.name == own.name && other.is_same(own));
+        let names: Vec<&str> = own.filter(is_stored).map(|own| own.name.as_str()).collect();
+        names.join(" ")
+    };
+    for (attribute, names) in [("coordinates", names(false)), ("grid_mapping", names(true))] {
+        if !names.is_empty() {
+            spec.attributes.set(attribute, AttributeValue::Text(names));
+        }
+    }
+}
+
 /// What the stored array of coordinates shall be that no file has.
 fn made_spec(coordinate: &Coordinate, format: Format, resources: &Resources) -> Result<ArraySpec> {
-    let info = info_of(NodePath::root().child(&coordinate.dimension)?, &coordinate.array, format);
+    let info = info_of(NodePath::root().child(&coordinate.name)?, &coordinate.array, format);
     let mut info = ArrayInfo { attributes: coordinate.attributes.clone(), chunk_shape: None, ..info };
     if coordinate.texts.is_some() {
         info.element_type = ElementType::Text;

@@ -7,6 +7,7 @@
 
 use super::error::{Outcome, Trouble};
 use super::labelled::{Coordinate, Labelled};
+use blockwise_core::region::element_count;
 use blockwise_kernels::DType;
 use std::sync::Arc;
 
@@ -68,8 +69,8 @@ fn check_names(left: &Labelled, right: &Labelled) -> Outcome<()> {
 
 /// Refuses a dimension, other than `but`, that has one set of coordinates here and another there.
 fn check_coordinates(left: &Labelled, right: &mut Labelled, but: Option<&str>) -> Outcome<()> {
-    for own in right.coordinates.iter_mut().filter(|own| Some(own.dimension.as_str()) != but) {
-        let Some(other) = left.coordinates.iter().find(|other| other.dimension == own.dimension) else {
+    for own in right.coordinates.iter_mut().filter(|own| Some(own.name.as_str()) != but) {
+        let Some(other) = left.coordinates.iter().find(|other| other.name == own.name) else {
             continue;
         };
         if own.origin == other.origin {
@@ -93,6 +94,13 @@ fn check_coordinates(left: &Labelled, right: &mut Labelled, but: Option<&str>) -
         };
         return Err(differ(own, other, at, &a.to_string(), &b.to_string()));
     }
+    // Auxiliary ones say nothing of who meets whom: where they differ the result has none.
+    for own in &mut right.auxiliary {
+        let Some(other) = left.auxiliary.iter().find(|other| other.name == own.name) else { continue };
+        if own.origin != other.origin && own.dimensions == other.dimensions && own.says_the_same(other)? {
+            *own = other.clone();
+        }
+    }
     Ok(())
 }
 
@@ -100,7 +108,7 @@ fn differ(own: &Coordinate, other: &Coordinate, at: usize, a: &str, b: &str) -> 
     Trouble::here(format!(
         "the coordinates of '{}' differ: position {at} is {a} in {} and {b} in {}; bring both to the same positions by \
          slices (x[::-1] turns an axis round), or take the coordinates off with unlabelled(x)",
-        own.dimension, other.origin, own.origin
+        own.name, other.origin, own.origin
     ))
 }
 
@@ -109,7 +117,7 @@ fn are_comparable(a: &Coordinate, b: &Coordinate) -> bool {
     let real = |coordinate: &Coordinate| matches!(coordinate.array.dtype().kind(), 'i' | 'u' | 'f');
     let said = |name: &str| a.attributes.get(name) == b.attributes.get(name);
     a.array.shape() == b.array.shape()
-        && a.array.shape().iter().all(|extent| *extent <= MAX_POSITIONS)
+        && element_count(&a.array.shape()).is_some_and(|count| count <= MAX_POSITIONS)
         && !a.is_made
         && !b.is_made
         && a.texts.is_none()
@@ -134,6 +142,17 @@ fn first_difference(a: &[f64], b: &[f64]) -> Option<(usize, f64, f64)> {
 }
 
 impl Coordinate {
+    /// Whether these and others of another origin stand for the same, as far as that can be told.
+    fn says_the_same(&self, other: &Self) -> Outcome<bool> {
+        if self.is_mapping || other.is_mapping {
+            return Ok(self.is_mapping == other.is_mapping && self.attributes == other.attributes);
+        }
+        if self.texts.is_some() || other.texts.is_some() {
+            return Ok(self.texts == other.texts);
+        }
+        Ok(are_comparable(self, other) && first_difference(&other.numbers()?, &self.numbers()?).is_none())
+    }
+
     /// The elements as doubles, which are read at the first call.
     fn numbers(&self) -> Outcome<Arc<[f64]>> {
         if let Some(known) = self.numbers.get() {

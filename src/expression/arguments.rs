@@ -45,7 +45,8 @@ impl Arguments {
         let refuse = |at: usize, what: &str| Err(Trouble::at(at, format!("{what}; it is {signature}")));
         let mut bound = Self { function, parameters: Vec::new(), rest: Vec::new(), by_name: Vec::new() };
         let mut positional = positional.into_iter();
-        let mut named = named;
+        let (mut named, takes_any_name) =
+            (named, parameters(signature).any(|(name, _)| name.starts_with("**")));
         for (name, required) in parameters(signature) {
             if name.starts_with("**") {
                 bound.by_name.append(&mut named);
@@ -56,8 +57,14 @@ impl Arguments {
                 bound.rest.extend(positional.by_ref());
                 continue;
             }
+            let by_position = positional.next();
+            // A dimension may be called as a parameter that is given by its place: isel(t, x=3).
+            if by_position.is_some() && takes_any_name {
+                bound.parameters.push((name, by_position));
+                continue;
+            }
             let by_name = named.iter().position(|(keyword, _)| keyword == name).map(|at| named.remove(at).1);
-            let given = match (positional.next(), by_name) {
+            let given = match (by_position, by_name) {
                 (Some(_), Some(twice)) => return refuse(twice.at, &format!("{name} is given twice")),
                 (first, second) => first.or(second),
             };

@@ -1,25 +1,28 @@
-//! A lazy array with what a data set says of it: coordinates of its dimensions and attributes.
+//! A lazy array with what a data set says of it: coordinates of its dimensions, what else tells where elements are, attributes.
 //!
 //! Coordinates follow the elements: sliced, picked, joined where these are (`positions`), dropped where positions lose their
-//! meaning. Attributes
-//! (units, long names) stay where a result is a value of the same quantity. Neither ever changes an element: arrays
-//! meet by position, as in NumPy, or not at all where labels speak against it (`aligned`). Called by the evaluator, and by the
-//! jobs that store results.
+//! meaning. Attributes (units, long names) stay where a result is a value of the same quantity. Neither ever changes an element:
+//! arrays meet by position, as in NumPy, or not at all where labels speak against it (`aligned`). Called by the evaluator, and by
+//! the jobs that store results.
 
-use super::positions::Taken;
+use super::positions::{Taken, fitting, fitting_beside};
 use blockwise_core::array::{Axes, Index, Reduce};
 use blockwise_core::{Array, Result};
 use blockwise_io::{AttributeValue, Attributes};
+use blockwise_kernels::DType;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-/// The coordinates of one dimension.
+/// Coordinates: of one dimension, which they are called as, or auxiliary ones, of any dimensions or of none (CF 5).
 #[derive(Clone, Debug)]
 pub struct Coordinate {
-    /// The dimension.
-    pub dimension: String,
+    /// What they are called.
+    pub name: String,
+    /// Their dimensions, one for each axis of `array`.
+    pub dimensions: Vec<String>,
     /// What tells where they come from: equal texts mean the same stored coordinates.
     pub origin: Arc<str>,
-    /// Their elements, one for each position along the dimension.
+    /// Their elements, one for each position along the dimensions.
     pub array: Array,
     /// What is said of them.
     pub attributes: Attributes,
@@ -27,27 +30,52 @@ pub struct Coordinate {
     pub numpy_unit: Option<String>,
     /// What they stand for if that is texts, one for each position; they are stored in place of the elements.
     pub texts: Option<Arc<[String]>>,
-    /// Whether they are stored nowhere, but made of others.
+    /// Whether they are stored as they are here: no array of a file says how.
     pub(crate) is_made: bool,
-    /// What was taken of them, one after the other.
-    pub(super) taken: Vec<Taken>,
+    /// Whether they say how a map is drawn, by their attributes alone (CF's `grid_mapping`).
+    pub(crate) is_mapping: bool,
+    /// What was taken of them along each dimension, one after the other.
+    pub(super) taken: BTreeMap<String, Vec<Taken>>,
     /// Their elements as doubles, once they were compared with others.
     pub(super) numbers: Arc<OnceLock<Arc<[f64]>>>,
 }
 
 impl Coordinate {
-    /// Coordinates as they are stored.
+    /// Coordinates of a dimension as they are stored.
     #[must_use]
     pub fn new(dimension: impl Into<String>, origin: impl Into<Arc<str>>, array: Array) -> Self {
+        let name = dimension.into();
+        Self::of(vec![name.clone()], name, origin, array)
+    }
+
+    /// Auxiliary coordinates as they are stored, of some dimensions or of none.
+    ///
+    /// ```
+    /// use blockwise::expression::Coordinate;
+    /// use blockwise::prelude::*;
+    /// let latitudes = Array::zeros(&[3, 4], DType::F32)?;
+    /// let lat = Coordinate::of(vec!["y".to_owned(), "x".to_owned()], "lat", "a.nc::lat", latitudes);
+    /// assert!(!lat.is_of_dimension());
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    #[must_use]
+    pub fn of(
+        dimensions: Vec<String>,
+        name: impl Into<String>,
+        origin: impl Into<Arc<str>>,
+        array: Array,
+    ) -> Self {
         Self {
-            dimension: dimension.into(),
+            name: name.into(),
+            dimensions,
             origin: origin.into(),
             array,
             attributes: Attributes::new(),
             numpy_unit: None,
             texts: None,
             is_made: false,
-            taken: Vec::new(),
+            is_mapping: false,
+            taken: BTreeMap::new(),
             numbers: Arc::default(),
         }
     }
@@ -63,9 +91,22 @@ impl Coordinate {
         Self { attributes, ..self }
     }
 
+    /// How a map is drawn, as its attributes say; the element that carries them means nothing (CF 5.6).
+    pub(crate) fn mapping(name: &str, origin: &str, attributes: Attributes) -> Result<Self> {
+        let array = Array::zeros(&[], DType::I32)?;
+        let mapping = Self::of(Vec::new(), name, origin, array).with_attributes(attributes);
+        Ok(Self { is_made: true, is_mapping: true, ..mapping })
+    }
+
     /// The same coordinates, which stand for texts.
     pub(crate) fn with_texts(self, texts: Vec<String>) -> Self {
-        Self { texts: Some(texts.into()), ..self }
+        Self { texts: Some(texts.into()), is_made: true, ..self }
+    }
+
+    /// Whether they are those of the dimension that they are called as.
+    #[must_use]
+    pub fn is_of_dimension(&self) -> bool {
+        matches!(self.dimensions.as_slice(), [only] if *only == self.name)
     }
 
     /// Whether they are times: CF's, with a unit since a date, or NumPy's.
@@ -86,7 +127,10 @@ impl Coordinate {
     /// Whether these are the same positions of the same stored coordinates.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        self.dimension == other.dimension && self.origin == other.origin && self.taken == other.taken
+        self.name == other.name
+            && self.dimensions == other.dimensions
+            && self.origin == other.origin
+            && self.taken == other.taken
     }
 
     /// Whether they are the whole stored coordinates.
@@ -103,13 +147,15 @@ pub struct Labelled {
     pub array: Array,
     /// Coordinates of its dimensions, at most one each.
     pub coordinates: Vec<Coordinate>,
+    /// Auxiliary coordinates: of several of its dimensions, of one but called otherwise, or of none. Each has a name of its own.
+    pub auxiliary: Vec<Coordinate>,
     /// Attributes, while it is a value of the quantity that they speak of.
     pub attributes: Option<Arc<Attributes>>,
 }
 
 impl From<Array> for Labelled {
     fn from(array: Array) -> Self {
-        Self { array, coordinates: Vec::new(), attributes: None }
+        Self { array, coordinates: Vec::new(), auxiliary: Vec::new(), attributes: None }
     }
 }
 
@@ -117,7 +163,8 @@ impl Labelled {
     /// `array` with these labels, as far as dimensions of their names and lengths are left.
     pub(crate) fn with(&self, array: Array) -> Self {
         let coordinates = fitting(&array, self.coordinates.iter());
-        Self { array, coordinates, attributes: self.attributes.clone() }
+        let auxiliary = fitting_beside(&array, self.auxiliary.iter());
+        Self { array, coordinates, auxiliary, attributes: self.attributes.clone() }
     }
 
     /// As [`Labelled::with`], for another quantity.
@@ -130,21 +177,25 @@ impl Labelled {
         let names: Vec<_> =
             axes.iter().filter_map(|axis| self.array.names().get(*axis)?.as_deref()).collect();
         let mut moved = self.with(array);
-        moved.coordinates.retain(|coordinate| !names.contains(&coordinate.dimension.as_str()));
+        moved.coordinates.retain(|own| !names.contains(&own.name.as_str()));
+        moved.auxiliary.retain(|own| !own.dimensions.iter().any(|name| names.contains(&name.as_str())));
         moved
     }
 
     /// `array`, made of `parts` element by element. A dimension keeps coordinates if all parts that have some have the
-    /// same ones; attributes stay if `same_quantity` and all parts have the same units.
+    /// same ones, and so do auxiliary ones; attributes stay if `same_quantity` and all parts have the same units.
     pub(crate) fn merged(array: Array, parts: &[&Self], same_quantity: bool) -> Self {
         let all = || parts.iter().flat_map(|part| &part.coordinates);
         let mut coordinates = fitting(&array, all());
         let fits = |coordinate: &Coordinate, kept: &Coordinate| {
-            coordinate.dimension != kept.dimension
+            coordinate.name != kept.name
                 || coordinate.array.shape() != kept.array.shape()
                 || coordinate.is_same(kept)
         };
         coordinates.retain(|kept| all().all(|coordinate| fits(coordinate, kept)));
+        let beside = || parts.iter().flat_map(|part| &part.auxiliary);
+        let mut auxiliary = fitting_beside(&array, beside());
+        auxiliary.retain(|kept| beside().all(|other| other.name != kept.name || other.is_same(kept)));
         let attributes = match parts {
             [first, rest @ ..] if same_quantity => {
                 let units = first.units();
@@ -154,7 +205,7 @@ impl Labelled {
             }
             _ => None,
         };
-        Self { array, coordinates, attributes }
+        Self { array, coordinates, auxiliary, attributes }
     }
 
     fn units(&self) -> Option<&str> {
@@ -174,32 +225,37 @@ impl Labelled {
             match item {
                 Index::NewAxis => {}
                 Index::Ellipsis => axis += self.array.rank().saturating_sub(used),
-                Index::At(_) => axis += 1,
-                Index::Slice { .. } => {
+                Index::At(_) | Index::Slice { .. } => {
                     if *item != Index::from(..) {
-                        indexed.take_coordinate(self.name_of(axis), &Taken::Slice(*item))?;
+                        indexed.take_coordinates(self.name_of(axis), &Taken::Index(*item))?;
                     }
                     axis += 1;
                 }
             }
         }
-        indexed.coordinates = fitting(&indexed.array, indexed.coordinates.iter());
-        Ok(indexed)
+        Ok(indexed.with(indexed.array.clone()))
     }
 
     /// The elements at some positions along an axis, of its coordinates too.
     pub(super) fn taken(&self, axis: usize, taken: &Taken) -> Result<Self> {
         let mut picked = Self { array: taken.along(&self.array, axis)?, ..self.clone() };
-        picked.take_coordinate(self.name_of(axis), taken)?;
-        picked.coordinates = fitting(&picked.array, picked.coordinates.iter());
-        Ok(picked)
+        picked.take_coordinates(self.name_of(axis), taken)?;
+        Ok(picked.with(picked.array.clone()))
     }
 
-    fn take_coordinate(&mut self, dimension: Option<&str>, taken: &Taken) -> Result<()> {
-        for coordinate in self.coordinates.iter_mut().filter(|own| Some(own.dimension.as_str()) == dimension)
-        {
-            *coordinate = coordinate.at(taken)?;
+    /// Takes the same of all coordinates along a dimension. Where that is one position, those of the dimension are auxiliary ones
+    /// from there on.
+    fn take_coordinates(&mut self, dimension: Option<&str>, taken: &Taken) -> Result<()> {
+        let Some(dimension) = dimension else { return Ok(()) };
+        for own in self.coordinates.iter_mut().chain(&mut self.auxiliary) {
+            if own.dimensions.iter().any(|name| name == dimension) {
+                *own = own.at(dimension, taken)?;
+            }
         }
+        let (still, left): (Vec<_>, Vec<_>) =
+            self.coordinates.drain(..).partition(Coordinate::is_of_dimension);
+        self.coordinates = still;
+        self.auxiliary.extend(left);
         Ok(())
     }
 
@@ -210,14 +266,20 @@ impl Labelled {
     /// The coordinates of an axis.
     pub(super) fn coordinate_along(&self, axis: usize) -> Option<&Coordinate> {
         let name = self.name_of(axis)?;
-        self.coordinates.iter().find(|own| own.dimension == name)
+        self.coordinates.iter().find(|own| own.name == name)
     }
 
-    /// As this, with coordinates of one of its dimensions in place of those that it has.
-    pub(super) fn with_coordinate(mut self, coordinate: Option<Coordinate>) -> Self {
+    /// The coordinates of a name, auxiliary ones too.
+    pub(super) fn coordinate_called(&self, name: &str) -> Option<&Coordinate> {
+        self.coordinates.iter().chain(&self.auxiliary).find(|own| own.name == name)
+    }
+
+    /// As this, with coordinates in place of those of their name that it has.
+    pub(crate) fn with_coordinate(mut self, coordinate: Option<Coordinate>) -> Self {
         if let Some(coordinate) = coordinate {
-            self.coordinates.retain(|own| own.dimension != coordinate.dimension);
-            self.coordinates.push(coordinate);
+            let kept = if coordinate.is_of_dimension() { &mut self.coordinates } else { &mut self.auxiliary };
+            kept.retain(|own| own.name != coordinate.name);
+            kept.push(coordinate);
         }
         self
     }
@@ -229,19 +291,4 @@ impl Labelled {
         let same_quantity = matches!(plain, "min" | "max" | "amin" | "amax" | "mean" | "std" | "sum");
         Ok(if same_quantity { reduced } else { reduced.of_other_quantity() })
     }
-}
-
-/// The coordinates whose dimension `array` has, in its length; one for each.
-fn fitting<'a>(array: &Array, coordinates: impl Iterator<Item = &'a Coordinate>) -> Vec<Coordinate> {
-    let shape = array.shape();
-    let mut kept: Vec<Coordinate> = Vec::new();
-    for coordinate in coordinates {
-        let axis = array.names().iter().position(|name| name.as_deref() == Some(&coordinate.dimension));
-        let extent = axis.and_then(|axis| shape.get(axis)).copied();
-        let known = kept.iter().any(|other| other.dimension == coordinate.dimension);
-        if !known && extent == coordinate.array.shape().first().copied() && extent.is_some() {
-            kept.push(coordinate.clone());
-        }
-    }
-    kept
 }

@@ -1,7 +1,7 @@
 //! Coordinates of axes whose positions are others than before: picked, joined, averaged over boxes, as xarray has them.
 //!
-//! Invariant: coordinates are lazy, as the elements are; where they would not mean the new positions there are none. Called by
-//! `labelled` and by the functions.
+//! Invariants: coordinates are lazy, as the elements are; where they would not mean the new positions there are none; no auxiliary
+//! coordinates are called as a dimension. Called by `labelled` and by the functions.
 
 use super::labelled::Coordinate;
 use blockwise_core::array::{Index, Remainder};
@@ -16,8 +16,8 @@ const OF_STORED: [&str; 5] = ["bounds", "climatology", "actual_range", "_FillVal
 /// What is taken of an axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// A slice.
-    Slice(Index),
+    /// A slice, or one position, which takes the axis away.
+    Index(Index),
     /// The elements at positions, in their order.
     At(Vec<i64>),
     /// All elements but those at positions.
@@ -28,7 +28,7 @@ impl Taken {
     /// What is taken of an array along an axis.
     pub(super) fn along(&self, array: &Array, axis: usize) -> Result<Array> {
         match self {
-            Self::Slice(item) => {
+            Self::Index(item) => {
                 let mut items = vec![Index::from(..); axis];
                 items.push(*item);
                 array.index(&items)
@@ -40,11 +40,18 @@ impl Taken {
 }
 
 impl Coordinate {
-    /// The coordinates of what is taken of the axis.
-    pub(super) fn at(&self, taken: &Taken) -> Result<Self> {
+    /// The coordinates of what is taken along one of their dimensions.
+    pub(super) fn at(&self, dimension: &str, taken: &Taken) -> Result<Self> {
+        let Some(axis) = self.dimensions.iter().position(|own| own == dimension) else {
+            return Ok(self.clone());
+        };
         let mut picked =
-            Self { array: taken.along(&self.array, 0)?, numbers: Arc::default(), ..self.clone() };
-        picked.taken.push(taken.clone());
+            Self { array: taken.along(&self.array, axis)?, numbers: Arc::default(), ..self.clone() };
+        picked.taken.entry(dimension.to_owned()).or_default().push(taken.clone());
+        if matches!(taken, Taken::Index(Index::At(_))) {
+            picked.dimensions.remove(axis);
+        }
+        // Texts stand along one axis at most.
         if let Some(texts) = &self.texts {
             let positions = Array::from_fn(&[texts.len() as u64], |at| at.first().copied().unwrap_or(0))?;
             let positions = taken.along(&positions, 0)?.compute::<u64>()?;
@@ -54,12 +61,14 @@ impl Coordinate {
         Ok(picked)
     }
 
-    /// Coordinates one after the other; `None` if they do not count the same.
-    pub(super) fn joined(parts: &[&Self]) -> Result<Option<Self>> {
+    /// Coordinates one after the other along a dimension; `None` if it is not theirs, or they do not count the same.
+    pub(super) fn joined(parts: &[&Self], dimension: &str) -> Result<Option<Self>> {
         let Some(first) = parts.first() else { return Ok(None) };
+        let Some(axis) = first.dimensions.iter().position(|own| own == dimension) else { return Ok(None) };
         let said = |part: &Self, name: &str| part.attributes.get(name) == first.attributes.get(name);
         let is_alike = |part: &&Self| {
-            part.dimension == first.dimension
+            part.name == first.name
+                && part.dimensions == first.dimensions
                 && part.texts.is_some() == first.texts.is_some()
                 && part.numpy_unit == first.numpy_unit
                 && said(part, "units")
@@ -71,7 +80,7 @@ impl Coordinate {
         let arrays: Vec<Array> = parts.iter().map(|part| part.array.clone()).collect();
         let origins: Vec<String> = parts.iter().map(|part| part.whole_origin()).collect();
         let origin = format!("one after the other: {}", origins.join(", "));
-        let mut joined = first.remade(&origin, Array::concatenate(&arrays, 0)?);
+        let mut joined = first.remade(&origin, Array::concatenate(&arrays, axis)?);
         joined.numpy_unit.clone_from(&first.numpy_unit);
         if first.texts.is_some() {
             joined.texts =
@@ -98,6 +107,50 @@ impl Coordinate {
         for name in OF_STORED {
             attributes.remove(name);
         }
-        Self::made(&self.dimension, origin, array, attributes)
+        Self {
+            is_made: true,
+            attributes,
+            ..Self::of(self.dimensions.clone(), self.name.as_str(), origin, array)
+        }
+    }
+}
+
+/// The coordinates whose dimension `array` has, in its length; one for each.
+pub(super) fn fitting<'a>(
+    array: &Array,
+    coordinates: impl Iterator<Item = &'a Coordinate>,
+) -> Vec<Coordinate> {
+    first_of_each(coordinates.filter(|own| own.fits(array)))
+}
+
+/// The auxiliary coordinates whose dimensions `array` has, in its lengths; one for each name, which no dimension has.
+pub(super) fn fitting_beside<'a>(
+    array: &Array,
+    coordinates: impl Iterator<Item = &'a Coordinate>,
+) -> Vec<Coordinate> {
+    let is_dimension = |name: &str| array.names().iter().any(|own| own.as_deref() == Some(name));
+    first_of_each(coordinates.filter(|own| own.fits(array) && !is_dimension(&own.name)))
+}
+
+fn first_of_each<'a>(coordinates: impl Iterator<Item = &'a Coordinate>) -> Vec<Coordinate> {
+    let mut kept: Vec<Coordinate> = Vec::new();
+    for coordinate in coordinates {
+        if kept.iter().all(|other| other.name != coordinate.name) {
+            kept.push(coordinate.clone());
+        }
+    }
+    kept
+}
+
+impl Coordinate {
+    /// Whether `array` has their dimensions, in their lengths.
+    fn fits(&self, array: &Array) -> bool {
+        let shape = array.shape();
+        let extent = |name: &String| {
+            let axis = array.names().iter().position(|own| own.as_ref() == Some(name))?;
+            shape.get(axis).copied()
+        };
+        self.dimensions.len() == self.array.rank()
+            && self.dimensions.iter().map(extent).eq(self.array.shape().into_iter().map(Some))
     }
 }

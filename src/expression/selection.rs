@@ -133,7 +133,7 @@ impl Labelled {
                 let step = i64::try_from(step).unwrap_or(i64::MAX);
                 let slice =
                     Index::Slice { start: Some(signed(run.start)), stop: Some(signed(run.end)), step };
-                self.taken(axis, &Taken::Slice(slice))?
+                self.taken(axis, &Taken::Index(slice))?
             }
         })
     }
@@ -196,7 +196,7 @@ impl Known {
             {
                 let what =
                     "they are larger than doubles tell apart; choose by positions with isel".to_owned();
-                return Err(Error::Usage { path: about(&coordinate.dimension), what });
+                return Err(Error::Usage { path: about(&coordinate.name), what });
             }
             return Ok(Self::Numbers { values, narrow });
         }

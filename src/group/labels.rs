@@ -85,7 +85,7 @@ impl Labels {
     /// The values of coordinates.
     pub(super) fn of_values(coordinate: &Coordinate) -> Result<Self> {
         let origin = format!("values of {}", coordinate.whole_origin());
-        let name = coordinate.dimension.clone();
+        let name = coordinate.name.clone();
         let (codes, made) = match numbers_of(coordinate)? {
             Numbers::Whole(values) => {
                 let mut labels = values.clone();
@@ -123,7 +123,7 @@ impl Labels {
             (0_i64..).take(bins.labels.len()).map(row).collect()
         });
         let (numbers, text) = units.encode(&bins.labels);
-        let name = coordinate.dimension.as_str();
+        let name = coordinate.name.as_str();
         let origin = format!("{frequency:?} of {}", coordinate.whole_origin());
         let mut made = made(name, &origin, &numbers)?;
         // What was counted in floats is again.
@@ -158,7 +158,7 @@ fn made(name: &str, origin: &str, numbers: &[i64]) -> Result<Coordinate> {
 
 /// The elements of a coordinate, which are read.
 pub(crate) fn numbers_of(coordinate: &Coordinate) -> Result<Numbers> {
-    let label = || format!("coordinates of '{}'", coordinate.dimension);
+    let label = || format!("coordinates of '{}'", coordinate.name);
     if coordinate.texts.is_some() {
         return Err(Error::Usage { path: label(), what: "they are texts, which have no numbers".to_owned() });
     }
@@ -214,5 +214,5 @@ pub(crate) fn times_of(coordinate: &Coordinate) -> Result<(Times, TimeUnits)> {
 
 fn no_times(coordinate: &Coordinate) -> Error {
     let what = "they are no CF times, which have units such as 'days since 2000-01-01'".to_owned();
-    Error::Usage { path: format!("coordinates of '{}'", coordinate.dimension), what }
+    Error::Usage { path: format!("coordinates of '{}'", coordinate.name), what }
 }

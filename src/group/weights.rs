@@ -3,7 +3,7 @@
 //! Invariant: both sums of a mean are of one pass over the array. Called by programs and `eval`.
 
 use crate::error::{Error, Result};
-use crate::expression::Labelled;
+use crate::expression::{Coordinate, Labelled};
 use blockwise_core::Array;
 use blockwise_core::array::Axes;
 use blockwise_io::AttributeValue;
@@ -87,24 +87,25 @@ impl Weighted {
 pub(super) fn cos_latitude(x: &Labelled) -> Result<Labelled> {
     let is_one_of = |value: Option<&AttributeValue>, known: &[&str]| matches!(value, Some(AttributeValue::Text(text)) if known.contains(&text.as_str()));
     let units = ["degrees_north", "degree_north", "degree_N", "degrees_N", "degreeN", "degreesN"];
-    let found: Vec<_> = x
-        .coordinates
-        .iter()
-        .filter(|own| {
-            is_one_of(own.attributes.get("units"), &units)
-                || is_one_of(own.attributes.get("standard_name"), &["latitude"])
-                || matches!(own.dimension.to_ascii_lowercase().as_str(), "lat" | "latitude")
-        })
-        .collect();
+    let has_latitudes = |own: &&Coordinate| {
+        is_one_of(own.attributes.get("units"), &units)
+            || is_one_of(own.attributes.get("standard_name"), &["latitude"])
+            || matches!(own.name.to_ascii_lowercase().as_str(), "lat" | "latitude")
+    };
+    let mut found: Vec<_> = x.coordinates.iter().filter(has_latitudes).collect();
+    if found.is_empty() {
+        // Of a grid that is turned or bent, each cell has one.
+        found.extend(x.auxiliary.iter().filter(has_latitudes).filter(|own| !own.dimensions.is_empty()));
+    }
     let [only] = found.as_slice() else {
         let what = format!(
-            "{} dimensions have latitudes (units degrees_north, standard_name or name); give weights",
+            "{} coordinates are latitudes (units degrees_north, standard_name or name); give weights",
             found.len()
         );
         return Err(Error::Usage { path: "latitude".to_owned(), what });
     };
     let radians = Array::call("deg2rad", [only.array.astype(DType::F64).into()])?;
-    let mut weights = Labelled::from(radians.cos()?.with_names(&[&only.dimension])?);
-    weights.coordinates.push((*only).clone());
-    Ok(weights)
+    let names = only.dimensions.iter().cloned().map(Some).collect();
+    let weights = Labelled::from(radians.cos()?.with_some_names(names)?);
+    Ok(weights.with_coordinate(Some((*only).clone())))
 }

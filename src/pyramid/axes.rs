@@ -132,7 +132,7 @@ fn named(source: &Labelled) -> Result<Vec<String>, String> {
 
 fn guessed(names: &[String], source: &Labelled) -> Vec<ImageAxis> {
     let kind = |name: &String| {
-        let coordinate = source.coordinates.iter().find(|own| own.dimension == *name);
+        let coordinate = source.coordinates.iter().find(|own| own.name == *name);
         let attributes = coordinate.map(|own| &own.attributes);
         if matches!(kind_of(name, attributes), AxisKind::Latitude | AxisKind::Longitude) {
             return Some(AxisType::Space);

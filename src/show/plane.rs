@@ -67,7 +67,7 @@ impl Plane {
         let name = |axis: usize| names.get(axis).cloned().flatten().unwrap_or_else(|| format!("axis {axis}"));
         let coordinate = |axis: usize| {
             let name = names.get(axis).and_then(Option::as_deref);
-            whole.coordinates.iter().find(|own| Some(own.dimension.as_str()) == name)
+            whole.coordinates.iter().find(|own| Some(own.name.as_str()) == name)
         };
         let clock = |own: &Coordinate| Clock::of(own, evaluation.coordinate_attributes(&own.origin));
         let mut items = vec![Index::from(..); shape.len()];

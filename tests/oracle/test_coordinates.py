@@ -71,8 +71,7 @@ def test_coordinates_are_xarrays(tmp_path, data, text, wanted, suffix):
     path, t = data
     found, wanted = stored(path, text, tmp_path / f"out{suffix}"), wanted(t)
     assert found.dims == wanted.dims
-    lone = {name for name in wanted.coords if name not in wanted.dims}
-    assert set(found.coords) == set(wanted.coords) - lone
+    assert set(found.coords) == set(wanted.coords)
     for name in found.dims:
         if wanted[name].dtype.kind == "M":
             np.testing.assert_array_equal(found[name], wanted[name])

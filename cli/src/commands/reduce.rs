@@ -8,7 +8,7 @@ use crate::text;
 use blockwise::evaluate::{EvalInput, is_name};
 use blockwise::expression::functions;
 use blockwise::group::Grouped;
-use blockwise::io::{ArrayInfo, AttributeValue, ElementType};
+use blockwise::io::{ArrayInfo, ElementType};
 use blockwise::{Error, Location, Result};
 use clap::Args;
 use std::sync::Arc;
@@ -134,9 +134,6 @@ fn of_each(
         let has =
             |dimension: &&str| info.dimension_names.iter().any(|own| own.as_deref() == Some(*dimension));
         let own: Vec<&str> = wanted.iter().copied().filter(has).collect();
-        if is_auxiliary(info, arrays) && (wanted.is_empty() || !own.is_empty()) {
-            continue; // coordinates of what is no more
-        }
         let input = format!("{prefix}{}", inputs.len());
         let call = if info.shape.is_empty() || (own.is_empty() && !wanted.is_empty()) {
             input.clone()
@@ -161,17 +158,6 @@ fn of_each(
         return Err(usage("no array holds numbers that could be reduced".to_owned()));
     }
     Ok((lines.join("; "), inputs))
-}
-
-/// Whether an attribute of another array says that this one holds coordinates of it.
-fn is_auxiliary(info: &ArrayInfo, arrays: &[&ArrayInfo]) -> bool {
-    let names = |other: &&ArrayInfo| match other.attributes.get("coordinates") {
-        Some(AttributeValue::Text(text)) => {
-            text.split_whitespace().any(|word| Some(word) == info.path.name())
-        }
-        _ => false,
-    };
-    arrays.iter().any(names)
 }
 
 /// The expression that reduces the input of a name.

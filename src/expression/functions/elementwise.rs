@@ -159,10 +159,10 @@ pub(in crate::expression) fn elementwise(function: &'static Function, operands: 
         "where" => {
             let chosen = matches!(operands.first(), Some(Value::Number(_)));
             let (condition, chosen) = arrays.split_at(usize::from(!chosen).min(arrays.len()));
-            let mut merged = Labelled::merged(array.clone(), &chosen.iter().collect::<Vec<_>>(), true);
+            let merged = Labelled::merged(array.clone(), &chosen.iter().collect::<Vec<_>>(), true);
             let parts: Vec<&Labelled> = chosen.iter().chain(condition).collect();
-            merged.coordinates = Labelled::merged(array, &parts, false).coordinates;
-            return Ok(merged.into());
+            let labels = Labelled::merged(array, &parts, false);
+            return Ok(Labelled { attributes: merged.attributes, ..labels }.into());
         }
         _ => (arrays.iter().collect(), false),
     };

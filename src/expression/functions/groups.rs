@@ -55,19 +55,28 @@ pub(super) const TABLE: &[Entry] = &[
             Ok(Labelled::from(array.with_some_names(vec![None; array.rank()])?).into())
         },
     ),
-    entry(FAMILY, "coordinate(x, dimension)", "the coordinates of a dimension as an array", |a| {
-        let dimension = a.need("dimension", |value| Ok(value.to_text()?.to_owned()))?;
-        let x = a.array("x")?;
-        let found = x.coordinate(&dimension)?;
-        if found.texts.is_some() {
-            return Err(Trouble::here(format!(
-                "the coordinates of '{dimension}' are texts, which are no array"
-            )));
-        }
-        let mut array = Labelled::from(found.array.clone());
-        array.coordinates.push(found.clone());
-        Ok(array.into())
-    }),
+    entry(
+        FAMILY,
+        "coordinate(x, dimension)",
+        "the coordinates of a dimension, or auxiliary ones of a name, as an array",
+        |a| {
+            let name = a.need("dimension", |value| Ok(value.to_text()?.to_owned()))?;
+            let x = a.array("x")?;
+            let found = match x.auxiliary.iter().find(|own| own.name == name && !own.is_mapping) {
+                Some(found) => found,
+                None => x.coordinate(&name)?,
+            };
+            if found.texts.is_some() {
+                return Err(Trouble::here(format!(
+                    "the coordinates of '{name}' are texts, which are no array"
+                )));
+            }
+            // With what tells where they are themselves.
+            let own =
+                x.with(found.array.with_some_names(found.dimensions.iter().cloned().map(Some).collect())?);
+            Ok(own.of_other_quantity().into())
+        },
+    ),
 ];
 
 fn grouped(arguments: &Arguments) -> Outcome<Grouped> {

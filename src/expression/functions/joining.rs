@@ -26,10 +26,16 @@ pub(super) const TABLE: &[Entry] = &[
         let along = first.array.names().get(axis).cloned().flatten();
         joinable(&mut arrays, along.as_deref())?;
         let first = arrays.first().ok_or_else(|| Trouble::here("there is nothing to concatenate"))?;
-        let along: Option<Vec<&Coordinate>> = arrays.iter().map(|part| part.coordinate_along(axis)).collect();
-        let coordinate = along.map_or(Ok(None), |along| Coordinate::joined(&along))?;
-        let joined = joined(first, Array::concatenate(&bare(&arrays), axis)?, &[axis], &arrays);
-        Ok(joined.with_coordinate(coordinate).into())
+        let mut whole = joined(first, Array::concatenate(&bare(&arrays), axis)?, &[axis], &arrays);
+        for own in first.coordinates.iter().chain(&first.auxiliary) {
+            let same = |part: &'_ Labelled| part.coordinate_called(&own.name).cloned();
+            let parts: Option<Vec<Coordinate>> = arrays.iter().map(same).collect();
+            if let (Some(parts), Some(along)) = (parts, &along) {
+                let parts: Vec<&Coordinate> = parts.iter().collect();
+                whole = whole.with_coordinate(Coordinate::joined(&parts, along)?);
+            }
+        }
+        Ok(whole.into())
     }),
     entry(FAMILY, "stack(arrays, axis=0)", "arrays of one shape along a new axis", |a| {
         let mut arrays = arrays(a)?;
@@ -47,6 +53,7 @@ pub(super) const TABLE: &[Entry] = &[
             let mut labelled =
                 Labelled::merged(Array::block(&nested)?, &parts.iter().collect::<Vec<_>>(), true);
             labelled.coordinates.clear();
+            labelled.auxiliary.retain(|own| own.dimensions.is_empty());
             Ok(labelled.into())
         },
     ),
@@ -145,9 +152,12 @@ fn bare(arrays: &[Labelled]) -> Vec<Array> {
 fn joined(first: &Labelled, array: Array, axes: &[usize], parts: &[Labelled]) -> Labelled {
     let mut merged = Labelled::merged(array.clone(), &parts.iter().collect::<Vec<_>>(), true);
     let moved = first.moved(array, axes);
-    let still =
-        |dimension: &String| moved.coordinates.iter().any(|coordinate| coordinate.dimension == *dimension);
-    merged.coordinates.retain(|coordinate| still(&coordinate.dimension));
+    merged.coordinates.retain(|own| moved.coordinates.iter().any(|other| other.name == own.name));
+    let spans = |own: &Coordinate| {
+        let names = axes.iter().filter_map(|axis| first.array.names().get(*axis)?.as_deref());
+        names.into_iter().any(|name| own.dimensions.iter().any(|dimension| dimension == name))
+    };
+    merged.auxiliary.retain(|own| !spans(own));
     merged
 }
 
