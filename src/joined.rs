@@ -9,6 +9,7 @@ mod array;
 mod axis;
 mod files;
 mod source;
+mod spread;
 mod summary;
 mod times;
 mod trees;

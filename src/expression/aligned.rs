@@ -118,8 +118,6 @@ fn are_comparable(a: &Coordinate, b: &Coordinate) -> bool {
     let said = |name: &str| a.attributes.get(name) == b.attributes.get(name);
     a.array.shape() == b.array.shape()
         && element_count(&a.array.shape()).is_some_and(|count| count <= MAX_POSITIONS)
-        && !a.is_made
-        && !b.is_made
         && a.texts.is_none()
         && b.texts.is_none()
         && real(a)

@@ -244,6 +244,10 @@ fn coordinates_of_other_values_do_not_meet() {
     // The same latitudes in single precision: the result has them.
     assert_eq!(&*of_maps("t - same").unwrap().coordinates[0].origin, "a.nc::lat");
     assert!(of_maps("t - flipped[::-1]").is_ok());
+    // What was put together has the coordinates of its parts, in their order.
+    assert!(of_maps("concatenate([t[:1], t[1:]]) - same").is_ok());
+    let message = of_maps("concatenate([t[1:], t[:1]]) - same").unwrap_err().message;
+    assert!(message.contains("position 0 is 0.1"), "{message}");
 }
 
 proptest! {

@@ -6,6 +6,8 @@
 use super::axis::{Joint, counts_as, is_counted_alike, summary_as, time_units};
 use super::files::Files;
 use super::source::{Form, PartOf, Way};
+use super::spread::{elements, spread};
+use super::summary::whole;
 use super::times::recounted;
 use super::trees::Trees;
 use crate::cf;
@@ -37,7 +39,7 @@ pub(super) enum Place {
         /// In their order.
         parts: Vec<PartOf>,
     },
-    /// In memory: few, and counted anew.
+    /// In memory: few, and counted anew or each said many times.
     Memory(Arc<dyn Source>),
     /// Nowhere: the files do not go together in this array.
     Nowhere,
@@ -67,6 +69,12 @@ pub(super) fn entries(trees: &Trees, files: &Files, joint: &Joint, order: &[usiz
 fn nowhere(info: &ArrayInfo, why: &str) -> Entry {
     let info = ArrayInfo { element_type: ElementType::Other(format!("mixed ({why})")), ..info.clone() };
     Entry { info, place: Place::Nowhere }
+}
+
+/// Whether an array is one number or time.
+fn is_single(info: &ArrayInfo) -> bool {
+    info.shape.is_empty()
+        && matches!(info.element_type, ElementType::Number(_) | ElementType::DateTime { .. })
 }
 
 /// One array that is being joined.
@@ -105,7 +113,14 @@ impl Joining<'_> {
                 let mut axes = names.iter().enumerate().filter(|(_, name)| name.as_ref() == Some(dimension));
                 match (axes.next(), axes.next()) {
                     (Some((axis, _)), None) => Way::Along(axis),
-                    (None, _) => return self.once(first),
+                    (None, _) => {
+                        let once = self.once(first)?;
+                        return if once.is_err() && is_single(first) {
+                            self.series(first, dimension)
+                        } else {
+                            Ok(once)
+                        };
+                    }
                     _ => return Ok(Err(format!("two axes are '{dimension}'"))),
                 }
             }
@@ -159,6 +174,46 @@ impl Joining<'_> {
             }
         }
         Ok(Ok(Entry { info: first.clone(), place: Place::First }))
+    }
+
+    /// A scalar that differs from file to file, as a series along `dimension`.
+    fn series(self, first: &ArrayInfo, dimension: &str) -> Result<Joined<Entry>> {
+        let way = Way::Stacked;
+        if let Err(why) = self.check_shapes(first, way) {
+            return Ok(Err(why));
+        }
+        let name = dimension.rsplit('/').next().unwrap_or(dimension).to_owned();
+        let info = self.joined_info(first, way, &Joint::Stacked(name));
+        let Entry { mut info, place } = match self.brought_together(first, way, info)? {
+            Ok(entry) => entry,
+            Err(why) => return Ok(Err(why)),
+        };
+        let other = || format!("elements of type {} that differ from file to file", info.element_type);
+        let Some(dtype) = info.element_type.stream_dtype() else { return Ok(Err(other())) };
+        let elements = match &place {
+            Place::Parts { parts, .. } => elements(self.files, parts, &first.path, dtype)?,
+            Place::Memory(source) => whole(&**source)?.unwrap_or_default(),
+            Place::First | Place::Nowhere => return Ok(Err(other())),
+        };
+        let lengths = self.lengths(dimension);
+        info.shape = vec![lengths.iter().fold(0, |sum, length| sum.saturating_add(*length))];
+        info.chunk_shape = None;
+        info.codec = None;
+        let source = spread(self.files.name(0), dtype, &elements, &lengths)?;
+        Ok(source.map(|source| Entry { info, place: Place::Memory(source) }))
+    }
+
+    /// How long the dimension that files are joined along is in each.
+    fn lengths(&self, dimension: &str) -> Vec<u64> {
+        let axis = |(place, info): (usize, &ArrayInfo)| {
+            let names = self.trees.dimensions(info);
+            Some((place, names.iter().position(|name| name.as_deref() == Some(dimension))?))
+        };
+        let Some((place, axis)) = self.trees.arrays.iter().enumerate().find_map(axis) else {
+            return Vec::new();
+        };
+        let length = |number: &usize| self.trees.shape(*number, place)?.get(axis).copied();
+        self.order.iter().map(|number| length(number).unwrap_or(0)).collect()
     }
 
     fn check_shapes(&self, first: &ArrayInfo, way: Way) -> Joined<()> {

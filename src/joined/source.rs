@@ -174,7 +174,7 @@ impl JoinedSource {
 }
 
 /// The array at `path` in the file of `part`, as all parts have it.
-fn opened(files: &Files, part: &PartOf, path: &NodePath, dtype: DType) -> Result<Arc<dyn Source>> {
+pub(super) fn opened(files: &Files, part: &PartOf, path: &NodePath, dtype: DType) -> Result<Arc<dyn Source>> {
     let source = files.source(part.file, path)?;
     let source = match &part.form {
         Form::Values(Some(rule)) => Cast::over(Unpack::over(source, rule.clone())?, dtype),

@@ -285,6 +285,37 @@ def test_moments_that_are_a_file_each_are_stacked(tmp_path):
     xarray.testing.assert_equal(xarray.load_dataset(tmp_path / "ordered.nc"), whole)
 
 
+@pytest.mark.parametrize("form", ["nc", "zarr"])
+def test_scalars_that_differ_are_series(tmp_path, form):
+    """A forecast's time of reference counted in each file's own way, a packed level, a number that all share."""
+    parts = []
+    for number, length in enumerate((3, 1, 4)):
+        start = np.datetime64("2001-01-01") + np.timedelta64(5 * number, "D")
+        time = (start + np.arange(length) * np.timedelta64(1, "D")).astype("M8[ns]")
+        coordinates = {"time": time, "reference": (start - np.timedelta64(6, "h")).astype("M8[ns]"), "member": 7}
+        data = {"t": (("time", "x"), np.random.default_rng(number).normal(size=(length, 3))), "level": 850.0 + number}
+        encoding = {
+            "time": {"units": "days since 2001-01-01"},
+            "reference": {"units": f"hours since 2001-01-0{number + 1}", "dtype": "i4"},
+            "level": {"dtype": "i2", "scale_factor": 0.5, "add_offset": 100.0 * number},
+        }
+        path = tmp_path / f"part{number}.{form}"
+        parts.append(xarray.Dataset(data, coords=coordinates))
+        if form == "nc":
+            parts[-1].to_netcdf(path, encoding=encoding)
+        else:
+            parts[-1].to_zarr(path, encoding=encoding, zarr_format=2)
+    wanted = xarray.combine_by_coords(parts, data_vars="all", coords="different", compat="equals", join="outer")
+    succeed("convert", tmp_path / f"part*.{form}", tmp_path / "all.zarr")
+    found = xarray.open_zarr(tmp_path / "all.zarr").load()
+    xarray.testing.assert_equal(found.drop_vars("level"), wanted.drop_vars("level"))
+    np.testing.assert_array_equal(found.level, wanted.level)
+    assert found.level.dims == found.reference.dims == ("time",) and found.member.dims == ()
+    succeed("eval", "r = t - 1", "-i", f"t={tmp_path / f'part*.{form}'}::t", "-o", tmp_path / "r.nc")
+    with xarray.open_dataset(tmp_path / "r.nc") as result:
+        xarray.testing.assert_equal(result.r, (wanted.t - 1).rename("r"))
+
+
 def test_texts_of_other_lengths_leave_the_rest_alone(tmp_path):
     for number, text in enumerate(("bb", "bbb")):
         time = ("time", [2.0 * number, 2.0 * number + 1], {"units": "days since 2000-01-01"})
