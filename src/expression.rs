@@ -22,6 +22,7 @@ mod arguments;
 mod error;
 mod evaluator;
 mod functions;
+mod interpolation;
 mod labelled;
 mod lexer;
 mod number;
@@ -33,6 +34,7 @@ mod value;
 
 pub use error::ExpressionError;
 pub use functions::{KnownFunction, functions};
+pub use interpolation::{Between, Interpolation, Outside};
 pub use labelled::{Coordinate, Labelled};
 pub use selection::{Label, Labels, Match};
 

@@ -14,7 +14,7 @@ use blockwise_core::Array;
 use blockwise_core::array::{Axes, Axis, GroupBy, Levels, Reduce};
 use blockwise_kernels::order::QuantileMethod;
 use labels::Labels;
-pub(crate) use labels::{numbers_of, times_of};
+pub(crate) use labels::{line, numbers_of, times_of};
 pub use weights::Weighted;
 
 /// A labelled array whose positions along a dimension are grouped.

@@ -12,6 +12,7 @@ mod filters;
 mod fourier;
 mod groups;
 mod images;
+mod interpolation;
 mod joining;
 pub(super) mod linear;
 mod order;
@@ -121,6 +122,7 @@ fn entries() -> impl Iterator<Item = &'static Entry> {
         elementwise::TABLE,
         images::TABLE,
         selection::TABLE,
+        interpolation::TABLE,
         relations::TABLE,
     ];
     tables.into_iter().chain(others).flatten()

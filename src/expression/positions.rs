@@ -102,7 +102,7 @@ impl Coordinate {
     }
 
     /// Coordinates that are made of these, and count the same.
-    fn remade(&self, origin: &str, array: Array) -> Self {
+    pub(super) fn remade(&self, origin: &str, array: Array) -> Self {
         let mut attributes: Attributes = self.attributes.clone();
         for name in OF_STORED {
             attributes.remove(name);

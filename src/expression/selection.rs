@@ -153,7 +153,8 @@ impl Labelled {
     }
 }
 
-fn about(dimension: &str) -> String {
+/// What an error about coordinates is about.
+pub(super) fn about(dimension: &str) -> String {
     format!("coordinates of '{dimension}'")
 }
 
@@ -163,7 +164,7 @@ fn signed(at: usize) -> i64 {
 }
 
 /// The coordinates of a dimension as what labels are held against.
-enum Known {
+pub(super) enum Known {
     Numbers {
         values: Vec<f64>,
         narrow: bool,
@@ -178,7 +179,8 @@ enum Known {
 }
 
 impl Known {
-    fn read(coordinate: &Coordinate, labels: &Labels) -> Result<Self> {
+    /// The coordinates, as times if `labels` are dates.
+    pub(super) fn read(coordinate: &Coordinate, labels: &Labels) -> Result<Self> {
         if let Some(texts) = &coordinate.texts {
             return Ok(Self::Texts(texts.to_vec()));
         }
@@ -281,7 +283,21 @@ impl Known {
         }
     }
 
-    fn values(&self) -> Cow<'_, [f64]> {
+    /// The number that a label stands for: for a date, the instant where it begins.
+    pub(super) fn value_of(&self, dimension: &str, label: &Label) -> Result<f64> {
+        match (self, label) {
+            (Self::Texts(_), _) => {
+                let what = "they are texts, which have nothing between them".to_owned();
+                Err(Error::Usage { path: about(dimension), what })
+            }
+            // Not rounded to how coordinates are stored.
+            (Self::Numbers { .. }, Label::Number(number)) => Ok(*number),
+            _ => Ok(self.span(dimension, label)?.0.first),
+        }
+    }
+
+    /// Numbers, instants, or for texts where they stand.
+    pub(super) fn values(&self) -> Cow<'_, [f64]> {
         match self {
             Self::Numbers { values, .. } => Cow::Borrowed(values),
             Self::Times { instants, .. } => Cow::Borrowed(instants),

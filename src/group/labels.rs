@@ -146,7 +146,7 @@ impl Labels {
 }
 
 /// Numbers as an array of one axis.
-fn line<T: Element>(numbers: &[T]) -> Result<Array> {
+pub(crate) fn line<T: Element>(numbers: &[T]) -> Result<Array> {
     let grid = ChunkGrid::single(&[numbers.len() as u64])?;
     Ok(Array::from_source(Arc::new(MemoryArray::from_elements("labels", grid, numbers)?)))
 }

@@ -3,6 +3,7 @@
 //! Called by the function table.
 
 use super::entry::{Entry, entry};
+use super::filters::reals;
 use crate::expression::arguments::Arguments;
 use crate::expression::error::{Outcome, Trouble};
 use crate::expression::labelled::Labelled;
@@ -58,7 +59,7 @@ pub(super) const TABLE: &[Entry] = &[
 ];
 
 /// What is given for dimensions; something must be.
-fn named(
+pub(super) fn named(
     arguments: &Arguments,
 ) -> Outcome<impl Iterator<Item = (&str, &crate::expression::arguments::Given)>> {
     if arguments.by_name.is_empty() {
@@ -89,7 +90,8 @@ fn label(value: &Value) -> Outcome<Label> {
     }
 }
 
-fn labels(value: &Value) -> Outcome<Labels> {
+/// What a value says of the coordinates that are meant.
+pub(super) fn labels(value: &Value) -> Outcome<Labels> {
     match value {
         Value::Slice(bounds) => {
             let [start, stop, step] = &**bounds;
@@ -102,6 +104,9 @@ fn labels(value: &Value) -> Outcome<Labels> {
                 step => u64::try_from(step.to_int()?).unwrap_or(0),
             };
             Ok(Labels::Between(end(start)?, end(stop)?, step))
+        }
+        Value::Array(array) if array.array.rank() == 1 => {
+            Ok(Labels::Many(reals(value)?.into_iter().map(Label::Number).collect()))
         }
         Value::List(items) => items.iter().map(label).collect::<Outcome<_>>().map(Labels::Many),
         one => label(one).map(Labels::One),
