@@ -16,6 +16,7 @@ mod compose;
 mod create;
 mod distance;
 mod elementwise;
+mod fill;
 mod filter;
 mod formulas;
 mod fourier;

@@ -1,4 +1,4 @@
-//! Cumulative sums, products and extremes along one axis of a chunk, with a carry per line from chunk to chunk.
+//! Cumulative sums, products, extremes and last elements along one axis of a chunk, with a carry per line from chunk to chunk.
 //!
 //! NumPy 2's meaning: integers and bools accumulate as `int64` or `uint64` and wrap; extremes are those of
 //! `minimum.accumulate`, NaN from the first NaN on. Floats accumulate in float64 and are stored in their own type; sums
@@ -16,7 +16,7 @@ use crate::program::TILE_ELEMENTS;
 use crate::simd::InstructionSet;
 use crate::{DType, KernelError, Lines, cast};
 use num_complex::Complex;
-use step::{Extremes, Products, Sums, Whole, combine, start, step};
+use step::{Extremes, Latest, Products, Sums, Whole, combine, start, step};
 
 /// What is accumulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +29,8 @@ pub enum ScanOp {
     Min,
     /// Largest values.
     Max,
+    /// The last elements that are not NaN.
+    Last,
 }
 
 /// A cumulative function of elements of one dtype.
@@ -67,7 +69,7 @@ macro_rules! for_step {
             (ScanOp::Product, DType::C128) => $run::<Products<Complex<f64>>>($($argument),*),
             (ScanOp::Sum, _) => $run::<Whole<false>>($($argument),*),
             (ScanOp::Product, _) => $run::<Whole<true>>($($argument),*),
-            (ScanOp::Min | ScanOp::Max, dtype) => match dtype {
+            (ScanOp::Min | ScanOp::Max | ScanOp::Last, dtype) => match dtype {
                 DType::I8 => for_extreme!(scan, $run::<i8>($($argument),*)),
                 DType::I16 => for_extreme!(scan, $run::<i16>($($argument),*)),
                 DType::I32 => for_extreme!(scan, $run::<i32>($($argument),*)),
@@ -87,11 +89,12 @@ macro_rules! for_step {
 
 macro_rules! for_extreme {
     ($scan:expr, $run:ident::<$t:ty>($($argument:expr),*)) => {
-        match ($scan.op == ScanOp::Min, $scan.skip_nan) {
-            (true, false) => $run::<Extremes<$t, true, false>>($($argument),*),
-            (true, true) => $run::<Extremes<$t, true, true>>($($argument),*),
-            (false, false) => $run::<Extremes<$t, false, false>>($($argument),*),
-            (false, true) => $run::<Extremes<$t, false, true>>($($argument),*),
+        match ($scan.op, $scan.skip_nan) {
+            (ScanOp::Last, _) => $run::<Latest<$t>>($($argument),*),
+            (ScanOp::Min, false) => $run::<Extremes<$t, true, false>>($($argument),*),
+            (ScanOp::Min, true) => $run::<Extremes<$t, true, true>>($($argument),*),
+            (_, false) => $run::<Extremes<$t, false, false>>($($argument),*),
+            (_, true) => $run::<Extremes<$t, false, true>>($($argument),*),
         }
     };
 }
@@ -264,7 +267,7 @@ impl Scan {
         let neutral = match self.op {
             ScanOp::Sum => 0.0,
             ScanOp::Product => 1.0,
-            ScanOp::Min | ScanOp::Max => return,
+            ScanOp::Min | ScanOp::Max | ScanOp::Last => return,
         };
         match wide {
             _ if !self.skip_nan => {}

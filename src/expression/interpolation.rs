@@ -127,6 +127,41 @@ impl Labelled {
         Ok(found)
     }
 
+    /// NaN along an axis as what lies on the line between the elements before and behind, by their coordinates or, if there are none or
+    /// `by_coordinates` is not wanted, by their positions; with a `limit`, at most that many in a row. NaN at both ends stays.
+    ///
+    /// ```
+    /// let sst = blockwise::store::open_labelled("examples/data/coads_climatology.cdf::SST")?;
+    /// let filled = sst.interpolate_missing(0, None, true)?;
+    /// let count = |x: &blockwise::Array| x.not_null()?.sum(..)?.compute::<i64>();
+    /// assert!(count(&filled.array)?[[]] > count(&sst.array)?[[]]);
+    /// # Ok::<(), blockwise::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there is no such axis, or coordinates are missing or neither ascend nor descend.
+    pub fn interpolate_missing(&self, axis: usize, limit: Option<u64>, by_coordinates: bool) -> Result<Self> {
+        let extent = self.array.shape().get(axis).copied().unwrap_or(0);
+        let own = self.coordinate_along(axis).filter(|own| by_coordinates && own.texts.is_none());
+        let positions = match own {
+            None => Array::arange_i64(0, i64::try_from(extent).unwrap_or(i64::MAX), 1)?,
+            Some(own) => {
+                let (numbers, _) = counted_alike(own, own)?;
+                let ascends = |pair: &[f64]| matches!(pair, [a, b] if a < b);
+                let descends = |pair: &[f64]| matches!(pair, [a, b] if a > b);
+                if !(numbers.windows(2).all(ascends) || numbers.windows(2).all(descends)) {
+                    let what =
+                        "they neither ascend nor descend; write use_coordinate=False to go by positions";
+                    return Err(Error::Usage { path: about(&own.name), what: what.to_owned() });
+                }
+                // From the first, so that times of today keep their digits.
+                let first = numbers.first().copied().unwrap_or(0.0);
+                line(&numbers.iter().map(|number| number - first).collect::<Vec<f64>>())?
+            }
+        };
+        Ok(self.with(self.array.filled_between(axis, &positions, limit)?))
+    }
+
     fn known_along(&self, axis: usize, dimension: &str) -> Result<&Coordinate> {
         self.coordinate_along(axis).ok_or_else(|| {
             let what = "there are none, so nothing lies between two of them".to_owned();

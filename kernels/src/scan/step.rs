@@ -114,6 +114,28 @@ impl<T: Ordered, const SMALLEST: bool, const SKIP: bool> Step for Extremes<T, SM
     }
 }
 
+/// The last element so far that is not missing.
+pub(super) struct Latest<T>(PhantomData<T>);
+
+impl<T: Ordered> Step for Latest<T> {
+    type Item = T;
+    type State = T;
+    // Elements of types without NaN are never missing, and each is its own.
+    const START: T = match T::MISSING {
+        Some(missing) => missing,
+        None => T::BOUNDS.0,
+    };
+    #[inline(always)]
+    fn next(state: T, item: T) -> (T, T) {
+        let value = Self::merge(state, item);
+        (value, value)
+    }
+    #[inline(always)]
+    fn merge(a: T, b: T) -> T {
+        if b.is_missing() { a } else { b }
+    }
+}
+
 struct Rows<'a, S: Step> {
     states: &'a mut [S::State],
     items: &'a mut [S::Item],

@@ -3,7 +3,7 @@
 use crate::oracle::{Case, Dice, compare};
 use blockwise_kernels::scan::{Scan, ScanOp};
 use blockwise_kernels::simd::InstructionSet;
-use blockwise_kernels::{Buffer, DType, Element, KernelError, Lines};
+use blockwise_kernels::{Buffer, DType, Element, KernelError, Lines, cast};
 use proptest::prelude::*;
 
 /// The results and the carry of one chunk that comes first.
@@ -104,6 +104,54 @@ proptest! {
                 scan.totals(&piece, &part, 1, &mut totals).unwrap();
                 scan.combine(&mut before, &totals).unwrap();
                 origin += cut;
+            }
+        }
+    }
+}
+
+/// The last elements that are not NaN, of every type and in chunks, beside a loop.
+#[test]
+fn missing_elements_are_those_before_them() {
+    let mut dice = Dice::new(5);
+    for &dtype in DType::ALL {
+        let item_bytes = dtype.size();
+        let mut x = dice.numbers(dtype, 66, true);
+        let may_miss = matches!(dtype.kind(), 'f' | 'c');
+        let mut nan = vec![0; item_bytes];
+        cast(&mut nan, dtype, &f64::NAN.to_ne_bytes(), DType::F64).unwrap();
+        let is_missing: Vec<bool> = (0..66).map(|_| may_miss && dice.unit() < 0.6).collect();
+        for (item, _) in x.chunks_exact_mut(item_bytes).zip(&is_missing).filter(|(_, missing)| **missing) {
+            item.copy_from_slice(&nan);
+        }
+        let scan = Scan::new(ScanOp::Last, dtype, false);
+        assert_eq!(scan.output_dtype(), dtype);
+        for cut in [11, 1, 4] {
+            let mut carry = Buffer::zeroed(scan.carry_bytes(6).unwrap());
+            scan.start(&mut carry).unwrap();
+            let mut last: Vec<Option<Vec<u8>>> = vec![None; 6];
+            for from in (0..11).step_by(cut) {
+                let to = (from + cut).min(11);
+                let rows = |outer: usize| (from..to).map(move |row| (outer * 11 + row) * 2);
+                let part: Vec<usize> = (0..3).flat_map(rows).flat_map(|at| [at, at + 1]).collect();
+                let bytes: Vec<u8> =
+                    part.iter().flat_map(|at| x[at * item_bytes..][..item_bytes].to_vec()).collect();
+                let mut out = vec![0; bytes.len()];
+                scan.run(&bytes, &[3, to - from, 2], 1, &mut carry, &mut out).unwrap();
+                for (at, found) in part.iter().zip(out.chunks_exact(item_bytes)) {
+                    let own = &x[at * item_bytes..][..item_bytes];
+                    let last = &mut last[at / 22 * 2 + at % 2];
+                    if !is_missing[*at] {
+                        *last = Some(own.to_vec());
+                    }
+                    match last {
+                        Some(last) => assert_eq!(found, &last[..], "{dtype} {at}"),
+                        None => {
+                            let mut wide = [0; 8];
+                            cast(&mut wide, DType::F64, found, dtype).unwrap();
+                            assert!(f64::from_ne_bytes(wide).is_nan(), "{dtype} {at}");
+                        }
+                    }
+                }
             }
         }
     }

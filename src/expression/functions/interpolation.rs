@@ -1,4 +1,4 @@
-//! `interp` and `interp_like`: values between positions, as xarray has them.
+//! `interp` and `interp_like`: values between positions, and what NaN is filled with along an axis, as xarray has them.
 //!
 //! Called by the function table.
 
@@ -7,9 +7,11 @@ use super::selection::{labels, named};
 use crate::expression::arguments::Arguments;
 use crate::expression::error::{Outcome, Trouble};
 use crate::expression::interpolation::{Between, Interpolation, Outside};
+use crate::expression::labelled::Labelled;
 use crate::expression::value::Value;
 
 const FAMILY: &str = "selection";
+const MISSING: &str = "missing values";
 
 /// The rows.
 pub(super) const TABLE: &[Entry] = &[
@@ -38,7 +40,41 @@ pub(super) const TABLE: &[Entry] = &[
         "x at the coordinates of other along all dimensions of both, as in interp_like(model, observed) - observed",
         |a| Ok(a.array("x")?.interpolate_like(&a.array("other")?, &how(a)?)?.into()),
     ),
+    entry(
+        MISSING,
+        "ffill(x, axis, limit=None)",
+        "NaN along an axis as the last element before that is none; at most limit in a row",
+        |a| {
+            let (x, axis, limit) = along(a)?;
+            Ok(x.with(x.array.forward_filled(axis, limit)?).into())
+        },
+    ),
+    entry(MISSING, "bfill(x, axis, limit=None)", "as ffill, from the next element behind", |a| {
+        let (x, axis, limit) = along(a)?;
+        Ok(x.with(x.array.backward_filled(axis, limit)?).into())
+    }),
+    entry(
+        MISSING,
+        "interpolate_na(x, axis, limit=None, use_coordinate=True)",
+        "NaN along an axis as what lies on the line between its neighbours, by coordinates or positions; at both ends it stays",
+        |a| {
+            let (x, axis, limit) = along(a)?;
+            let by_coordinates = a.read("use_coordinate", Value::to_flag)?.unwrap_or(true);
+            Ok(x.interpolate_missing(axis, limit, by_coordinates)?.into())
+        },
+    ),
 ];
+
+/// The array, the axis that must be named, and how many in a row are filled.
+fn along(arguments: &Arguments) -> Outcome<(Labelled, usize, Option<u64>)> {
+    let x = arguments.array("x")?;
+    let axis = arguments.need("axis", Value::to_axis)?.resolve(x.array.names())?;
+    let limit = arguments.read("limit", |value| match u64::try_from(value.to_int()?) {
+        Ok(limit) if limit > 0 => Ok(limit),
+        _ => Err(Trouble::here("a limit is a number from 1 up")),
+    })?;
+    Ok((x, axis, limit))
+}
 
 fn how(arguments: &Arguments) -> Outcome<Interpolation> {
     let between = arguments.read("method", |value| match value.to_text()? {

@@ -229,6 +229,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
             i.columns.cumsum(0)?,
         ])
     }),
+    of("filled from neighbours", |i| {
+        let gaps = Array::call(
+            "where",
+            [Array::call("less", [(&i.x).into(), 0.3.into()])?.into(), f64::NAN.into(), (&i.x).into()],
+        )?;
+        Ok(vec![
+            gaps.forward_filled(0, None)?,
+            gaps.backward_filled(1, Some(3))?,
+            gaps.filled_between(0, &Array::arange(0.0, gaps.shape()[0] as f64, 1.0)?, Some(2))?,
+        ])
+    }),
     of("diff, gradient", |i| Ok(vec![i.x.diff(1, 0)?, i.x.diff(2, 2)?, i.x.gradient(0.5, 1)?])),
     of("sort", |i| Ok(vec![i.x.sort(0)?, i.x.sort(1)?, i.x.sort(2)?])),
     large("Fourier transforms", |i| {
