@@ -27,6 +27,7 @@ mod labelled;
 mod lexer;
 mod number;
 mod parser;
+mod points;
 mod positions;
 mod selection;
 mod syntax;

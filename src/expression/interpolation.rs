@@ -133,7 +133,7 @@ impl Labelled {
     /// ```
     /// let sst = blockwise::store::open_labelled("examples/data/coads_climatology.cdf::SST")?;
     /// let filled = sst.interpolate_missing(0, None, true)?;
-    /// let count = |x: &blockwise::Array| x.not_null()?.sum(..)?.compute::<i64>();
+    /// let count = |x: &blockwise::prelude::Array| x.not_null()?.sum(..)?.compute::<i64>();
     /// assert!(count(&filled.array)?[[]] > count(&sst.array)?[[]]);
     /// # Ok::<(), blockwise::Error>(())
     /// ```

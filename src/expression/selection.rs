@@ -159,7 +159,7 @@ pub(super) fn about(dimension: &str) -> String {
 }
 
 /// Positions of what was counted in memory.
-fn signed(at: usize) -> i64 {
+pub(super) fn signed(at: usize) -> i64 {
     i64::try_from(at).unwrap_or(i64::MAX)
 }
 
@@ -306,7 +306,7 @@ impl Known {
     }
 
     /// The position of one label.
-    fn position(&self, dimension: &str, label: &Label, how: Match) -> Result<usize> {
+    pub(super) fn position(&self, dimension: &str, label: &Label, how: Match) -> Result<usize> {
         let (Span { first: wanted, .. }, _) = self.span(dimension, label)?;
         let values = self.values();
         let descends = !in_order(&values, |before, after| before <= after);

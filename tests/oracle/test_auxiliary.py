@@ -6,7 +6,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray
-from driver import arrayctl, succeed
+from driver import arrayctl, assert_refusal, succeed
 
 WRITERS = {
     "netcdf4": lambda dataset, path: dataset.to_netcdf(path.with_suffix(".nc"), engine="netcdf4"),
@@ -206,3 +206,42 @@ def test_damaged_coordinates_end_a_run_by_name(tmp_path):
     out = tmp_path / "out.nc"
     refused = arrayctl("eval", "t + 1", "-i", f"t={tmp_path / 'field.zarr'}::t", "-o", out)
     assert refused.code != 0 and "lat" in refused.stderr and not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "dim"),
+    [
+        ("sel_points(t, y=[0, -2, 0], x=[3, 1, 0])", dict(y=[0, -2, 0], x=[3, 1, 0]), "points"),
+        ("sel_points(t, x=[0.4, 2.9], y=[1.2, -9], method='nearest', dim='station')", dict(y=[1.2, -9], x=[0.4, 2.9]), "station"),
+        ("sel_points(t, time=['2001-02-01', '2001-01-30'], y=[1, 2])", dict(time=["2001-02-01", "2001-01-30"], y=[1, 2]), "points"),
+        ("sel_points(t, time=['2001-02-01'], x=[1])", dict(time=["2001-02-01"], x=[1]), "points"),
+        ("isel_points(t, y=[-1, 0, 2, 2], x=[0, -1, 3, 3], dim='p')", dict(y=[-1, 0, 2, 2], x=[0, -1, 3, 3]), "p"),
+        ("isel_points(t, y=[1, 0], dim='y')", dict(y=[1, 0]), "y"),
+        ("isel_points(t, time=[0, 1], y=[3, 4], x=[1, 1]) * 2", dict(time=[0, 1], y=[3, 4], x=[1, 1]), "points"),
+    ],
+)
+def test_points_are_xarrays(stored, tmp_path, ours, theirs, dim):
+    """xarray's `sel` and `isel` with arrays of one new dimension."""
+    found, t = evaluated(stored, ours, tmp_path), opened(stored).t
+    points = {name: xarray.DataArray(np.array(values, "M8[ns]") if name == "time" and "sel_p" in ours[:5] else values, dims=dim) for name, values in theirs.items()}
+    if ours.startswith("isel"):
+        wanted = t.isel(points)
+    else:
+        wanted = t.sel(points, method="nearest" if "nearest" in ours else None)
+    assert_as(found.r, wanted * 2 if ours.endswith("* 2") else wanted)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("sel_points(t, y=[0, 1], x=[3])", ["lists of"]),
+        ("sel_points(t, y=0, x=1)", ["a list"]),
+        ("sel_points(t, y=[0], x=[0.3])", ["'x'", "nearest"]),
+        ("isel_points(t, y=[0], dim='time')", ["'time'", "dim"]),
+        ("isel_points(t, y=[9])", ["9"]),
+        ("isel_points(t)", ["needs a dimension"]),
+    ],
+)
+def test_points_that_are_none_are_refused(tmp_path, call, words):
+    rotated().to_netcdf(tmp_path / "a.nc")
+    assert_refusal(arrayctl("eval", call, "-i", f"t={tmp_path / 'a.nc'}::t", "-o", tmp_path / "o.nc"), {2}, words)

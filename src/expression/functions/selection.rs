@@ -47,6 +47,28 @@ pub(super) const TABLE: &[Entry] = &[
     ),
     entry(
         FAMILY,
+        "sel_points(x, method=None, dim=\"points\", **dimensions)",
+        "elements at points, one for each row of lists of coordinates: lat=[59.9, 60.4], lon=[10.7, 5.3]; dim is the dimension of the points",
+        |a| {
+            let how = a.read("method", |value| method(value.to_text()?))?.unwrap_or_default();
+            let points = points(a, |value| match labels(value)? {
+                Labels::Many(labels) => Ok(labels),
+                _ => Err(Trouble::here("each dimension of points takes a list")),
+            })?;
+            Ok(a.array("x")?.select_points(&points, how, &dimension_of_points(a)?)?.into())
+        },
+    ),
+    entry(
+        FAMILY,
+        "isel_points(x, dim=\"points\", **dimensions)",
+        "as sel_points, by positions: y=[3, -1], x=[0, 7]",
+        |a| {
+            let points = points(a, Value::to_ints)?;
+            Ok(a.array("x")?.at_points(&points, &dimension_of_points(a)?)?.into())
+        },
+    ),
+    entry(
+        FAMILY,
         "slice(start, stop=None, step=None)",
         "from start to stop, for sel, isel and x[...]; None is the first or last; with one number, as in Python, that is where to stop",
         |a| {
@@ -57,6 +79,20 @@ pub(super) const TABLE: &[Entry] = &[
         },
     ),
 ];
+
+/// What is given for each dimension of points.
+fn points<T>(arguments: &Arguments, read: impl Fn(&Value) -> Outcome<T>) -> Outcome<Vec<(String, T)>> {
+    named(arguments)?
+        .map(|(name, given)| {
+            Ok((name.to_owned(), read(&given.value).map_err(|trouble| trouble.or_at(given.at))?))
+        })
+        .collect()
+}
+
+fn dimension_of_points(arguments: &Arguments) -> Outcome<String> {
+    let given = arguments.read("dim", |value| Ok(value.to_text()?.to_owned()))?;
+    Ok(given.unwrap_or_else(|| "points".to_owned()))
+}
 
 /// What is given for dimensions; something must be.
 pub(super) fn named(
