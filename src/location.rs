@@ -11,7 +11,7 @@ pub(crate) use state::StoredParts;
 use crate::error::{Error, Result};
 use crate::joined;
 use crate::pyramid::{axis_names, is_image};
-use crate::select::named_in;
+use crate::select::{named_in, places};
 use blockwise_core::digest::Digest;
 use blockwise_io::store::url::url_of;
 use blockwise_io::{
@@ -293,16 +293,8 @@ impl Opened {
         let mut beside = HashSet::new();
         let mut add = |group: Option<NodePath>, attributes: &Attributes, own: Option<&NodePath>| {
             for name in named_in(attributes) {
-                // The nearest of that name, as what names it finds it.
-                let mut group = group.clone();
-                while let Some(above) = group {
-                    let path = above.child(name).ok().filter(|path| all.contains(path) && own != Some(path));
-                    if let Some(path) = path {
-                        beside.insert(path);
-                        break;
-                    }
-                    group = above.parent();
-                }
+                let is_there = |path: &NodePath| all.contains(path) && own != Some(path);
+                beside.extend(places(name, group.clone()).find(is_there));
             }
         };
         for array in arrays {

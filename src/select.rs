@@ -120,10 +120,18 @@ fn is_coordinate_of(candidate: &ArrayInfo, array: &ArrayInfo) -> bool {
 
 /// Whether a CF attribute of `array` names `candidate`: as auxiliary coordinates, bounds or a grid mapping.
 pub(crate) fn is_named_by(candidate: &ArrayInfo, array: &ArrayInfo) -> bool {
-    let Some(own) = candidate.path.name() else { return false };
-    candidate.path != array.path
-        && is_in_scope(candidate, array)
-        && named_in(&array.attributes).any(|name| name == own)
+    let is_meant = |name: &str| places(name, array.path.parent()).any(|path| path == candidate.path);
+    candidate.path != array.path && named_in(&array.attributes).any(is_meant)
+}
+
+/// Where an array may stand that something in `group` names: there or in groups above, the nearest first; or where a path says
+/// (CF 2.7).
+pub(crate) fn places(name: &str, group: Option<NodePath>) -> impl Iterator<Item = NodePath> {
+    let path: Option<NodePath> = name.parse().ok();
+    let from = if name.starts_with('/') { Some(NodePath::root()) } else { group };
+    std::iter::successors(from, NodePath::parent).filter_map(move |group| {
+        path.as_ref()?.components().iter().try_fold(group, |group, part| group.child(part).ok())
+    })
 }
 
 /// The names in those attributes.

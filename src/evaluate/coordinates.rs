@@ -8,10 +8,11 @@ use crate::cf;
 use crate::error::{Error, Result};
 use crate::expression::{Coordinate, Labelled};
 use crate::location::{Opened, is_within};
+use crate::select::places;
 use blockwise_core::adapt::{Unpack, Unpacking};
 use blockwise_core::region::byte_count;
 use blockwise_core::{Array, DType, Scalar, Source};
-use blockwise_io::{ArrayInfo, AttributeValue, Attributes, ElementType};
+use blockwise_io::{ArrayInfo, AttributeValue, Attributes, ElementType, NodePath};
 use std::sync::Arc;
 
 /// Bytes of texts that coordinates may have: they are held beside the budget.
@@ -41,8 +42,9 @@ pub(super) fn add(
         value.coordinates.extend(coordinate(opened, found, dimensions, stored, options)?);
     }
     for name in auxiliary_names(opened, info) {
-        let is_dimension = names.iter().any(|own| own.as_ref() == Some(&name));
-        if is_dimension || value.auxiliary.iter().any(|own| own.name == name) {
+        let last = name.rsplit('/').next().unwrap_or_default();
+        let is_dimension = names.iter().any(|own| own.as_deref() == Some(last));
+        if is_dimension || value.auxiliary.iter().any(|own| own.name == last) {
             continue;
         }
         let spans = |candidate: &ArrayInfo| dimensions_in(candidate, info, &names).is_some();
@@ -53,8 +55,8 @@ pub(super) fn add(
     if let Some(name) = mapping_name(info)
         && let Some(found) = nearest(opened, info, name, |_| true)
     {
+        let (name, origin) = (found.path.name().unwrap_or_default(), opened.label(&found.path));
         value.auxiliary.retain(|own| own.name != name);
-        let origin = opened.label(&found.path);
         value.auxiliary.push(Coordinate::mapping(name, &origin, found.attributes.clone())?);
     }
     Ok(())
@@ -108,18 +110,18 @@ fn is_of_letters(candidate: &ArrayInfo) -> bool {
     candidate.element_type == ElementType::FixedBytes { len_bytes: 1 }
 }
 
-/// The array of a name that is `wanted`, nearest above `array`.
+/// The array of a name, or at a path, that is `wanted`, nearest above `array`.
 fn nearest<'a>(
     opened: &'a Opened,
     array: &ArrayInfo,
     name: &str,
     wanted: impl Fn(&ArrayInfo) -> bool,
 ) -> Option<&'a ArrayInfo> {
-    let in_scope = |candidate: &&ArrayInfo| {
-        let above = candidate.path.parent().is_some_and(|group| is_within(&array.path, &group));
-        above && candidate.path.name() == Some(name) && candidate.path != array.path && wanted(candidate)
+    let at = |path: NodePath| {
+        let mut arrays = opened.arrays.iter();
+        arrays.find(|own| own.path == path && own.path != array.path && wanted(own))
     };
-    opened.arrays.iter().filter(in_scope).max_by_key(|candidate| candidate.path.components().len())
+    places(name, array.path.parent()).find_map(at)
 }
 
 /// What an array is as coordinates of dimensions; `None` of types that cannot be.

@@ -199,6 +199,24 @@ def test_characters_are_texts(tmp_path, form):
     assert set(found.r.coords) == {"station", "river", "flag", "who"}
 
 
+def test_coordinates_stand_in_other_groups(tmp_path):
+    """As of swaths from satellites: named by a path from the root (CF 2.7), or by a name that a group above has."""
+    path = tmp_path / "swath.nc"
+    with netCDF4.Dataset(path, "w") as file:
+        for name, length in [("scan", 5), ("pixel", 3)]:
+            file.createDimension(name, length)
+        file.createVariable("height", "f4", ())[...] = 2
+        for name in ["lat", "lon"]:
+            file.createVariable(f"navigation/{name}", "f4", ("scan", "pixel"))[:] = np.arange(15).reshape(5, 3)
+        chlorophyll = file.createVariable("data/chlorophyll", "f4", ("scan", "pixel"))
+        chlorophyll[:] = 1
+        chlorophyll.coordinates = "/navigation/lat /navigation/lon height /none ../up"
+    succeed("eval", "r = c[1:]", "-i", f"c={path}", "-o", tmp_path / "out.nc")
+    found = opened(tmp_path / "out.nc")
+    assert set(found.r.coords) == {"lat", "lon", "height"} and found.height == 2
+    np.testing.assert_array_equal(found.lat, np.arange(15).reshape(5, 3)[1:])
+
+
 def test_damaged_coordinates_end_a_run_by_name(tmp_path):
     rotated().to_zarr(tmp_path / "field.zarr", zarr_format=2)
     chunk = tmp_path / "field.zarr" / "lat" / "0.0"
