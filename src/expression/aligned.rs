@@ -105,10 +105,17 @@ fn check_coordinates(left: &Labelled, right: &mut Labelled, but: Option<&str>) -
 }
 
 fn differ(own: &Coordinate, other: &Coordinate, at: usize, a: &str, b: &str) -> Trouble {
+    // How they were made of others is long, and says little.
+    let said = |of: &Coordinate| match of.is_made && of.texts.is_none() {
+        true => "what was made of others".to_owned(),
+        false => of.origin.to_string(),
+    };
     Trouble::here(format!(
         "the coordinates of '{}' differ: position {at} is {a} in {} and {b} in {}; bring both to the same positions by \
          slices (x[::-1] turns an axis round), or take the coordinates off with unlabelled(x)",
-        own.name, other.origin, own.origin
+        own.name,
+        said(other),
+        said(own)
     ))
 }
 
