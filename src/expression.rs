@@ -37,7 +37,7 @@ pub use error::ExpressionError;
 pub use functions::{KnownFunction, functions};
 pub use interpolation::{Between, Interpolation, Outside};
 pub use labelled::{Coordinate, Labelled};
-pub use selection::{Label, Labels, Match};
+pub use selection::{Finding, Label, Labels, Match, Tolerance};
 
 use error::Trouble;
 use evaluator::Evaluator;

@@ -6,7 +6,7 @@
 //! the jobs that store results.
 
 use super::positions::{Taken, fitting, fitting_beside};
-use blockwise_core::array::{Axes, Index, Reduce};
+use blockwise_core::array::{Axes, Index, Reduce, Remainder};
 use blockwise_core::{Array, Result};
 use blockwise_io::{AttributeValue, Attributes};
 use blockwise_kernels::DType;
@@ -282,6 +282,26 @@ impl Labelled {
             kept.push(coordinate);
         }
         self
+    }
+
+    /// `array`, in which boxes of as many positions along some axes of this one became one: its coordinates are the means of theirs, as
+    /// xarray's.
+    pub(super) fn coarsened(
+        &self,
+        array: Array,
+        boxes: &[(usize, u64)],
+        remainder: Remainder,
+    ) -> Result<Self> {
+        let axes: Vec<usize> = boxes.iter().map(|(axis, _)| *axis).collect();
+        let named: Vec<(&str, u64)> =
+            boxes.iter().filter_map(|(axis, factor)| Some((self.name_of(*axis)?, *factor))).collect();
+        let mut coarse = self.moved(array, &axes);
+        for own in self.coordinates.iter().chain(&self.auxiliary) {
+            if named.iter().any(|(name, _)| own.dimensions.iter().any(|dimension| dimension == name)) {
+                coarse = coarse.with_coordinate(own.coarsened(&named, remainder)?);
+            }
+        }
+        Ok(coarse.with(coarse.array.clone()))
     }
 
     /// The reduction of a name over axes. A mean or an extreme of a quantity is a value of that quantity.

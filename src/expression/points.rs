@@ -6,7 +6,7 @@
 
 use super::labelled::{Coordinate, Labelled};
 use super::positions::Taken;
-use super::selection::{Known, Label, Labels, Match, about, signed};
+use super::selection::{Finding, Known, Label, Labels, about, signed};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -30,7 +30,13 @@ impl Labelled {
     ///
     /// # Errors
     /// As [`Labelled::select`]; if lists differ in length, or a dimension is called `name`.
-    pub fn select_points(&self, points: &[(String, Vec<Label>)], how: Match, name: &str) -> Result<Self> {
+    pub fn select_points(
+        &self,
+        points: &[(String, Vec<Label>)],
+        finding: impl Into<Finding>,
+        name: &str,
+    ) -> Result<Self> {
+        let finding = finding.into();
         let mut positions = Vec::with_capacity(points.len());
         for (dimension, labels) in points {
             let axis = self.axis_named(dimension)?;
@@ -39,7 +45,7 @@ impl Labelled {
                 return Err(Error::Usage { path: about(dimension), what });
             };
             let known = Known::read(coordinate, &Labels::Many(labels.clone()))?;
-            let each = labels.iter().map(|label| known.position(dimension, label, how).map(signed));
+            let each = labels.iter().map(|label| known.position(dimension, label, finding).map(signed));
             positions.push((dimension.clone(), each.collect::<Result<Vec<i64>>>()?));
         }
         self.at_points(&positions, name)

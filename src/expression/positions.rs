@@ -4,7 +4,7 @@
 //! coordinates are called as a dimension. Called by `labelled` and by the functions.
 
 use super::labelled::Coordinate;
-use blockwise_core::array::{Index, Remainder};
+use blockwise_core::array::{Axis, Index, Remainder};
 use blockwise_core::{Array, Result};
 use blockwise_io::Attributes;
 use blockwise_kernels::filter::Coarsening;
@@ -89,15 +89,18 @@ impl Coordinate {
         Ok(Some(joined))
     }
 
-    /// The means of boxes of `factor` positions; `None` of texts, of complex numbers, and of NumPy's times, which count in whole
-    /// units.
-    pub(super) fn coarsened(&self, factor: u64, remainder: Remainder) -> Result<Option<Self>> {
-        if self.texts.is_some() || self.numpy_unit.is_some() || self.array.dtype().kind() == 'c' {
+    /// The means of boxes, of as many positions along each dimension as `boxes` says; `None` of texts, of complex numbers, of what has no
+    /// elements, and of NumPy's times, which count in whole units.
+    pub(super) fn coarsened(&self, boxes: &[(&str, u64)], remainder: Remainder) -> Result<Option<Self>> {
+        let has_means = self.texts.is_none() && self.numpy_unit.is_none() && !self.is_mapping;
+        if !has_means || self.array.dtype().kind() == 'c' {
             return Ok(None);
         }
-        let origin = format!("means of {factor}, {remainder:?}, of {}", self.whole_origin());
-        let means =
-            self.array.coarse(&[(0.into(), factor)])?.remainder(remainder).reduce(Coarsening::Mean)?;
+        let axis = |name: &str| self.dimensions.iter().position(|own| own == name);
+        let own: Vec<(Axis, u64)> =
+            boxes.iter().filter_map(|(name, factor)| Some((axis(name)?.into(), *factor))).collect();
+        let origin = format!("means of {boxes:?}, {remainder:?}, of {}", self.whole_origin());
+        let means = self.array.coarse(&own)?.remainder(remainder).reduce(Coarsening::Mean)?;
         Ok(Some(self.remade(&origin, means)))
     }
 

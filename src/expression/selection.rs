@@ -13,6 +13,9 @@ use blockwise_kernels::DType;
 use std::borrow::Cow;
 use std::ops::Range;
 
+/// Microseconds of an hour.
+const HOUR_US: f64 = 3.6e9;
+
 /// Doubles say every whole number up to this.
 const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
 
@@ -71,6 +74,45 @@ pub enum Match {
     Backfill,
 }
 
+/// How far what is taken may be from what is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tolerance {
+    /// In the units of the coordinates.
+    Units(f64),
+    /// Of times, in microseconds.
+    Span(i64),
+}
+
+impl std::fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Units(number) => write!(f, "{number}"),
+            Self::Span(us) => write!(f, "{} h", *us as f64 / HOUR_US),
+        }
+    }
+}
+
+/// How elements are found by labels.
+///
+/// ```
+/// use blockwise::expression::{Finding, Match, Tolerance};
+/// let near = Finding { how: Match::Nearest, tolerance: Some(Tolerance::Units(0.5)) };
+/// assert_eq!(Finding::from(Match::Nearest), Finding { tolerance: None, ..near });
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Finding {
+    /// What is taken where no coordinate is the one that is asked for.
+    pub how: Match,
+    /// How far that may be from it; beyond is an error. It says nothing of exact matches and slices.
+    pub tolerance: Option<Tolerance>,
+}
+
+impl From<Match> for Finding {
+    fn from(how: Match) -> Self {
+        Self { how, tolerance: None }
+    }
+}
+
 /// Values from `first` to `last`.
 #[derive(Clone, Copy)]
 struct Span {
@@ -113,14 +155,14 @@ impl Labelled {
     ///
     /// # Errors
     /// If the array has no such dimension or coordinates, no coordinate is as asked for, or those of a slice neither ascend nor descend.
-    pub fn select(&self, dimension: &str, labels: &Labels, how: Match) -> Result<Self> {
+    pub fn select(&self, dimension: &str, labels: &Labels, finding: impl Into<Finding>) -> Result<Self> {
         let axis = self.axis_named(dimension)?;
         let Some(coordinate) = self.coordinate_along(axis) else {
             let what = "there are none; choose by positions with isel".to_owned();
             return Err(Error::Usage { path: about(dimension), what });
         };
         let known = Known::read(coordinate, labels)?;
-        Ok(match known.find(dimension, labels, how)? {
+        Ok(match known.find(dimension, labels, finding.into())? {
             Found::One(at) => {
                 let mut items = vec![Index::from(..); axis];
                 items.push(Index::At(signed(at)));
@@ -208,7 +250,8 @@ impl Known {
         Ok(Self::Times { calendar: units.calendar(), instants, resolution })
     }
 
-    fn find(&self, dimension: &str, labels: &Labels, how: Match) -> Result<Found> {
+    fn find(&self, dimension: &str, labels: &Labels, finding: Finding) -> Result<Found> {
+        let how = finding.how;
         let wrong = |what: String| Error::Usage { path: about(dimension), what };
         match labels {
             Labels::One(label) => {
@@ -218,7 +261,7 @@ impl Known {
                     _ => false,
                 };
                 if !is_part {
-                    return self.position(dimension, label, how).map(Found::One);
+                    return self.position(dimension, label, finding).map(Found::One);
                 }
                 let values = self.values();
                 let inside: Vec<usize> = values
@@ -236,7 +279,7 @@ impl Known {
                 }
             }
             Labels::Many(labels) => {
-                let each = labels.iter().map(|label| self.position(dimension, label, how));
+                let each = labels.iter().map(|label| self.position(dimension, label, finding));
                 each.collect::<Result<_>>().map(Found::Several)
             }
             Labels::Between(_, _, 0) => Err(wrong("the step of a slice is 1 or more".to_owned())),
@@ -306,7 +349,8 @@ impl Known {
     }
 
     /// The position of one label.
-    pub(super) fn position(&self, dimension: &str, label: &Label, how: Match) -> Result<usize> {
+    pub(super) fn position(&self, dimension: &str, label: &Label, finding: Finding) -> Result<usize> {
+        let how = finding.how;
         let (Span { first: wanted, .. }, _) = self.span(dimension, label)?;
         let values = self.values();
         let descends = !in_order(&values, |before, after| before <= after);
@@ -336,7 +380,11 @@ impl Known {
             values.iter().skip(at + 1).position(|other| other == value)
         });
         match (found, again) {
-            (Some(at), None) => Ok(at),
+            (Some(at), None) => {
+                let apart = values.get(at).map_or(0.0, |value| (value - wanted).abs());
+                self.check_tolerance(dimension, label, (at, apart), finding)?;
+                Ok(at)
+            }
             (Some(_), Some(_)) => {
                 let what = format!("several are {label}; choose with a slice, or by positions with isel");
                 Err(Error::Usage { path: about(dimension), what })
@@ -350,6 +398,37 @@ impl Known {
                 Err(Error::Usage { path: about(dimension), what })
             }
         }
+    }
+
+    /// Refuses what is found `apart` from what was asked for, where that is more than the tolerance.
+    fn check_tolerance(
+        &self,
+        dimension: &str,
+        label: &Label,
+        (at, apart): (usize, f64),
+        Finding { how, tolerance }: Finding,
+    ) -> Result<()> {
+        let Some(tolerance) = tolerance else { return Ok(()) };
+        let wrong = |what: String| Err(Error::Usage { path: about(dimension), what });
+        let (most, unit) = match (self, tolerance) {
+            _ if how == Match::Exact => {
+                return wrong("a tolerance needs a method, as in method=\"nearest\"".to_owned());
+            }
+            (Self::Numbers { .. }, Tolerance::Units(most)) => (most, 1.0),
+            (Self::Times { .. }, Tolerance::Span(us)) => (us as f64, HOUR_US),
+            (Self::Times { .. }, Tolerance::Units(_)) => {
+                return wrong("among dates a tolerance is a time, as in tolerance=\"6h\"".to_owned());
+            }
+            _ => return wrong("their tolerance is a number".to_owned()),
+        };
+        if apart > most {
+            let (shown, hours) = (self.shown(at), if unit == 1.0 { "" } else { " h" });
+            let apart = apart / unit;
+            return wrong(format!(
+                "the nearest to {label} is at position {at}{shown}, {apart}{hours} away, and the tolerance is {tolerance}"
+            ));
+        }
+        Ok(())
     }
 
     /// What stands at a position, where numbers say it.

@@ -98,6 +98,14 @@ def assert_as(found, wanted):
         ("where(t > 0, t, 0)", lambda t: t.where(t > 0, 0)),
         ("concatenate([t[:2], t[6:]], 'time')", lambda t: xarray.concat([t[:2], t[6:]], "time")),
         ("concatenate([t[:, 3:], t[:, :1]], 'y')", lambda t: xarray.concat([t[:, 3:], t[:, :1]], "y")),
+        (
+            "coarsen(t[:6, :4], [2, 3], ['y', 'time'])",
+            lambda t: t[:6, :4].drop_vars("row").coarsen(y=2, time=3).mean(),
+        ),
+        (
+            "downsample(t[0], [2, 4])",
+            lambda t: t[0].drop_vars("row").coarsen(y=2, x=4, boundary="pad").mean(),
+        ),
         ("diff(t, 1, 'y')", lambda t: t.diff("y")),
         ("t.resample('5D').mean()", lambda t: t.resample(time="5D").mean()),
         ("rolling_mean(t, [3], 'time')", lambda t: t.rolling(time=3).mean()),

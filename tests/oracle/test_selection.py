@@ -41,6 +41,11 @@ def selected(field, expression, out):
         ('lat=51, lon=0.31, method="nearest"', dict(lat=51, lon=0.31, method="nearest")),
         ('lat=51, method="pad"', dict(lat=51, method="pad")),
         ('lat=51, method="backfill"', dict(lat=51, method="backfill")),
+        ('lat=51, method="nearest", tolerance=1.5', dict(lat=51, method="nearest", tolerance=1.5)),
+        (
+            'time="2001-02-03T08", method="pad", tolerance="3h"',
+            dict(time="2001-02-03T08", method="pad", tolerance=np.timedelta64(3, "h")),
+        ),
         ('time="2001-02-03T08", method="nearest"', dict(time="2001-02-03T08", method="nearest")),
     ],
 )
@@ -89,6 +94,13 @@ def test_other_calendars(tmp_path):
     ("expression", "words"),
     [
         ("sel(t, lat=44)", ["none is 44", "45", "nearest"]),
+        ('sel(t, lat=44, method="nearest", tolerance=0.5)', ["nearest to 44", "45, 1 away", "tolerance is 0.5"]),
+        ('sel(t, time="2001-03-31T22", method="nearest", tolerance="2h")', ["4 h away", "tolerance is 2 h"]),
+        ('sel(t, lat=[45, 44], tolerance=3)', ["needs a method"]),
+        ('sel(t, time="2001-02-03T08", method="pad", tolerance=3)', ["'time'", "6h"]),
+        ('sel(t, lat=44, method="pad", tolerance="3h")', ["'lat'", "a number"]),
+        ('sel(t, lat=44, method="pad", tolerance="MS")', ["days or less"]),
+        ('sel_points(t, lat=[44, 80], lon=[0.1, 0.2], method="nearest", tolerance=1)', ["nearest to 80", "20 away"]),
         ("sel(t, lat=slice(35, 50))", ["descend", "slice(50, 35)"]),
         ("sel(t, lon=slice(0.6, 0.2))", ["ascend", "slice(0.2, 0.6)"]),
         ("sel(t, lat=slice(90, 80))", ["none is between", "60", "30"]),

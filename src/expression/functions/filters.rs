@@ -310,15 +310,8 @@ pub(super) const TABLE: &[Entry] = &[
             if let Some(dtype) = a.read("output", Value::to_dtype)? {
                 coarse = coarse.output(dtype);
             }
-            let axes: Vec<usize> = boxes.iter().map(|(axis, _)| *axis).collect();
-            let mut made = x.moved(coarse.reduce(func.unwrap_or(Coarsening::Mean))?, &axes);
-            for (axis, factor) in boxes {
-                // Whatever becomes of the elements, positions become their means, as xarray's.
-                let means =
-                    x.coordinate_along(axis).map(|own| own.coarsened(factor, remainder)).transpose()?;
-                made = made.with_coordinate(means.flatten());
-            }
-            Ok(made.into())
+            let made = coarse.reduce(func.unwrap_or(Coarsening::Mean))?;
+            Ok(x.coarsened(made, &boxes, remainder)?.into())
         },
     ),
     entry(
@@ -332,9 +325,8 @@ pub(super) const TABLE: &[Entry] = &[
                 let name = value.to_text()?;
                 name.parse::<Downsampling>().map_err(|error| Trouble::here(error.to_string()))
             })?;
-            let axes: Vec<usize> = boxes.iter().map(|(axis, _)| *axis).collect();
             let made = x.array.downsample(&named(&boxes), method.unwrap_or(Downsampling::Mean))?;
-            Ok(x.moved(made, &axes).into())
+            Ok(x.coarsened(made, &boxes, Remainder::Pad)?.into())
         },
     ),
 ];

@@ -4,12 +4,13 @@
 
 use super::entry::{Entry, entry};
 use super::filters::reals;
+use crate::cf::resample::Frequency;
 use crate::expression::arguments::Arguments;
 use crate::expression::error::{Outcome, Trouble};
 use crate::expression::labelled::Labelled;
 use crate::expression::number::Number;
 use crate::expression::positions::Taken;
-use crate::expression::selection::{Label, Labels, Match};
+use crate::expression::selection::{Finding, Label, Labels, Match, Tolerance};
 use crate::expression::value::Value;
 use blockwise_core::array::Index;
 
@@ -19,15 +20,15 @@ const FAMILY: &str = "selection";
 pub(super) const TABLE: &[Entry] = &[
     entry(
         FAMILY,
-        "sel(x, method=None, **dimensions)",
-        "elements by coordinates: time=\"2001-02\", lat=slice(30, 60) with both ends, lon=[0, 90]; method is \"nearest\", \"pad\" or \"backfill\"",
+        "sel(x, method=None, tolerance=None, **dimensions)",
+        "elements by coordinates: time=\"2001-02\", lat=slice(30, 60) with both ends, lon=[0, 90]; method is \"nearest\", \"pad\" or \"backfill\", within a tolerance: 0.5, or \"6h\" of dates",
         |a| {
-            let how = a.read("method", |value| method(value.to_text()?))?.unwrap_or_default();
+            let finding = finding(a)?;
             let mut x = a.array("x")?;
             for (dimension, given) in named(a)? {
                 let labels = labels(&given.value).map_err(|trouble| trouble.or_at(given.at))?;
                 x = x
-                    .select(dimension, &labels, how)
+                    .select(dimension, &labels, finding)
                     .map_err(|error| Trouble::from(error).or_at(given.at))?;
             }
             Ok(x.into())
@@ -47,15 +48,15 @@ pub(super) const TABLE: &[Entry] = &[
     ),
     entry(
         FAMILY,
-        "sel_points(x, method=None, dim=\"points\", **dimensions)",
+        "sel_points(x, method=None, tolerance=None, dim=\"points\", **dimensions)",
         "elements at points, one for each row of lists of coordinates: lat=[59.9, 60.4], lon=[10.7, 5.3]; dim is the dimension of the points",
         |a| {
-            let how = a.read("method", |value| method(value.to_text()?))?.unwrap_or_default();
+            let finding = finding(a)?;
             let points = points(a, |value| match labels(value)? {
                 Labels::Many(labels) => Ok(labels),
                 _ => Err(Trouble::here("each dimension of points takes a list")),
             })?;
-            Ok(a.array("x")?.select_points(&points, how, &dimension_of_points(a)?)?.into())
+            Ok(a.array("x")?.select_points(&points, finding, &dimension_of_points(a)?)?.into())
         },
     ),
     entry(
@@ -104,6 +105,20 @@ pub(super) fn named(
         return Err(Trouble::here(what));
     }
     Ok(arguments.by_name.iter().map(|(name, given)| (name.as_str(), given)))
+}
+
+fn finding(arguments: &Arguments) -> Outcome<Finding> {
+    let how = arguments.read("method", |value| method(value.to_text()?))?.unwrap_or_default();
+    let tolerance = arguments.read("tolerance", |value| match value {
+        Value::Text(text) => match text.parse()? {
+            Frequency::Span(us) => Ok(Tolerance::Span(us)),
+            Frequency::Months { .. } => {
+                Err(Trouble::here("a tolerance is of days or less, as \"6h\" or \"2D\""))
+            }
+        },
+        number => number.to_real().map(Tolerance::Units),
+    })?;
+    Ok(Finding { how, tolerance })
 }
 
 fn method(name: &str) -> Outcome<Match> {
