@@ -333,8 +333,11 @@ impl Known {
                 let what = "they are texts, which have nothing between them".to_owned();
                 Err(Error::Usage { path: about(dimension), what })
             }
-            // Not rounded to how coordinates are stored.
-            (Self::Numbers { .. }, Label::Number(number)) => Ok(*number),
+            // What is a coordinate as these are stored is that one; what is none is not rounded.
+            (Self::Numbers { values, narrow }, Label::Number(number)) => {
+                let stored = f64::from(*number as f32);
+                Ok(if *narrow && values.contains(&stored) { stored } else { *number })
+            }
             _ => Ok(self.span(dimension, label)?.0.first),
         }
     }

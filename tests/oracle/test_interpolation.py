@@ -99,6 +99,16 @@ def test_what_is_met_does_not_see_its_neighbours(tmp_path):
         np.testing.assert_array_equal(found.r, [[0, np.inf, 2, np.nan, 4, np.inf]])
 
 
+def test_single_precision_coordinates_equal_what_is_written(tmp_path):
+    """As for `sel`: 0.7 is the last of them, not beyond it."""
+    x = np.arange(8, dtype="f4") / np.float32(10)
+    xarray.Dataset({"t": ("x", np.arange(8.0))}, coords={"x": x}).to_netcdf(tmp_path / "a.nc")
+    succeed("eval", "r = interp(t, x=[0.7, 0.3, 0.05])", "-i", f"t={tmp_path / 'a.nc'}::t", "-o", tmp_path / "o.nc")
+    with xarray.open_dataset(tmp_path / "o.nc") as found:
+        np.testing.assert_allclose(found.r, [7, 3, 0.5], rtol=1e-7)
+        assert found.r.values[:2].tolist() == [7, 3]
+
+
 def test_elements_are_selected_by_an_array(fields, tmp_path):
     found = evaluated(fields, "sel(t, lat=coordinate(t, 'lat')[::2], lon=arange(0, 91, 30))", "t", tmp_path / "out.nc")
     xarray.testing.assert_equal(found, own(fields, "t").sel(lat=[60, 45], lon=[0, 30, 60, 90]).rename("r"))
