@@ -13,6 +13,7 @@ use blockwise_core::array::Index;
 use blockwise_core::digest::Digest;
 use blockwise_core::{Array, DType};
 use blockwise_io::AttributeValue;
+use std::collections::HashMap;
 
 /// What stands between two positions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,7 +122,14 @@ impl Labelled {
             if own.is_same(theirs) || own.texts.is_some() && own.texts == theirs.texts {
                 continue;
             }
-            let (positions, wanted) = counted_alike(own, theirs)?;
+            let (positions, mut wanted) = counted_alike(own, theirs)?;
+            if !own.is_time() && [own, theirs].iter().any(|of| of.array.dtype() == DType::F32) {
+                snap(&mut wanted, &positions);
+            }
+            if positions == wanted {
+                found = found.with_coordinate(Some(theirs.clone()));
+                continue;
+            }
             found = found.between_positions(axis, &positions, &wanted, theirs.clone(), how)?;
         }
         Ok(found)
@@ -218,6 +226,9 @@ fn counted_alike(own: &Coordinate, theirs: &Coordinate) -> Result<(Vec<f64>, Vec
             |times: &[Option<i64>]| times.iter().map(|at| at.map_or(f64::NAN, |at| at as f64)).collect();
         return Ok((instants(&times.instants), instants(&others.instants)));
     }
+    if own.is_time() || theirs.is_time() {
+        return Err(wrong("they are times here or there, and numbers in the other".to_owned()));
+    }
     let units = |of: &Coordinate| match of.attributes.get("units") {
         Some(AttributeValue::Text(text)) => Some(text.clone()),
         _ => None,
@@ -234,6 +245,15 @@ fn counted_alike(own: &Coordinate, theirs: &Coordinate) -> Result<(Vec<f64>, Vec
         Ok(Known::read(of, &Labels::Many(Vec::new()))?.values().into_owned())
     };
     Ok((numbers(own)?, numbers(theirs)?))
+}
+
+/// Makes numbers that are positions in single precision those positions.
+fn snap(wanted: &mut [f64], positions: &[f64]) {
+    let single = |number: f64| (number as f32 + 0.0).to_bits();
+    let known: HashMap<u32, f64> = positions.iter().map(|at| (single(*at), *at)).collect();
+    for number in wanted {
+        *number = known.get(&single(*number)).copied().unwrap_or(*number);
+    }
 }
 
 /// Coordinates that are `wanted`, instants or numbers, and count as `old` do.

@@ -83,6 +83,20 @@ def test_a_grid_like_another_meets_it(fields, tmp_path):
     xarray.testing.assert_equal(same, own(fields, "t").rename("r"))
 
 
+@pytest.mark.parametrize("kinds", [("f4", "f8"), ("f8", "f4")])
+def test_grids_of_other_precision_are_one(tmp_path, kinds):
+    """No edge is missing where one file has 0.7 in single precision and the other in double; integers stay what they are."""
+    tenths = np.arange(3, 8) / 10
+    for name, kind, x in [("a", kinds[0], tenths), ("b", kinds[1], tenths), ("c", kinds[1], tenths[::2])]:
+        data = {"t": ("x", np.arange(len(x), dtype="i4"))}
+        xarray.Dataset(data, coords={"x": x.astype(kind)}).to_netcdf(tmp_path / f"{name}.nc")
+    for other, wanted, dtype in [("b", [0, 1, 2, 3, 4], "i4"), ("c", [0, 2, 4], "f8")]:
+        inputs = ["-i", f"t={tmp_path / 'a.nc'}::t", "-i", f"u={tmp_path / other}.nc::t"]
+        succeed("eval", "r = interp_like(t, u); s = r - u", *inputs, "-o", tmp_path / f"r{other}.nc")
+        with xarray.open_dataset(tmp_path / f"r{other}.nc") as found:
+            assert found.r.values.tolist() == wanted and found.r.dtype == dtype
+
+
 def test_longitudes_begin_again(fields, tmp_path):
     found = evaluated(fields, "interp(t, lon=[345, -10, 365, 0, 720], period=360)", "t", tmp_path / "out.nc")
     t = own(fields, "t")
@@ -112,6 +126,14 @@ def test_single_precision_coordinates_equal_what_is_written(tmp_path):
 def test_elements_are_selected_by_an_array(fields, tmp_path):
     found = evaluated(fields, "sel(t, lat=coordinate(t, 'lat')[::2], lon=arange(0, 91, 30))", "t", tmp_path / "out.nc")
     xarray.testing.assert_equal(found, own(fields, "t").sel(lat=[60, 45], lon=[0, 30, 60, 90]).rename("r"))
+
+
+def test_times_are_no_numbers(tmp_path):
+    for name, units in [("a", {"units": "days since 2001-01-01"}), ("b", {})]:
+        time = ("time", [1.0, 2.0, 3.5], units)
+        xarray.Dataset({"t": ("time", np.arange(3.0))}, coords={"time": time}).to_netcdf(tmp_path / f"{name}.nc")
+    run = arrayctl("eval", "interp_like(t, u)", "-i", f"t={tmp_path / 'a.nc'}::t", "-i", f"u={tmp_path / 'b.nc'}::t")
+    assert_refusal(run, {2}, ["'time'", "times here or there"])
 
 
 @pytest.mark.parametrize(
