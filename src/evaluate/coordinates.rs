@@ -1,7 +1,7 @@
 //! Coordinates of an input: those of its dimensions, and what CF attributes name beside them.
 //!
-//! Invariants: coordinates are unpacked as data are; what cannot be one is left out with a warning, never a failure of what is
-//! computed; nothing is read but texts. Called where an input is opened.
+//! Invariants: coordinates are unpacked as data are; auxiliary ones that cannot be opened, and what is of no type of coordinates, are
+//! left out with a warning, and are no failure of what is computed; nothing is read but texts. Called where an input is opened.
 
 use super::EvalOptions;
 use crate::cf;
@@ -50,7 +50,11 @@ pub(super) fn add(
         let spans = |candidate: &ArrayInfo| dimensions_in(candidate, info, &names).is_some();
         let Some(found) = nearest(opened, info, &name, spans) else { continue };
         let Some(dimensions) = dimensions_in(found, info, &names) else { continue };
-        value.auxiliary.extend(coordinate(opened, found, dimensions, stored, options)?);
+        match coordinate(opened, found, dimensions, stored, options) {
+            Ok(own) => value.auxiliary.extend(own),
+            // Nothing is computed with them unless they are asked for by name.
+            Err(error) => tracing::warn!("coordinates '{last}' are left out: {error}"),
+        }
     }
     if let Some(name) = mapping_name(info)
         && let Some(found) = nearest(opened, info, name, |_| true)

@@ -225,6 +225,17 @@ def test_coordinates_stand_in_other_groups(tmp_path):
     np.testing.assert_array_equal(found.lat, np.arange(15).reshape(5, 3)[1:])
 
 
+def test_coordinates_that_cannot_be_opened_are_left_out(tmp_path):
+    path, out = tmp_path / "field.zarr", tmp_path / "out.nc"
+    rotated().to_zarr(path, zarr_format=2, consolidated=False)
+    described = json.loads((path / "lat" / ".zarray").read_text())
+    described["compressor"] = {"id": "made-up"}
+    (path / "lat" / ".zarray").write_text(json.dumps(described))
+    done = succeed("eval", "r = t + 1", "-i", f"t={path}::t", "-o", out)
+    assert "'lat' are left out" in done.stderr and "made-up" in done.stderr
+    assert set(opened(out).r.coords) == {"time", "y", "x", "lon", "row", "month", "height", "reference"}
+
+
 def test_damaged_coordinates_end_a_run_by_name(tmp_path):
     rotated().to_zarr(tmp_path / "field.zarr", zarr_format=2)
     chunk = tmp_path / "field.zarr" / "lat" / "0.0"
