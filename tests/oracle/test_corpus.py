@@ -187,3 +187,31 @@ def test_whole_containers(path, tmp_path):
         for reader in (read_zarr, read_tensorstore):
             values = reader(tmp_path / "out.zarr" / case["node"])
             assert_values(case, values, f"{case['node']} by {reader.__name__}")
+
+
+def test_strings_of_gigabytes_take_no_memory_to_list(tmp_path):
+    """Never written, so that the file is small; found by fuzzing."""
+    long = h5py.h5t.C_S1.copy()
+    long.set_size((1 << 31) + 12)  # NumPy has no such type
+    with h5py.File(tmp_path / "long.h5", "w") as file:
+        for name in [b"one", b"three"]:
+            h5py.h5d.create(file.id, name, long, h5py.h5s.create_simple((len(name) - 2,)))
+        file.create_dataset("x", data=np.arange(3.0))
+    run = arrayctl("ls", tmp_path / "long.h5", timeout_secs=20, address_space_bytes=1 << 30)
+    assert run.code == 0 and "bytes2147483660" in run.stdout and "float64" in run.stdout, str(run)
+    run = arrayctl("stats", tmp_path / "long.h5::x", timeout_secs=20, address_space_bytes=1 << 30)
+    assert run.code == 0, str(run)
+
+
+def test_strings_that_were_never_written_are_empty(tmp_path):
+    """Longer than any number, in chunks of which one was written, and without storage."""
+    with h5py.File(tmp_path / "strings.h5", "w") as file:
+        cut = file.create_dataset("cut", (7,), "S21", chunks=(2,))
+        cut[2:4] = [b"some", b"text of 21 letters.."]
+        file.create_dataset("whole", (5,), "S40")
+        file.create_dataset("short", (5,), "S3", fillvalue=b"abc")
+    for name, wanted in [("cut", [b"", b"", b"some", b"text of 21 letters..", b"", b"", b""]), ("whole", [b""] * 5), ("short", [b"abc"] * 5)]:
+        run = arrayctl("convert", f"{tmp_path / 'strings.h5'}::{name}", tmp_path / f"{name}.h5")
+        assert run.code == 0, str(run)
+        with h5py.File(tmp_path / f"{name}.h5") as file:
+            assert file[name][:].tolist() == wanted

@@ -14,6 +14,9 @@ use hdf5_reader::messages::filter_pipeline::FilterDescription;
 use hdf5_reader::messages::layout::{ChunkIndexing, DataLayout};
 use std::sync::Arc;
 
+/// Bytes of a complex number of two doubles.
+const LONGEST_NUMBER_BYTES: u32 = 16;
+
 /// Where the elements are.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
@@ -110,11 +113,13 @@ impl DatasetLayout {
         byte_count(&self.shape, self.item_bytes as usize).unwrap_or(u64::MAX) // checked when parsed
     }
 
-    /// The bytes of one never-written element.
+    /// The bytes of one never-written element; of what is longer than any number and zero throughout, one of them: strings may be of
+    /// gigabytes.
     pub(super) fn fill_item(&self) -> Vec<u8> {
         match &self.fill {
             Fill::Item(item) => item.clone(),
-            Fill::Zero => vec![0; self.item_bytes as usize],
+            Fill::Zero if self.item_bytes <= LONGEST_NUMBER_BYTES => vec![0; self.item_bytes as usize],
+            Fill::Zero => vec![0],
         }
     }
 }
