@@ -97,7 +97,7 @@ fn check_coordinates(left: &Labelled, right: &mut Labelled, but: Option<&str>) -
     // Auxiliary ones say nothing of who meets whom: where they differ the result has none.
     for own in &mut right.auxiliary {
         let Some(other) = left.auxiliary.iter().find(|other| other.name == own.name) else { continue };
-        if own.origin != other.origin && own.dimensions == other.dimensions && own.says_the_same(other)? {
+        if own.origin != other.origin && own.dimensions == other.dimensions && own.says_the_same(other) {
             *own = other.clone();
         }
     }
@@ -148,18 +148,28 @@ fn first_difference(a: &[f64], b: &[f64]) -> Option<(usize, f64, f64)> {
 
 impl Coordinate {
     /// Whether these and others of another origin stand for the same, as far as that can be told.
-    fn says_the_same(&self, other: &Self) -> Outcome<bool> {
+    fn says_the_same(&self, other: &Self) -> bool {
         if self.is_mapping || other.is_mapping {
-            return Ok(self.is_mapping == other.is_mapping && self.attributes == other.attributes);
+            return self.is_mapping == other.is_mapping && self.attributes == other.attributes;
         }
         if self.texts.is_some() || other.texts.is_some() {
-            return Ok(self.texts == other.texts);
+            return self.texts == other.texts;
         }
-        Ok(are_comparable(self, other) && first_difference(&other.numbers()?, &self.numbers()?).is_none())
+        if !are_comparable(self, other) {
+            return false;
+        }
+        match (other.numbers(), self.numbers()) {
+            (Ok(theirs), Ok(own)) => first_difference(&theirs, &own).is_none(),
+            // What is computed needs none of them.
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!("coordinates '{}' are left out: {error}", self.name);
+                false
+            }
+        }
     }
 
     /// The elements as doubles, which are read at the first call.
-    fn numbers(&self) -> Outcome<Arc<[f64]>> {
+    fn numbers(&self) -> blockwise_core::Result<Arc<[f64]>> {
         if let Some(known) = self.numbers.get() {
             return Ok(Arc::clone(known));
         }

@@ -282,3 +282,17 @@ def test_points_are_xarrays(stored, tmp_path, ours, theirs, dim):
 def test_points_that_are_none_are_refused(tmp_path, call, words):
     rotated().to_netcdf(tmp_path / "a.nc")
     assert_refusal(arrayctl("eval", call, "-i", f"t={tmp_path / 'a.nc'}::t", "-o", tmp_path / "o.nc"), {2}, words)
+
+
+def test_damaged_coordinates_that_meet_others_are_left_out(tmp_path):
+    """What is computed needs none of them."""
+    for number in range(2):
+        rotated(number).to_zarr(tmp_path / f"{number}.zarr", zarr_format=2)
+    chunk = tmp_path / "1.zarr" / "lat" / "0.0"
+    chunk.write_bytes(chunk.read_bytes()[:20])
+    inputs = ["-i", f"t={tmp_path / '0.zarr'}::t", "-i", f"u={tmp_path / '1.zarr'}::t"]
+    done = succeed("eval", "r = t - u", *inputs, "-o", tmp_path / "out.nc")
+    assert "'lat' are left out" in done.stderr
+    found = opened(tmp_path / "out.nc")
+    np.testing.assert_array_equal(found.r, rotated(0).t - rotated(1).t)
+    assert "lat" not in found.coords and "lon" in found.coords
