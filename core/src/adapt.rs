@@ -6,6 +6,7 @@
 
 mod in_boxes;
 mod nowhere;
+mod resampled;
 mod reshaped;
 mod several;
 mod spread;
@@ -13,6 +14,7 @@ mod unpack;
 
 pub use in_boxes::InBoxes;
 pub use nowhere::Nowhere;
+pub(crate) use resampled::Resampled;
 pub(crate) use reshaped::{AxisGroup, Reshaped};
 pub(crate) use several::Several;
 pub(crate) use spread::SpreadRows;

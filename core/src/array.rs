@@ -6,6 +6,7 @@
 //!
 //! Called by programs; lowered to stages by the planner.
 
+mod adapted;
 mod axes;
 mod block;
 mod blockwise;
@@ -20,6 +21,7 @@ mod fill;
 mod filter;
 mod formulas;
 mod fourier;
+mod geometry;
 mod group;
 mod gufunc;
 mod halo;
@@ -48,6 +50,7 @@ mod tasks;
 mod threshold;
 mod unique;
 
+pub(crate) use adapted::{Adapted, Adapter};
 pub use axes::{Axes, Axis};
 pub(crate) use block::BlockCall;
 pub use block::BlockInput;
@@ -57,8 +60,9 @@ pub(crate) use elementwise::Call;
 pub use elementwise::Operand;
 pub use filter::{Filter, LocalThreshold, Structure};
 pub use fourier::Fourier;
+pub use geometry::{Geometry, ZoomGrid};
 pub use group::GroupBy;
-pub(crate) use group::{Groups, LEFT_OUT, Spread};
+pub(crate) use group::{Groups, LEFT_OUT};
 pub use gufunc::Gufunc;
 pub use index::Index;
 pub use join::PadMode;
@@ -121,8 +125,8 @@ pub(crate) enum Kind {
     Join(Vec<Part>),
     /// The same elements in C order, in another shape.
     Reshape(Reshape),
-    /// Rows of another array, each wherever it is named.
-    Spread(Spread),
+    /// Another array, read through a source over it.
+    Adapted(Adapted),
     /// A reduction.
     Reduce(Reduced),
     /// One of the results of a function of whole blocks.

@@ -8,6 +8,7 @@
 //!
 //! Called by every other crate of the workspace.
 
+pub mod affine;
 pub mod buffer;
 pub mod byteswap;
 pub mod cast;

@@ -10,6 +10,7 @@ pub(super) mod elementwise;
 mod entry;
 mod filters;
 mod fourier;
+mod geometry;
 mod groups;
 mod images;
 mod interpolation;
@@ -121,6 +122,7 @@ fn entries() -> impl Iterator<Item = &'static Entry> {
         groups::TABLE,
         elementwise::TABLE,
         images::TABLE,
+        geometry::TABLE,
         selection::TABLE,
         interpolation::TABLE,
         relations::TABLE,

@@ -19,7 +19,6 @@ use crate::region::element_count;
 use blockwise_kernels::Scalar;
 use blockwise_kernels::reduce::{Reducer, Reduction, Statistic};
 pub(crate) use labels::{Groups, LEFT_OUT};
-pub(crate) use spread::Spread;
 use std::sync::Arc;
 
 /// Rows of fewer elements are gathered into longer ones before they are reduced.

@@ -5,7 +5,7 @@
 
 use super::making::{CallKey, call_key};
 use super::outputs::{BarrierKey, Outputs, barrier_key, is_stored, stored_key};
-use crate::adapt::{Reshaped, SpreadRows};
+use crate::adapt::Reshaped;
 use crate::array::{Array, BlockCall, BlockInput, Call, Kind, Operand};
 use crate::error::{Error, Result};
 use crate::memory::Filled;
@@ -161,7 +161,7 @@ impl<'a> Expression<'a> {
             return Ok(*value);
         }
         let value = match &array.node().kind {
-            Kind::Source(_) | Kind::Join(_) | Kind::Reshape(_) | Kind::Spread(_) => {
+            Kind::Source(_) | Kind::Join(_) | Kind::Reshape(_) | Kind::Adapted(_) => {
                 self.read(view, array, outer)?
             }
             Kind::Constant(scalar) => self.constant(*scalar),
@@ -208,17 +208,16 @@ impl<'a> Expression<'a> {
                 };
                 Arc::new(Reshaped::new(inner, array.grid().clone(), reshape.groups.clone()))
             }
-            Kind::Spread(spread) => {
-                let below = if let Some(source) = spread.stored() {
+            Kind::Adapted(adapted) => {
+                let below = if let Some(source) = adapted.stored() {
                     Arc::clone(source)
                 } else {
-                    let key = barrier_key(&spread.input).unwrap_or_else(|| stored_key(&spread.input));
-                    let held = self.temporary(key, &spread.input)?;
+                    let key = barrier_key(&adapted.input).unwrap_or_else(|| stored_key(&adapted.input));
+                    let held = self.temporary(key, &adapted.input)?;
                     temporary = Some(Arc::clone(&held));
                     held
                 };
-                let rows = Arc::clone(&spread.rows);
-                Arc::new(SpreadRows::new(below, array.grid().clone(), spread.axis, rows, spread.fill))
+                adapted.adapter.over(below, array.grid().clone())
             }
             Kind::View { input, view: inner } if is_stored(input) => {
                 return self.pieces(input, &inner.below(view), window, whole, found);

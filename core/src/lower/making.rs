@@ -129,7 +129,7 @@ impl Uses {
             // Pieces are read where they are stored.
             Kind::Join(parts) => parts.iter().for_each(|part| self.keep_stored(&part.array)),
             Kind::Reshape(reshape) => self.keep_stored(&reshape.input),
-            Kind::Spread(spread) => self.keep_stored(&spread.input),
+            Kind::Adapted(adapted) => self.keep_stored(&adapted.input),
             Kind::Block { call, .. } => {
                 let fits = user.plain
                     && view.is_identity()

@@ -83,7 +83,7 @@ pub(crate) fn is_stored(array: &Array) -> bool {
         | Kind::Constant(_)
         | Kind::Join(_)
         | Kind::Reshape(_)
-        | Kind::Spread(_)
+        | Kind::Adapted(_)
         | Kind::Reduce(_)
         | Kind::Block { .. } => true,
         Kind::View { input, .. } | Kind::Rechunk { input } => is_stored(input),
@@ -303,9 +303,9 @@ impl Walk {
             Kind::Join(parts) => parts.iter().map(|part| self.part(&part.array)).max().unwrap_or(0),
             Kind::Reshape(reshape) if reshape.stored().is_some() => 0,
             Kind::Reshape(reshape) => self.stored(&reshape.input),
-            Kind::Spread(spread) if spread.stored().is_some() => 0,
-            Kind::Spread(spread) if barrier_key(&spread.input).is_some() => self.input(&spread.input),
-            Kind::Spread(spread) => self.stored(&spread.input),
+            Kind::Adapted(adapted) if adapted.stored().is_some() => 0,
+            Kind::Adapted(adapted) if barrier_key(&adapted.input).is_some() => self.input(&adapted.input),
+            Kind::Adapted(adapted) => self.stored(&adapted.input),
             Kind::Reduce(Reduced { input, .. }) => {
                 let level = self.input(input);
                 self.barriers.push((level, array.clone()));

@@ -205,6 +205,29 @@ pub(super) const TABLE: &[Entry] = &[
     ),
     entry(
         MORPHOLOGY,
+        "white_tophat(input, size=None, footprint=None, structure=None, output=None, mode=\"reflect\", cval=0.0, origin=0, axes=None)",
+        "the array less its grey opening: small peaks alone, such as spots on an uneven background",
+        |a| filtered(a, "axes", |f| less(&a.array("input")?.array, &f.grey_opening(&grey(a, f)?)?)),
+    ),
+    entry(
+        MORPHOLOGY,
+        "black_tophat(input, size=None, footprint=None, structure=None, output=None, mode=\"reflect\", cval=0.0, origin=0, axes=None)",
+        "the array's grey closing less the array: small pits alone",
+        |a| filtered(a, "axes", |f| less(&f.grey_closing(&grey(a, f)?)?, &a.array("input")?.array)),
+    ),
+    entry(
+        MORPHOLOGY,
+        "morphological_gradient(input, size=None, footprint=None, structure=None, output=None, mode=\"reflect\", cval=0.0, origin=0, axes=None)",
+        "the array's grey dilation less its grey erosion: borders",
+        |a| {
+            filtered(a, "axes", |f| {
+                let structure = grey(a, f)?;
+                less(&f.grey_dilation(&structure)?, &f.grey_erosion(&structure)?)
+            })
+        },
+    ),
+    entry(
+        MORPHOLOGY,
         "binary_erosion(input, structure=None, iterations=1, border_value=0, origin=0, axes=None)",
         "where all elements around are other than zero",
         |a| binary(a, Filter::binary_erosion),
@@ -435,6 +458,12 @@ fn grey(arguments: &Arguments, filter: &Filter) -> Outcome<Structure> {
     }))
 }
 
+/// What one array is more than another; of truth values, where they differ.
+fn less(more: &Array, less: &Array) -> Outcome<Array> {
+    let is_truth = more.dtype() == DType::Bool && less.dtype() == DType::Bool;
+    Ok(Array::call(if is_truth { "not_equal" } else { "subtract" }, [more.into(), less.into()])?)
+}
+
 /// The footprint, or that of the size.
 fn window(arguments: &Arguments, filter: &Filter) -> Outcome<ArrayD<bool>> {
     match footprint(arguments, "footprint")? {
@@ -448,7 +477,7 @@ pub(super) fn footprint(arguments: &Arguments, name: &str) -> Outcome<Option<Arr
 }
 
 /// The numbers of a small array, which is computed at once.
-fn table(value: &Value) -> Outcome<ArrayD<f64>> {
+pub(super) fn table(value: &Value) -> Outcome<ArrayD<f64>> {
     let array = value.to_array()?.array;
     let count = array.shape().iter().try_fold(1_u64, |product, n| product.checked_mul(*n));
     if count.is_none_or(|count| count > MOST_POINTS) || array.dtype().kind() == 'c' {

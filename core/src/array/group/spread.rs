@@ -3,8 +3,9 @@
 //! Invariant: chunks are those of the grouped array, and are made when they are read. Called by [`GroupBy`].
 
 use super::{GroupBy, LEFT_OUT};
+use crate::adapt::SpreadRows;
 use crate::array::order::with_axis;
-use crate::array::{Array, Axis, Kind, Node, scalar_as};
+use crate::array::{Adapter, Array, Axis, scalar_as};
 use crate::error::{Error, Result};
 use crate::grid::{AxisGrid, ChunkGrid};
 use crate::source::Source;
@@ -12,22 +13,17 @@ use blockwise_kernels::{DType, Scalar};
 use std::sync::Arc;
 
 /// Rows of an array, each wherever it is named.
-pub(crate) struct Spread {
-    pub(crate) input: Array,
-    pub(crate) axis: usize,
+struct Spread {
+    axis: usize,
     /// Of every position the row, or [`LEFT_OUT`].
-    pub(crate) rows: Arc<[u32]>,
+    rows: Arc<[u32]>,
     /// What stands at positions that have none.
-    pub(crate) fill: Scalar,
+    fill: Scalar,
 }
 
-impl Spread {
-    /// The source that is read as it is.
-    pub(crate) fn stored(&self) -> Option<&Arc<dyn Source>> {
-        match &self.input.node().kind {
-            Kind::Source(source) => Some(source),
-            _ => None,
-        }
+impl Adapter for Spread {
+    fn over(&self, inner: Arc<dyn Source>, grid: ChunkGrid) -> Arc<dyn Source> {
+        Arc::new(SpreadRows::new(inner, grid, self.axis, Arc::clone(&self.rows), self.fill))
     }
 }
 
@@ -90,13 +86,6 @@ impl Array {
         if rows.contains(&LEFT_OUT) && !matches!(array.dtype().kind(), 'f' | 'c') {
             array = array.astype(DType::F64);
         }
-        // A view that shows an array as it is would be stored once more.
-        while let Kind::View { input, view } = &array.node().kind
-            && view.is_identity()
-            && input.shape() == array.shape()
-        {
-            array = input.clone();
-        }
         let dtype = array.dtype();
         let fill = match dtype.kind() {
             'f' | 'c' => scalar_as(f64::NAN.into(), dtype),
@@ -110,7 +99,7 @@ impl Array {
         if grid.shape().contains(&0) || array.is_empty() {
             return Ok(Self::full(&grid.shape(), fill)?.renamed(self.names().to_vec()));
         }
-        let kind = Kind::Spread(Spread { input: array, axis, rows: Arc::clone(rows), fill });
-        Ok(Self { node: Arc::new(Node { dtype, grid, names: self.names().to_vec(), kind }) })
+        let spread = Spread { axis, rows: Arc::clone(rows), fill };
+        Ok(array.adapted(grid, Arc::new(spread)).renamed(self.names().to_vec()))
     }
 }
