@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+import pytest
 import scipy.ndimage
 import xarray
 import zarr
@@ -279,10 +280,11 @@ def test_rolling_windows_and_boxes_are_xarrays(tmp_path):
     assert_same(zip(texts, run_eval(tmp_path, arrays, texts, pick), expected))
 
 
-def test_measures_of_labels_are_scipys(tmp_path):
+@pytest.mark.parametrize(("shape", "mean"), [((12, 17, 9), 3), ((24, 40, 50), 1e6)], ids=["one block", "many blocks"])
+def test_measures_of_labels_are_scipys(tmp_path, shape, mean):
     rng, pick = np.random.default_rng(7), random.Random(7)
-    values = rng.normal(3, 1, (12, 17, 9))
-    labels, count = scipy.ndimage.label(scipy.ndimage.uniform_filter(values, 2) > 3.3)
+    values = rng.normal(mean, 1, shape)
+    labels, count = scipy.ndimage.label(scipy.ndimage.uniform_filter(values, 2) > mean + 0.3)
     index = np.arange(1, count + 1)
     assert count > 10
     of = scipy.ndimage
@@ -290,6 +292,8 @@ def test_measures_of_labels_are_scipys(tmp_path):
     cases = {
         "sum_labels(x, l, %d)": of.sum_labels(values, labels, index),
         "mean_labels(x, l, %d)": of.mean(values, labels, index),
+        "var_labels(x, l, %d)": of.variance(values, labels, index),
+        "std_labels(x, l, %d)": of.standard_deviation(values, labels, index),
         "min_labels(x, l, %d)": of.minimum(values, labels, index),
         "max_labels(x, l, %d)": of.maximum(values, labels, index),
         "center_of_mass(x, l, %d)": of.center_of_mass(values, labels, index),

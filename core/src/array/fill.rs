@@ -84,7 +84,7 @@ impl Array {
     }
 
     /// `numbers`, one for each position along `axis`, as an array that meets this one there.
-    fn along(&self, axis: usize, numbers: &Self) -> Result<Self> {
+    pub(super) fn along(&self, axis: usize, numbers: &Self) -> Result<Self> {
         let mut along = numbers.with_some_names(vec![None; numbers.rank()])?;
         for _ in axis + 1..self.rank() {
             along = along.expand_dims(-1)?;

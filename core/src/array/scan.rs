@@ -174,14 +174,11 @@ impl Array {
         let x = if matches!(self.dtype().kind(), 'f' | 'c') { self.clone() } else { self.astype(DType::F64) };
         let after = Self::concatenate(&[x.slice(axis, 1..)?, x.slice(axis, -1..)?], axis)?;
         let before = Self::concatenate(&[x.slice(axis, ..1)?, x.slice(axis, ..-1)?], axis)?;
-        let mut distance = Self::from_fn(&[extent], move |at| {
+        let distance = Self::from_fn(&[extent], move |at| {
             let is_end = at.first().is_some_and(|at| *at == 0 || *at == extent - 1);
             if is_end { spacing } else { 2.0 * spacing }
-        })?
-        .astype(x.dtype());
-        for _ in axis + 1..self.rank() {
-            distance = distance.expand_dims(-1)?;
-        }
+        })?;
+        let distance = x.along(axis, &distance.astype(x.dtype()))?;
         after.try_sub(before)?.try_div(distance)?.rechunk(x.grid())
     }
 }

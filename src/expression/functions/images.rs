@@ -89,6 +89,18 @@ pub(super) const TABLE: &[Entry] = &[
     entry(LABELS, "mean_labels(input, labels, count)", "the means of the elements of labels", |a| {
         measured(a, Measures::means)
     }),
+    entry(
+        LABELS,
+        "var_labels(input, labels, count)",
+        "the variances of the elements of labels, of all and not of a sample",
+        |a| measured(a, Measures::variances),
+    ),
+    entry(
+        LABELS,
+        "std_labels(input, labels, count)",
+        "the standard deviations of the elements of labels, of all and not of a sample",
+        |a| measured(a, |measures| measures.variances()?.sqrt()),
+    ),
     entry(LABELS, "min_labels(input, labels, count)", "the smallest elements of labels", |a| {
         measured(a, Measures::minima)
     }),

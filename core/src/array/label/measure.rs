@@ -12,13 +12,14 @@ use crate::grid::ChunkGrid;
 use blockwise_kernels::{DType, Scalar};
 use std::sync::Arc;
 
-/// Fields of a label before those of the axes: how many elements, their sum, the smallest, the largest.
-const FIELDS: usize = 4;
+/// Fields of a label before those of the axes: how many elements, their sum, the smallest, the largest, and the sum of the squares of what
+/// they differ from their mean.
+const FIELDS: usize = 5;
 /// Fields of an axis: the first position, one past the last, the sum of positions, and that of positions times elements.
 const AXIS_FIELDS: usize = 4;
 
-/// Measures of the elements of labels 1 to `count`, an element a label: as SciPy's `sum_labels`, `mean`, `minimum`, `maximum`,
-/// `center_of_mass` and `find_objects`.
+/// Measures of the elements of labels 1 to `count`, an element a label: as SciPy's `sum_labels`, `mean`, `variance`, `minimum`,
+/// `maximum`, `center_of_mass` and `find_objects`.
 #[derive(Clone, Debug)]
 pub struct Measures {
     table: Array,
@@ -30,7 +31,7 @@ impl Array {
     /// left out. Everything is added up in float64.
     ///
     /// # Errors
-    /// If the shapes differ, an array is complex, or the table has too many elements: 4 numbers a label, and 4 more an axis.
+    /// If the shapes differ, an array is complex, or the table has too many elements: 5 numbers a label, and 4 more an axis.
     ///
     /// ```
     /// use blockwise_core::Array;
@@ -101,7 +102,9 @@ fn add<'a>(
         if let Some(at) =
             label.checked_sub(1).and_then(|at| usize::try_from(at).ok()).filter(|at| *at < count)
         {
-            let is_first = table.get(at) == Some(&0.0);
+            let known = |n: usize| table.get(n * count + at).copied().unwrap_or(0.0);
+            let (elements, sum) = (known(0), known(1));
+            let is_first = elements == 0.0;
             let mut field = |n: usize, of: &dyn Fn(f64) -> f64| {
                 if let Some(slot) = table.get_mut(n * count + at) {
                     *slot = of(*slot);
@@ -112,6 +115,13 @@ fn add<'a>(
             field(1, &|sum| sum + value);
             field(2, &|least| if is_first || value < least { value } else { least });
             field(3, &|most| if is_first || value > most { value } else { most });
+            // B. P. Welford, "Note on a method for calculating corrected sums of squares and products" (1962).
+            if !is_first {
+                let from_mean = value - sum / elements;
+                field(4, &|squares| squares + from_mean * from_mean * elements / (elements + 1.0));
+            } else if !value.is_finite() {
+                field(4, &|_| f64::NAN);
+            }
             for (axis, position) in place.iter().enumerate() {
                 let (first, position) = (FIELDS + axis * AXIS_FIELDS, *position as f64);
                 field(first, &|least| if is_first { position } else { least.min(position) });
@@ -140,12 +150,17 @@ impl BlockFold for Joined {
         let ([into], [next]) = (into, next) else { return Ok(()) };
         let next = next.elements::<f64>().unwrap_or_default();
         let into = into.elements_mut::<f64>().unwrap_or_default();
-        let counts: Vec<(f64, f64)> =
-            into.iter().zip(next).take(self.labels).map(|(into, next)| (*into, *next)).collect();
+        let of_both = |field: usize| -> Vec<(f64, f64)> {
+            let both = into.iter().zip(next).skip(field * self.labels).take(self.labels);
+            both.map(|(into, next)| (*into, *next)).collect()
+        };
+        let (counts, sums) = (of_both(0), of_both(1));
         let rows = into.chunks_exact_mut(self.labels).zip(next.chunks_exact(self.labels));
         for (field, (into, next)) in rows.enumerate() {
             let axis_field = field.checked_sub(FIELDS).map(|field| field % AXIS_FIELDS);
-            for ((into, next), (own, others)) in into.iter_mut().zip(next).zip(&counts) {
+            let known = counts.iter().zip(&sums);
+            for ((into, next), ((own, others), (own_sum, others_sum))) in into.iter_mut().zip(next).zip(known)
+            {
                 *into = match (field, axis_field) {
                     _ if *others == 0.0 => *into,
                     _ if *own == 0.0 => *next,
@@ -162,6 +177,11 @@ impl BlockFold for Joined {
                         } else {
                             *into
                         }
+                    }
+                    // T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance" (1983).
+                    (4, _) => {
+                        let apart = others_sum / others - own_sum / own;
+                        *into + *next + apart * apart * (own * others / (own + others))
                     }
                     _ => *into + *next,
                 };
@@ -209,6 +229,22 @@ impl Measures {
     /// As [`Measures::counts`].
     pub fn means(&self) -> Result<Array> {
         self.field(1)?.try_div(self.field(0)?)
+    }
+
+    /// The variances of elements: the means of the squares of what they differ from their mean; NaN where there are none.
+    ///
+    /// # Errors
+    /// As [`Measures::counts`].
+    ///
+    /// ```
+    /// use blockwise_core::{Array, DType};
+    /// let x = Array::arange(0.0, 6.0, 1.0)?.rechunk([4])?;
+    /// let variances = x.measure(&Array::ones(&[6], DType::U8)?, 1)?.variances()?;
+    /// assert_eq!(variances.compute::<f64>()?[[0]], 35.0 / 12.0);
+    /// # Ok::<(), blockwise_core::Error>(())
+    /// ```
+    pub fn variances(&self) -> Result<Array> {
+        self.field(4)?.try_div(self.field(0)?)
     }
 
     /// The smallest elements, 0 where there are none.
