@@ -37,9 +37,10 @@ test: ## every test: Rust, the command line against Python's array libraries, Sl
 faults: ## the whole fault plan of docs/reliability.md, with figures (two hours; power cuts, full disks and Slurm need root)
 	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
-	$(CARGO) build --workspace --features cuda --bins
+	$(CARGO) build --workspace --features cuda --bins --example many_nodes
 	BLOCKWISE_SCHEDULES=20000 $(CARGO) $(MODELS)
-	BLOCKWISE_ARRAYCTL="$$(tools/target_dir.sh)/debug/arrayctl"; export BLOCKWISE_ARRAYCTL
+	debug="$$(tools/target_dir.sh)/debug"
+	export BLOCKWISE_ARRAYCTL="$$debug/arrayctl" BLOCKWISE_MANY_NODES="$$debug/examples/many_nodes"
 	BLOCKWISE_FAULT_ROUNDS="$${BLOCKWISE_FAULT_ROUNDS:-10}" "$$python" -m pytest tests/slurm -rs $(PYTEST_ARGS)
 	BLOCKWISE_FAULTS=full "$$python" -m pytest tests/oracle/test_faults.py tests/oracle/test_fault_plan.py \
 	  tests/oracle/test_corpus.py tests/oracle/test_memory.py $(PYTEST_ARGS)
