@@ -34,7 +34,7 @@ test: ## every test: Rust, the command line against Python's array libraries, Sl
 	fi
 	PYTHON="$$python" tools/test.sh "$(MODELS)" $(PYTEST_ARGS)
 
-faults: ## the whole fault plan of docs/reliability.md, with figures (two hours; power cuts, full disks and Slurm need root)
+faults: ## the whole fault plan of docs/reliability.md, with figures (an hour; power cuts, full disks and Slurm need root)
 	python="$$(tools/venv.sh oracle tests/oracle/requirements.txt)"
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	$(CARGO) build --workspace --features cuda --bins --example many_nodes
