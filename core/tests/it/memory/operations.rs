@@ -3,8 +3,9 @@
 use super::MIB;
 use super::inputs::Inputs;
 use blockwise_core::array::{
-    Axes, Gufunc, Index, LocalThreshold, MapBlocks, Nested, PadMode, Reduce, Remainder, Structure,
+    Axes, Gufunc, Index, LocalThreshold, MapBlocks, Nested, PadMode, Reduce, Remainder, Structure, ZoomGrid,
 };
+use blockwise_core::kernels::affine::Interpolation;
 use blockwise_core::kernels::downsample::Downsampling;
 use blockwise_core::kernels::filter::{Coarsening, Edge, Rolling};
 use blockwise_core::kernels::function::{Function, TABLE};
@@ -170,7 +171,19 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     of("measures of labels", |i| {
         let measures = i.x.measure(&i.x.astype(DType::I32), 100)?;
-        Ok(vec![measures.centroids()?, measures.extents()?, measures.means()?])
+        Ok(vec![measures.centroids()?, measures.extents()?, measures.variances()?])
+    }),
+    of("seen through maps", |i| {
+        let x = i.x.geometry();
+        let plane = x.clone().axes(["lat", "lon"].into());
+        let shear = [vec![1.0, 0.0, 0.0], vec![-0.7, 1.0, 0.0], vec![0.0, 0.1, 1.0]];
+        Ok(vec![
+            plane.rotate(30.0, true)?,
+            plane.nearest_outside().zoom(&[0.3, 1.7], ZoomGrid::Edges)?,
+            x.affine_transform(&shear, &[0.5, 0.0, 0.0], None)?,
+            x.interpolation(Interpolation::Nearest).fill(f64::NAN).shift(&[1.0, 2.5, -3.0])?,
+            i.x.try_add(1.0)?.geometry().shift(&[0.5])?,
+        ])
     }),
     of("rolling, coarsened", |i| {
         let rolling = i.x.rolling(&[("lat".into(), 9)])?;
