@@ -60,12 +60,13 @@ dist: ## a release in dist/: stripped program, completions, manual pages, checks
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	tools/dist.sh
 
-lint: ## format, clippy, file rules, licences and advisories
+lint: ## format, clippy, API documentation, file rules, licences and advisories
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --features cuda,s3 --all-targets -- -D warnings
 	$(CARGO) clippy -p blockwise-gpu --all-targets -- -D warnings
 	$(CARGO) clippy -p blockwise-io --no-default-features -- -D warnings
+	$(MAKE) --no-print-directory doc
 	tools/files.sh
 	tools/deny.sh
 
@@ -85,7 +86,7 @@ bench: ## blockwise beside its peers, one same-run table into benches/RESULTS.md
 
 doc: ## API documentation, warnings are errors
 	CMAKE="$$(tools/cmake.sh)"; export CMAKE
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --features cuda --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --features cuda,s3 --no-deps
 
 book: ## the book of docs/ as HTML, its links checked (builds mdBook once, four minutes, where it is not there)
 	tools/book.sh

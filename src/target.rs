@@ -92,7 +92,7 @@ fn translated(format: Format, codec: &CodecSpec) -> Option<CodecSpec> {
 /// Refuses an output that would be written inside the input, or that holds the input, or is a URL.
 ///
 /// Input and output may be the same: the output is built beside it and replaces it, whole, at the end. That nothing of it
-/// is lost then is for [`check_keeps`] to say.
+/// is lost then is for `check_keeps` to say.
 ///
 /// # Errors
 /// [`Error::Refused`] if one lies inside the other; links are followed.
