@@ -302,7 +302,7 @@ impl<'a> Rows<'a> {
             out.iter_mut().zip(input).for_each(|(out, x)| *out = *x);
             return Ok(());
         };
-        let row_length = usize::try_from(row.end - row.start).unwrap_or(0);
+        let row_length = usize::try_from(row.end.saturating_sub(row.start)).unwrap_or(0);
         let beyond = match self.resampling.beyond {
             Beyond::Nearest => None,
             Beyond::Fill(fill) => Some(bytemuck::pod_read_unaligned::<T>(fill.bytes())),
