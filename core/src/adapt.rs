@@ -1,8 +1,8 @@
 //! Sources that stand before other sources and change their elements: another dtype, CF packing undone. Sinks before sinks.
 //!
-//! Invariants: the grid is that of the inner source, so chunks are still read and decoded once; the inner chunk and
-//! the result are both counted in `read_scratch_bytes`; encoded chunks are never handed on. Called by the facade,
-//! which puts adaptors between a stored array and a plan.
+//! Invariants: the grid is that of the inner source, so chunks are still read and decoded once, but where an adaptor shows positions
+//! otherwise (`spread`, `resampled`); what is held of the inner source and the result are both counted in `read_scratch_bytes`; encoded
+//! chunks are never handed on. Called by the facade, which puts adaptors between a stored array and a plan, and by the planner.
 
 mod in_boxes;
 mod nowhere;

@@ -4,7 +4,8 @@
 //! order. Called by sources (who make chunks), sinks (who take them) and the executor (who holds them).
 
 use crate::error::{Error, Result};
-use crate::region::byte_count;
+use crate::region::{Region, byte_count, small};
+use blockwise_kernels::strided::copy_region;
 use blockwise_kernels::{Buffer, BufferPool, DType, Element};
 use ndarray::{ArrayViewMutD, IxDyn};
 
@@ -38,6 +39,35 @@ impl Chunk {
         let len_bytes = usize::try_from(checked_bytes(dtype, shape)?)
             .map_err(|_| Error::TooLarge { what: "chunk", shape: shape.to_vec() })?;
         Ok(Self { dtype, shape: shape.to_vec(), buffer: pool.take(len_bytes) })
+    }
+
+    /// Copies what the boxes `own`, which this chunk holds, and `other`, which `from` holds, have in common.
+    ///
+    /// # Errors
+    /// If a box is not its chunk's shape.
+    ///
+    /// ```
+    /// use blockwise_core::{Chunk, DType, Region};
+    /// use blockwise_kernels::BufferPool;
+    /// let pool = BufferPool::new(1 << 20);
+    /// let (mut own, mut from) = (Chunk::uninit(DType::U8, &[3], &pool)?, Chunk::uninit(DType::U8, &[2], &pool)?);
+    /// own.bytes_mut().fill(0);
+    /// from.bytes_mut().fill(7);
+    /// own.copy_common(&Region::new(vec![10], vec![3])?, &from, &Region::new(vec![12], vec![2])?)?;
+    /// assert_eq!(own.bytes(), [0, 0, 7]);
+    /// # Ok::<(), blockwise_core::Error>(())
+    /// ```
+    pub fn copy_common(&mut self, own: &Region, from: &Self, other: &Region) -> Result<()> {
+        let Some(common) = own.intersection(other) else { return Ok(()) };
+        let offset = |of: &Region| -> Result<Vec<usize>> {
+            small(
+                &common.origin().iter().zip(of.origin()).map(|(at, origin)| at - origin).collect::<Vec<_>>(),
+            )
+        };
+        let (to, start, item_bytes) = (offset(own)?, offset(other)?, self.dtype.size());
+        let (whole, held, shape) = (small(own.shape())?, small(other.shape())?, small(common.shape())?);
+        copy_region(&mut self.buffer, &whole, &to, from.bytes(), &held, &start, &shape, item_bytes)
+            .map_err(|fault| Error::Internal { message: format!("what {own} and {other} share: {fault}") })
     }
 
     /// The element type.
@@ -88,7 +118,7 @@ impl Chunk {
     /// # Errors
     /// [`Error::Usage`] if `T` is not their type.
     pub fn view_mut<T: Element>(&mut self) -> Result<ArrayViewMutD<'_, T>> {
-        let (dtype, shape) = (self.dtype, crate::region::small(&self.shape)?);
+        let (dtype, shape) = (self.dtype, small(&self.shape)?);
         let elements = self
             .elements_mut::<T>()
             .ok_or_else(|| Error::Usage { message: format!("the block holds {dtype}, not {}", T::DTYPE) })?;

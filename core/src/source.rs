@@ -4,10 +4,30 @@
 
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::grid::{AxisGrid, ChunkGrid};
+use crate::plan::c_order;
+use crate::region::Region;
 use blockwise_kernels::{Buffer, DType};
 use std::sync::Arc;
+
+/// The elements of a box of a source, which are read chunk by chunk; beside them one chunk is held, and what reading it takes.
+///
+/// # Errors
+/// As [`Source::read`], and if the box is not in the array.
+pub fn read_region(source: &dyn Source, region: &Region, cx: &TaskContext<'_>) -> Result<Chunk> {
+    let is_there = Region::whole(&source.grid().shape())?.intersection(region).as_ref() == Some(region);
+    if !is_there && !region.is_empty() {
+        let message = format!("{region} does not lie in {}, of {:?}", source.label(), source.grid().shape());
+        return Err(Error::Usage { message });
+    }
+    let mut whole = Chunk::uninit(source.dtype(), region.shape(), cx.pool())?;
+    for index in c_order(source.grid().chunks_in(region)) {
+        cx.check_cancelled()?;
+        whole.copy_common(region, &source.read(&index, cx)?, &source.grid().region(&index)?)?;
+    }
+    Ok(whole)
+}
 
 /// An array that is read chunk by chunk.
 ///

@@ -336,9 +336,10 @@ impl<'a> Rows<'a> {
         let mut place = 0;
         for (axis, start) in self.axes.iter().zip(starts) {
             let mut x = start + axis.step * at;
-            if x < 0.0 || x > axis.last {
-                let is_outside = x < -ROUNDING || x > axis.last + ROUNDING;
-                if is_outside && self.resampling.beyond != Beyond::Nearest {
+            // What is no number, for a map that overflows, is nowhere.
+            if !(0.0..=axis.last).contains(&x) {
+                let is_near = x >= -ROUNDING && x <= axis.last + ROUNDING;
+                if !is_near && self.resampling.beyond != Beyond::Nearest {
                     return None;
                 }
                 x = x.clamp(0.0, axis.last);

@@ -5,12 +5,11 @@
 //! no chunk but the last is cut off. Called by [`super::array`].
 
 use super::files::Files;
-use super::summary::narrow;
 use blockwise_core::adapt::{Cast, Unpack, Unpacking};
 use blockwise_core::region::byte_count;
+use blockwise_core::source::read_region;
 use blockwise_core::{AxisGrid, Chunk, ChunkGrid, Region, Source, TaskContext};
 use blockwise_io::{Error, NodePath, Result};
-use blockwise_kernels::strided::copy_region;
 use blockwise_kernels::{Buffer, DType};
 use std::sync::Arc;
 
@@ -138,38 +137,7 @@ impl JoinedSource {
             if is_boxed { 0..cuts.extent() } else { cuts.start(*at)..cuts.start(at + 1) }
         });
         let (origin, shape) = ranges.map(|range| (range.start, range.end - range.start)).unzip();
-        let region = Region::new(origin, shape)?;
-        let mut all = Chunk::uninit(self.dtype, region.shape(), cx.pool())?;
-        let shape = narrow(region.shape());
-        let counts = own.chunks_in(&region);
-        let firsts: Vec<u64> = counts.iter().map(|range| range.start).collect();
-        let lengths: Vec<u64> = counts.iter().map(|range| range.end - range.start).collect();
-        for step in ChunkGrid::regular(&lengths, &vec![1; lengths.len()])?.indices() {
-            cx.check_cancelled()?;
-            let at: Vec<u64> = step.iter().zip(&firsts).map(|(step, first)| step + first).collect();
-            let origin: Vec<u64> = own
-                .region(&at)?
-                .origin()
-                .iter()
-                .zip(region.origin())
-                .map(|(own, start)| own - start)
-                .collect();
-            let chunk = source.read(&at, cx)?;
-            let (part, zero) = (narrow(chunk.shape()), vec![0; shape.len()]);
-            let item_bytes = self.dtype.size();
-            copy_region(
-                all.bytes_mut(),
-                &shape,
-                &narrow(&origin),
-                chunk.bytes(),
-                &part,
-                &zero,
-                &part,
-                item_bytes,
-            )
-            .map_err(|error| blockwise_core::Error::Internal { message: error.to_string() })?;
-        }
-        Ok(all)
+        read_region(source, &Region::new(origin, shape)?, cx)
     }
 }
 

@@ -5,14 +5,12 @@
 
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::grid::ChunkGrid;
-use crate::plan::c_order;
-use crate::region::{Region, byte_count, small};
-use crate::source::Source;
+use crate::region::{Region, byte_count};
+use crate::source::{Source, read_region};
 use blockwise_kernels::DType;
 use blockwise_kernels::affine::{AffineMap, Beyond, Held, Resampling, resample};
-use blockwise_kernels::strided::copy_region;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -33,42 +31,6 @@ impl Resampled {
         resampling: Resampling,
     ) -> Self {
         Self { inner, grid, map, resampling }
-    }
-
-    /// A box of the source below, in C order.
-    fn held(&self, ranges: &[Range<u64>], cx: &TaskContext<'_>) -> Result<Chunk> {
-        let (origin, shape): (Vec<u64>, Vec<u64>) =
-            ranges.iter().map(|range| (range.start, range.end - range.start)).unzip();
-        let wanted = Region::new(origin, shape)?;
-        let below = self.inner.grid();
-        let mut held = Chunk::uninit(self.dtype(), wanted.shape(), cx.pool())?;
-        let held_shape = small(wanted.shape())?;
-        for index in c_order(below.chunks_in(&wanted)) {
-            cx.check_cancelled()?;
-            let own = below.region(&index)?;
-            let chunk = self.inner.read(&index, cx)?;
-            let (mut to, mut from, mut shape) = (Vec::new(), Vec::new(), Vec::new());
-            for (wanted, own) in wanted.ranges().zip(own.ranges()) {
-                let (start, end) = (wanted.start.max(own.start), wanted.end.min(own.end));
-                to.push(start - wanted.start);
-                from.push(start - own.start);
-                shape.push(end.saturating_sub(start));
-            }
-            let (to, from, shape) = (small(&to)?, small(&from)?, small(&shape)?);
-            let (own_shape, item_bytes) = (small(own.shape())?, self.dtype().size());
-            copy_region(
-                held.bytes_mut(),
-                &held_shape,
-                &to,
-                chunk.bytes(),
-                &own_shape,
-                &from,
-                &shape,
-                item_bytes,
-            )
-            .map_err(|fault| Error::Internal { message: format!("a box of {own}: {fault}") })?;
-        }
-        Ok(held)
     }
 }
 
@@ -106,7 +68,9 @@ impl Source for Resampled {
             }
             (needed, _) => {
                 let needed = needed.unwrap_or_default();
-                let held = self.held(&needed, cx)?;
+                let (origin, shape) =
+                    needed.iter().map(|range| (range.start, range.end - range.start)).unzip();
+                let held = read_region(&*self.inner, &Region::new(origin, shape)?, cx)?;
                 let held = Held { bytes: held.bytes(), ranges: &needed, extents: &extents };
                 resample(&self.map, self.resampling, self.dtype(), held, &ranges, out.bytes_mut())?;
             }

@@ -11,7 +11,7 @@ use crate::expression::value::Value;
 use blockwise_core::Array;
 use blockwise_core::array::{Axes, Geometry, ZoomGrid};
 use blockwise_kernels::affine::Interpolation;
-use ndarray::{ArrayD, Axis, Ix1, Ix2};
+use ndarray::{Array2, ArrayD, Axis, Ix1, Ix2};
 
 const GEOMETRY: &str = "geometry";
 
@@ -100,13 +100,11 @@ fn map(arguments: &Arguments, rank: usize) -> Outcome<(Vec<Vec<f64>>, Vec<f64>)>
     let offset = arguments.read("offset", reals)?.unwrap_or_else(|| vec![0.0]);
     let offset = if let [one] = offset.as_slice() { vec![*one; rank] } else { offset };
     let shape = given.shape().to_vec();
-    if let Ok(diagonal) = given.clone().into_dimensionality::<Ix1>()
-        && diagonal.len() == rank
-    {
-        let row = |at: usize| (0..rank).map(|n| if n == at { diagonal[at] } else { 0.0 }).collect();
-        return Ok(((0..rank).map(row).collect(), offset));
-    }
-    let mut matrix = given.into_dimensionality::<Ix2>().map_err(|_| wrong(&shape))?;
+    let mut matrix = match given.clone().into_dimensionality::<Ix1>() {
+        Ok(diagonal) if diagonal.len() == rank => Array2::from_diag(&diagonal),
+        Ok(_) => return Err(wrong(&shape)),
+        Err(_) => given.into_dimensionality::<Ix2>().map_err(|_| wrong(&shape))?,
+    };
     if matrix.dim() == (rank + 1, rank + 1) {
         let last = matrix.row(rank);
         let is_unit = last.iter().enumerate().all(|(n, value)| *value == f64::from(u8::from(n == rank)));

@@ -116,12 +116,12 @@ fn add<'a>(
             field(2, &|least| if is_first || value < least { value } else { least });
             field(3, &|most| if is_first || value > most { value } else { most });
             // B. P. Welford, "Note on a method for calculating corrected sums of squares and products" (1962).
-            if !is_first {
-                let from_mean = value - sum / elements;
-                field(4, &|squares| squares + from_mean * from_mean * elements / (elements + 1.0));
-            } else if !value.is_finite() {
-                field(4, &|_| f64::NAN);
-            }
+            let from_mean = match (value.is_finite(), is_first) {
+                (false, _) => f64::NAN,
+                (true, true) => 0.0,
+                (true, false) => value - sum / elements,
+            };
+            field(4, &|squares| squares + from_mean * from_mean * elements / (elements + 1.0));
             for (axis, position) in place.iter().enumerate() {
                 let (first, position) = (FIELDS + axis * AXIS_FIELDS, *position as f64);
                 field(first, &|least| if is_first { position } else { least.min(position) });

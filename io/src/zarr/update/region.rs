@@ -7,7 +7,6 @@ use crate::zarr::pipeline::fill_with;
 use crate::zarr::sink::{SinkParts, ZarrSink};
 use blockwise_core::{AxisGrid, Chunk, ChunkGrid, Error, Region, Result, Sink, Source, TaskContext};
 use blockwise_kernels::DType;
-use blockwise_kernels::strided::copy_region;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -69,10 +68,10 @@ impl RegionSink {
         let stored = self.source.grid();
         if let Some(known) = Region::whole(&stored.shape())?.intersection(whole) {
             for index in indices(&stored.chunks_in(&known)) {
-                copy_part(&mut merged, whole, &self.source.read(&index, cx)?, &stored.region(&index)?)?;
+                merged.copy_common(whole, &self.source.read(&index, cx)?, &stored.region(&index)?)?;
             }
         }
-        copy_part(&mut merged, whole, chunk, own)?;
+        merged.copy_common(whole, chunk, own)?;
         Ok(merged)
     }
 }
@@ -118,7 +117,7 @@ impl Sink for RegionSink {
                 continue;
             }
             let mut part = Chunk::uninit(self.inner.dtype(), place.shape(), cx.pool())?;
-            copy_part(&mut part, &place, &merged, &whole)?;
+            part.copy_common(&place, &merged, &whole)?;
             stored_bytes += self.inner.write(&at, &part, cx)?;
         }
         Ok(stored_bytes)
@@ -160,26 +159,4 @@ fn indices(ranges: &[Range<u64>]) -> impl Iterator<Item = Vec<u64>> {
         all = all.into_iter().flat_map(longer).collect();
     }
     all.into_iter()
-}
-
-/// Copies what the boxes `to` and `from` of an array have in common.
-fn copy_part(target: &mut Chunk, to: &Region, source: &Chunk, from: &Region) -> Result<()> {
-    let Some(common) = to.intersection(from) else { return Ok(()) };
-    let offset = |of: &Region| -> Vec<u64> {
-        common.origin().iter().zip(of.origin()).map(|(at, origin)| at - origin).collect()
-    };
-    // All of it is in memory, so it fits.
-    let small = |extents: &[u64]| -> Vec<usize> { extents.iter().map(|n| *n as usize).collect() };
-    let item_bytes = target.dtype().size();
-    let copied = copy_region(
-        target.bytes_mut(),
-        &small(to.shape()),
-        &small(&offset(to)),
-        source.bytes(),
-        &small(from.shape()),
-        &small(&offset(from)),
-        &small(common.shape()),
-        item_bytes,
-    );
-    copied.map_err(|fault| Error::Internal { message: fault.to_string() })
 }
