@@ -12,7 +12,7 @@ use std::ops::Range;
 
 /// Integers up to this are exact in float64, and so are their sums, if these are no larger.
 const EXACT: f64 = 9_007_199_254_740_992.0;
-/// What lies outside by less is at the edge: rounding put it there.
+/// What lies outside by less is at the edge: rounding put it there. Coordinates differ by less of what they are.
 const ROUNDING: f64 = 1e-9;
 
 /// Where the elements of a result lie in an input: at `offset + matrix · position`.
@@ -128,8 +128,8 @@ impl AffineMap {
     #[must_use]
     pub fn most_needed(&self, lengths: &[u64], extents: &[u64]) -> Vec<u64> {
         let along = |(axis, extent): (usize, &u64)| {
-            // One for the first, two for the neighbours of both ends, two for what rounds otherwise here.
-            let around = if self.is_whole(axis) { 1.0 } else { 5.0 };
+            // One for the first, one for the neighbour behind the last, one for what rounds otherwise here.
+            let around = if self.is_whole(axis) { 1.0 } else { 3.0 };
             ((self.span(axis, lengths).ceil() + around) as u64).min(*extent)
         };
         extents.iter().enumerate().map(along).collect()
@@ -154,9 +154,10 @@ impl AffineMap {
                 row.iter().zip(&lengths).map(|(step, length)| step.min(0.0) * (length - 1) as f64).sum();
             let (least, last) = (start + back, *extent as f64 - 1.0);
             let largest = least + self.span(axis, &lengths);
-            // Sums are rounded otherwise for each element: one more at both ends.
-            let slack = if self.is_whole(axis) { 0.0 } else { 1.0 };
-            let (from, to) = (least.floor() - slack, largest.ceil() + slack);
+            // Sums are rounded otherwise for each element; a whole element more would often be in a chunk more.
+            let rounding =
+                if self.is_whole(axis) { 0.0 } else { ROUNDING * (1.0 + least.abs().max(largest.abs())) };
+            let (from, to) = ((least - rounding).floor(), (largest + rounding).ceil());
             if resampling.beyond != Beyond::Nearest && (to < 0.0 || from > last) {
                 return None;
             }
