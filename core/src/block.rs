@@ -5,6 +5,7 @@
 
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
+use crate::device::FilterDemand;
 use crate::error::{Error, Result};
 use crate::region::Region;
 use blockwise_kernels::{DType, Element};
@@ -88,6 +89,15 @@ pub trait BlockFunction: Send + Sync {
     /// What makes it take less, where a budget refuses it: for people.
     fn remedy(&self) -> Option<&str> {
         None
+    }
+
+    /// What a device may do in its place, if that is a filter of its only input; the blocks' bytes are not looked at.
+    ///
+    /// # Errors
+    /// If the task does not fit the function.
+    fn filter(&self, info: &BlockInfo<'_>, inputs: &[Block<'_>]) -> Result<Option<FilterDemand<'_>>> {
+        let _ = (info, inputs);
+        Ok(None)
     }
 
     /// Fills `outputs` from `inputs`.

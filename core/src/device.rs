@@ -9,11 +9,13 @@ mod placement;
 
 use crate::context::TaskContext;
 use crate::error::Result;
-use blockwise_kernels::Pages;
+use blockwise_kernels::filter::Filter;
 use blockwise_kernels::program::{Input, Program};
 use blockwise_kernels::reduce::Reduction;
-pub(crate) use placement::{Placed, place_output, placed_at};
+use blockwise_kernels::{DType, Pages};
+pub(crate) use placement::{Placed, place_output, placed_at, placed_calls, prepare_calls};
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a task wants of a device: a program for every element of a shape, and what becomes of its outputs.
@@ -25,6 +27,21 @@ pub struct Demand<'a> {
     pub shape: &'a [usize],
     /// The axes, ascending, that all outputs are reduced over, and the reduction of each; `None`: they are wanted as they are.
     pub reduced: Option<(&'a [usize], &'a [Reduction])>,
+}
+
+/// What a task wants of a device that does a filter's part: a box of its results, from the box of an array that it holds.
+#[derive(Clone, Debug)]
+pub struct FilterDemand<'a> {
+    /// The filter.
+    pub filter: &'a Filter,
+    /// The dtype of the array.
+    pub dtype: DType,
+    /// The box of it that the task holds, in C order.
+    pub held: Vec<Range<i64>>,
+    /// The box of results, likewise.
+    pub wanted: Vec<Range<i64>>,
+    /// Elements of the array along each axis; `None`: it goes on as its other end, and what is needed of that is held.
+    pub extents: Vec<Option<i64>>,
 }
 
 /// What became of a demand.
@@ -75,6 +92,35 @@ pub trait Device: Debug + Send + Sync {
         results: &mut [&mut [u8]],
         cx: &TaskContext<'_>,
     ) -> Result<Outcome>;
+
+    /// As [`Device::check`], of a filter.
+    ///
+    /// # Errors
+    /// The reason.
+    fn check_filter(&self, demand: &FilterDemand<'_>) -> std::result::Result<(), String> {
+        let _ = demand;
+        Err("it has no kernels for filters".to_owned())
+    }
+
+    /// As [`Device::prepare`], for a filter.
+    fn prepare_filter(&self, demand: &FilterDemand<'_>) {
+        let _ = demand;
+    }
+
+    /// As [`Device::compute`], of a filter: `held` are the elements of the box of that name, `result` gets those of the box that is wanted.
+    ///
+    /// # Errors
+    /// As [`Device::compute`].
+    fn compute_filter(
+        &self,
+        demand: &FilterDemand<'_>,
+        held: &[u8],
+        result: &mut [u8],
+        cx: &TaskContext<'_>,
+    ) -> Result<Outcome> {
+        let _ = (demand, held, result, cx);
+        Ok(Outcome::Left)
+    }
 
     /// Memory of the host that it reads and writes fastest, for the chunks of a run.
     fn pages(&self) -> Option<Arc<dyn Pages>> {

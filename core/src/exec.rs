@@ -24,7 +24,7 @@ use crate::block::BlockFunction;
 use crate::chunk::Chunk;
 use crate::coding::{self, Spent};
 use crate::context::{Cancellation, Event, Observer, TaskContext};
-use crate::device::{Device, place_output};
+use crate::device::{Device, place_output, placed_calls};
 use crate::error::{Error, Result};
 use crate::plan::leaf::c_order;
 use crate::plan::{Output, Plan, Resources, Stage, StageWork};
@@ -153,6 +153,7 @@ fn device_of<'a>(plan: &Plan, resources: &'a Resources) -> Option<&'a dyn Device
         let StageWork::Compute(compute) = &stage.work else { return false };
         functions(stage).any(|function| function.waits())
             || compute.outputs.iter().any(|output| place_output(stage, output, device, threads).is_ok())
+            || placed_calls(stage, compute, Some(device), threads).iter().any(Option::is_some)
     };
     plan.stages.iter().any(uses).then_some(device)
 }

@@ -10,6 +10,7 @@
 //! that but for the last. Called by the executor of core, as its [`Device`].
 
 mod driver;
+mod filtered;
 mod kernels;
 mod memory;
 mod several;
@@ -23,7 +24,7 @@ use crate::jit::reduction::Cells;
 use crate::jit::{Form, Operand, elementwise, reduction};
 use crate::{Error, Result};
 use blockwise_core::TaskContext;
-use blockwise_core::device::{Demand, Device, Outcome};
+use blockwise_core::device::{Demand, Device, FilterDemand, Outcome};
 use blockwise_kernels::Pages;
 use blockwise_kernels::program::Input;
 use driver::Context;
@@ -137,6 +138,17 @@ impl Cuda {
     }
 }
 
+/// Why a device leaves something to the processors, as the end of a sentence.
+fn reason(error: Error) -> String {
+    match error {
+        Error::Type { dtype } => format!("it does not compute with {dtype}"),
+        Error::Function { function, dtypes } => format!("it has no {function} of ({dtypes})"),
+        Error::Reducer { reducer } => format!("it has no {reducer}"),
+        Error::Window { why } => format!("it has no {why}"),
+        other => other.to_string(),
+    }
+}
+
 impl Device for Cuda {
     fn label(&self) -> &str {
         &self.label
@@ -144,16 +156,31 @@ impl Device for Cuda {
 
     fn check(&self, demand: &Demand<'_>) -> std::result::Result<(), String> {
         let operands = task::operands(demand.program, demand.shape.len(), |_| None);
-        Self::generate(demand, &operands, true).map(|_| ()).map_err(|error| match error {
-            Error::Type { dtype } => format!("it does not compute with {dtype}"),
-            Error::Function { function, dtypes } => format!("it has no {function} of ({dtypes})"),
-            Error::Reducer { reducer } => format!("it has no {reducer}"),
-            other => other.to_string(),
-        })
+        Self::generate(demand, &operands, true).map(|_| ()).map_err(reason)
     }
 
     fn is_insisted_on(&self) -> bool {
         self.options.insists
+    }
+
+    fn check_filter(&self, demand: &FilterDemand<'_>) -> std::result::Result<(), String> {
+        filtered::kernels(demand).map(|_| ()).map_err(reason)
+    }
+
+    fn prepare_filter(&self, demand: &FilterDemand<'_>) {
+        if let Ok(kernels) = filtered::kernels(demand) {
+            kernels.iter().for_each(|kernel| self.kernels.compile_meanwhile(kernel));
+        }
+    }
+
+    fn compute_filter(
+        &self,
+        demand: &FilterDemand<'_>,
+        held: &[u8],
+        result: &mut [u8],
+        cx: &TaskContext<'_>,
+    ) -> blockwise_core::Result<Outcome> {
+        Ok(task::Task { device: self, cx }.filter(demand, held, result)?)
     }
 
     fn prepare(&self, demand: &Demand<'_>) {

@@ -35,6 +35,15 @@ pub enum Error {
         /// What was to be reduced.
         reducer: String,
     },
+    /// Windows of a filter that kernels do not do.
+    #[error("GPU kernels have no {why}; compute it on the CPU")]
+    Window {
+        /// Which.
+        why: String,
+    },
+    /// A filter that does not go with the boxes it is to be run on.
+    #[error("a filter that does not fit its box: {0}")]
+    Filter(#[from] blockwise_kernels::KernelError),
     /// Operands, outputs or reductions that do not go with the program or the shape.
     #[error("{what}: {given} given, {expected} needed")]
     Count {

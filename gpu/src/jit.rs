@@ -10,6 +10,7 @@
 
 mod body;
 pub mod elementwise;
+pub mod filter;
 mod form;
 pub mod reduction;
 mod text;

@@ -17,6 +17,7 @@ mod gaussian;
 mod herk;
 mod line;
 mod panel;
+pub mod pass;
 mod space;
 mod span;
 mod step;

@@ -12,7 +12,7 @@ use super::view::StageView;
 use crate::block::{Block, BlockInfo};
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
-use crate::device::{Device, Placed, place_output};
+use crate::device::{Device, Outcome, Placed, place_output, placed_calls, prepare_calls};
 use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
 use crate::plan::{Applied, AppliedInput, Compute, FunctionCall, Operand, Output, Stage, place, seen};
@@ -32,6 +32,8 @@ pub(super) struct ComputeRun<'a> {
     trees: Vec<Trees>,
     /// Those outputs that a device computes.
     placed: Vec<Option<Placed<'a>>>,
+    /// Of each of [`Compute::makers`], the device that does it.
+    makers: Vec<Option<&'a dyn Device>>,
 }
 
 /// What waits of an output.
@@ -88,12 +90,19 @@ impl<'a> ComputeRun<'a> {
                 placed.jobs.iter().for_each(|job| placed.device.prepare(&job.demand(&shape)));
             }
         }
+        let makers = placed_calls(stage, compute, device, threads);
+        let applied = compute.outputs.iter().zip(&placed).filter_map(|(output, placed)| match output {
+            Output::Applied(applied) => Some((&applied.call, placed.as_ref().map(|placed| placed.device))),
+            _ => None,
+        });
+        let made = compute.makers.iter().map(|maker| &maker.call).zip(makers.iter().copied());
+        prepare_calls(stage, applied.chain(made));
         let trees = compute.outputs.iter().map(|output| match output {
             Output::Reduced(reductions) => Trees::Reduced(ReducedRun::new(reductions)),
             Output::Grouped(grouped) => Trees::Grouped(GroupRun::new(grouped)),
             Output::Written { .. } | Output::Applied(_) => Trees::Applied(Tree::default()),
         });
-        Self { compute, tasks, trees: trees.collect(), placed }
+        Self { compute, tasks, trees: trees.collect(), placed, makers }
     }
 
     /// Carries out `task`; the bytes its results took in storage.
@@ -140,7 +149,8 @@ impl<'a> ComputeRun<'a> {
                     run.run(grouped, self.tasks, task, &inputs, scratch, cx)?
                 }
                 (Output::Applied(applied), Trees::Applied(tree)) => {
-                    self.apply(applied, tree, task, &operands, scratch, cx)?
+                    let device = placed.as_ref().map(|placed| placed.device);
+                    self.apply(applied, tree, task, &operands, device, scratch, cx)?
                 }
                 _ => return Err(Error::Internal { message: "an output without its trees".to_owned() }),
             };
@@ -273,6 +283,7 @@ impl<'a> ComputeRun<'a> {
                     (found, seen)
                 }
                 Operand::Made { maker, output } => {
+                    let device = self.makers.get(*maker).copied().flatten();
                     let (Some(maker), Some(results)) =
                         (self.compute.makers.get(*maker), made.get_mut(*maker))
                     else {
@@ -281,7 +292,7 @@ impl<'a> ComputeRun<'a> {
                     if results.is_none() {
                         let chunk = |dtype: &DType| Chunk::uninit(*dtype, task.region.shape(), cx.pool());
                         let mut chunks = maker.dtypes.iter().map(chunk).collect::<Result<Vec<_>>>()?;
-                        self.call(&maker.call, task, &operands, &mut chunks, scratch, cx)?;
+                        self.call(&maker.call, task, &operands, &mut chunks, device, scratch, cx)?;
                         *results = Some(chunks.into_iter().map(Some).collect());
                     }
                     let result = results.as_mut().and_then(|results| results.get_mut(*output)?.take());
@@ -293,13 +304,15 @@ impl<'a> ComputeRun<'a> {
         Ok(operands)
     }
 
-    /// Calls a function with the blocks that `task` has for it.
+    /// Calls a function with the blocks that `task` has for it, or has a device do what it does.
+    #[expect(clippy::too_many_arguments, reason = "a function, what it is given, and where it runs")]
     fn call(
         &self,
         call: &FunctionCall,
         task: &Task,
         operands: &Operands<'_>,
         outputs: &mut [Chunk],
+        device: Option<&dyn Device>,
         scratch: &mut Scratch,
         cx: &TaskContext<'_>,
     ) -> Result<()> {
@@ -323,15 +336,23 @@ impl<'a> ComputeRun<'a> {
             blocks.push(Block { bytes, dtype, region });
         }
         let info = BlockInfo { index: &task.index, region: &task.region, shape: &shape };
+        if let (Some(device), [block], [output]) = (device, blocks.as_slice(), &mut *outputs)
+            && let Some(demand) = call.function.filter(&info, &blocks)?
+            && device.compute_filter(&demand, block.bytes, output.bytes_mut(), cx)? == Outcome::Done
+        {
+            return Ok(());
+        }
         call.function.run(&info, &blocks, outputs, cx)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "an output, its task, and where it is computed")]
     fn apply(
         &self,
         applied: &Applied,
         tree: &Tree<Vec<Chunk>>,
         task: &Task,
         operands: &Operands<'_>,
+        device: Option<&dyn Device>,
         scratch: &mut Scratch,
         cx: &TaskContext<'_>,
     ) -> Result<u64> {
@@ -345,7 +366,7 @@ impl<'a> ComputeRun<'a> {
             .iter()
             .map(|sink| Chunk::uninit(sink.dtype(), sink.grid().region(&index)?.shape(), cx.pool()))
             .collect::<Result<Vec<_>>>()?;
-        self.call(&applied.call, task, operands, &mut outputs, scratch, cx)?;
+        self.call(&applied.call, task, operands, &mut outputs, device, scratch, cx)?;
         if let (Some((axes, fold)), Some(first)) = (&applied.folded, applied.sinks.first()) {
             let (number, count) = place(axes, &task.index, &self.tasks.counts());
             let combine = |into: &mut Vec<Chunk>, next: &Vec<Chunk>| fold.combine(into, next);

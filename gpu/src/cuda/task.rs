@@ -23,7 +23,7 @@ const ALIGNMENT_BYTES: usize = 256;
 /// What kernels ask of operands for wide accesses.
 const WIDE_BYTES: usize = 16;
 /// A task is not cut further than to results of so many bytes.
-const LEAST_BYTES: usize = 64 << 10;
+pub(super) const LEAST_BYTES: usize = 64 << 10;
 /// How many times as many bytes may lie between the first and the last element of an operand as the task has of it,
 const MOST_SPREAD: usize = 4;
 /// where they are more than this.
@@ -296,7 +296,7 @@ fn shifted<'b>(input: &Input<'b>, shape: &[usize], axis: usize, start: usize) ->
 }
 
 /// The arguments of a launch, each in words of its own.
-fn arguments(
+pub(super) fn arguments(
     launch: &Launch,
     input: impl Fn(usize, usize) -> Option<Address>,
     output: impl Fn(usize) -> Option<Address>,

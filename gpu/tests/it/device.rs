@@ -7,7 +7,7 @@
 #![expect(clippy::panic, reason = "tests stop at the first surprise")]
 
 use crate::host::compiler;
-use blockwise_core::array::MapBlocks;
+use blockwise_core::array::{MapBlocks, Structure};
 use blockwise_core::device::{Demand, Device, Outcome};
 use blockwise_core::memory::MemoryArray;
 use blockwise_core::plan::{CopyOptions, Resources, plan_copy};
@@ -15,6 +15,7 @@ use blockwise_core::{Array, Cancellation, ChunkGrid, DType, Error, Session, Sink
 use blockwise_gpu::cuda::{Cuda, Options, Parameter, Several, UserKernel};
 use blockwise_gpu::device::detect;
 use blockwise_kernels::BufferPool;
+use blockwise_kernels::filter::{Edge, Rolling};
 use blockwise_kernels::program::{Builder, Input};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -110,6 +111,28 @@ fn elementwise() -> Vec<(&'static str, Array)> {
     ]
 }
 
+/// Arrays of filters: of all kinds of windows, alone and within expressions.
+fn filtered() -> Vec<(&'static str, Array)> {
+    let x = Array::from_fn(&[20, 61, 64], |at| ((at[0] * 31 + at[1] * 17 + at[2] * 7) % 101) as f32).unwrap();
+    let x = x.rechunk([7, 30, 64]).unwrap();
+    let whole = x.astype(DType::U16);
+    let filter = |x: &Array| x.filter();
+    let wrapped = filter(&x).modes(&[Edge::Wrap]);
+    vec![
+        ("gaussian", filter(&x).gaussian(&[1.5]).unwrap()),
+        ("gaussian of integers", filter(&whole).modes(&[Edge::Mirror]).gaussian(&[1.0, 2.0, 0.5]).unwrap()),
+        ("gaussian of what goes on", wrapped.gaussian(&[1.0]).unwrap()),
+        ("uniform", filter(&x).uniform(&[3, 5, 4]).unwrap()),
+        ("length of the gradient", filter(&x).gaussian_gradient_magnitude(&[1.0]).unwrap()),
+        ("laplace", filter(&whole).gaussian_laplace(&[0.7]).unwrap()),
+        ("median", filter(&whole).median(&[3, 3, 2]).unwrap()),
+        ("opened", filter(&x).grey_opening(&Structure::connected(3, 1)).unwrap()),
+        ("rolling", x.rolling(&[(0.into(), 5)]).unwrap().reduce(Rolling::Mean).unwrap()),
+        ("difference", &filter(&x).gaussian(&[1.0]).unwrap() - &filter(&x).gaussian(&[2.0]).unwrap()),
+        ("of a program", filter(&(&x * &x)).uniform(&[3]).unwrap()),
+    ]
+}
+
 /// Arrays that are reduced, and what rounding may do to them.
 fn reduced() -> Vec<(&'static str, Array)> {
     let x =
@@ -133,14 +156,20 @@ fn floats(session: &Session, array: &Array) -> Vec<f64> {
     session.compute::<f64>(&array).unwrap().iter().copied().collect()
 }
 
-/// All arrays, on the processors and on a device.
-fn compare(device: &Arc<dyn Device>) {
+/// Arrays whose results on a device are the processors' bits.
+fn compare_bits(arrays: Vec<(&'static str, Array)>, device: &Arc<dyn Device>) {
     let (here, there) = (session(None), session(Some(Arc::clone(device))));
-    for (name, array) in elementwise() {
+    for (name, array) in arrays {
         let (expected, found) = (floats(&here, &array), floats(&there, &array));
         let is_same = expected.iter().zip(&found).all(|(a, b)| a.to_bits() == b.to_bits());
         assert!(is_same && expected.len() == found.len(), "{name}");
     }
+}
+
+/// Programs and reductions, on the processors and on a device.
+fn compare(device: &Arc<dyn Device>) {
+    compare_bits(elementwise(), device);
+    let (here, there) = (session(None), session(Some(Arc::clone(device))));
     for (name, array) in reduced() {
         let (expected, found) = (floats(&here, &array), floats(&there, &array));
         assert_eq!(expected.len(), found.len());
@@ -155,6 +184,12 @@ fn compare(device: &Arc<dyn Device>) {
 #[ignore = "a process of its own: see below"]
 fn child_compares() {
     compare(&open());
+}
+
+#[test]
+#[ignore = "a process of its own: see below"]
+fn child_filters() {
+    compare_bits(filtered(), &open());
 }
 
 #[test]
@@ -243,9 +278,15 @@ fn child_plans() {
     let heavy = (0..30).fold(x.clone(), |y, n| &(&y * 1.001) + f64::from(n));
     let small = x.slice(0, 0..40).unwrap();
     let filtered = x.filter().gaussian(&[1.0]).unwrap();
-    for (name, array) in
-        [("heavy", heavy), ("light", &x + 1.0), ("small", &small * 2.0), ("filter", filtered)]
-    {
+    let sums = x.cumsum(1).unwrap();
+    let all = [
+        ("heavy", heavy),
+        ("light", &x + 1.0),
+        ("small", &small * 2.0),
+        ("filter", filtered),
+        ("sums", sums),
+    ];
+    for (name, array) in all {
         let plan = there.explain(&[array]).unwrap();
         println!("{name}: {}", plan.summary().to_string().replace('\n', ";"));
     }
@@ -330,6 +371,30 @@ fn a_device_computes_what_processors_compute() {
     assert!(counted["launches"] > 50 && counted["copied_in"] > 1_000_000, "{counted:?}");
     assert_eq!(counted["pageable"], 0, "a copy that the driver waits for");
     assert_tidy(&counted);
+}
+
+#[test]
+fn filters_on_a_device_have_the_processors_bits() {
+    let Some((_, counted)) = beside_stand_ins("child_filters", &[]) else { return };
+    assert!(counted["launches"] > 200 && counted["pageable"] == 0, "{counted:?}");
+    assert_tidy(&counted);
+    let memory = |kibibytes: u64| (kibibytes << 10).to_string();
+    let run = |environment: &[(&str, &str)]| {
+        let (_, counted) = beside_stand_ins("child_filters", environment).unwrap();
+        assert_tidy(&counted);
+        counted
+    };
+    // Cut into parts, or left.
+    let small = run(&[("FAKE_CUDA_MEMORY", &memory(600))]);
+    assert!(small["launches"] > counted["launches"] && small["peak"] <= 600 << 10, "{small:?}");
+    let tiny = run(&[("FAKE_CUDA_MEMORY", &memory(1))]);
+    assert_eq!((tiny["launches"], tiny["copied_in"]), (0, 0), "{tiny:?}");
+    // Tasks wait for what others hold, though the device has less than its budget.
+    let shared = run(&[("FAKE_CUDA_MEMORY", &memory(3 << 10)), ("BUDGET_BYTES", "1000000000")]);
+    assert_eq!(shared["launches"], counted["launches"], "a task was cut, or left");
+    // What others took does no harm.
+    let refused = run(&[("FAKE_CUDA_FAIL", "cuMemAlloc:2:2")]);
+    assert_eq!(refused["launches"], counted["launches"], "{refused:?}");
 }
 
 #[test]
@@ -516,7 +581,8 @@ fn plans_say_what_runs_where() {
         "{said}"
     );
     assert!(line("small: ").contains("too little to do"), "{said}");
-    assert!(line("filter: ").contains("no kernels for functions of whole blocks"), "{said}");
+    assert!(line("filter: ").contains(", on cuda:0"), "{said}");
+    assert!(line("sums: ").contains("no kernels for functions of whole blocks but filters"), "{said}");
 }
 
 #[test]
@@ -541,7 +607,10 @@ fn a_run_that_is_cancelled_ends() {
 #[test]
 fn a_real_device_computes_what_processors_compute() {
     match detect() {
-        Ok(_) => compare(&open()),
+        Ok(_) => {
+            compare(&open());
+            compare_bits(filtered(), &open());
+        }
         Err(why) if std::env::var_os("BLOCKWISE_REQUIRE_GPU").is_some() => panic!("{why}"),
         Err(why) => eprintln!("SKIPPED: runs on a real device: {why}"),
     }

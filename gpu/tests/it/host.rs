@@ -36,7 +36,7 @@ fn source(kernels: &[Generated], first: usize, edit: impl Fn(String) -> String) 
             .collect();
         let _ = writeln!(
             text,
-            "void call{number}(void **a) {{ k{number}_of::k{number}({}); }}",
+            "void call{number}(void **a) {{ using namespace k{number}_of; k{number}({}); }}",
             arguments.join(", ")
         );
     }

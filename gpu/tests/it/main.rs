@@ -5,6 +5,7 @@
 mod compiled;
 #[cfg(all(feature = "cuda", target_os = "linux"))]
 mod device;
+mod filters;
 mod host;
 mod parity;
 mod random;

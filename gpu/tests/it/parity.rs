@@ -54,6 +54,11 @@ fn a_missing_barrier_and_a_write_beyond_the_end_are_found() {
     let results = run(&program, &kernels, &cases).unwrap();
     assert!((cases[0].check)(&results[0]).is_err());
 
+    let (kernels, cases) = only(|case| case.name == "window of 90");
+    let program = build(&compiler, folder.path(), &kernels, no_barriers);
+    let results = run(&program, &kernels, &cases).unwrap();
+    assert!((cases[0].check)(&results[0]).is_err());
+
     let (kernels, mut cases) = only(|case| case.name == "multiply");
     let program = build(&compiler, folder.path(), &kernels, |text| text);
     let results = run(&program, &kernels, &cases).unwrap();

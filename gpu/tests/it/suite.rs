@@ -107,10 +107,11 @@ impl Suite {
             suite.random_program(seed);
         }
         suite.reductions();
+        suite.filters();
         suite
     }
 
-    fn add(&mut self, kernel: Kernel, barriers: bool) -> usize {
+    pub(crate) fn add(&mut self, kernel: Kernel, barriers: bool) -> usize {
         let text = kernel.named("kernel");
         *self.known.entry(text).or_insert_with(|| {
             self.kernels.push(Generated { kernel, barriers });
@@ -448,7 +449,7 @@ fn cells_of(reduction: &Reduction, state_len: usize) -> usize {
 
 /// Whether two arrays hold the same: integers and bools exactly; floats, but for the payload of NaN, to the bit, or within so
 /// many units of rounding (of float64, in a sum of numbers up to 20).
-fn same(dtype: DType, expected: &[u8], result: &[u8], tolerance: f64) -> Result<(), String> {
+pub(crate) fn same(dtype: DType, expected: &[u8], result: &[u8], tolerance: f64) -> Result<(), String> {
     if expected.len() != result.len() {
         return Err(format!("{} bytes, not {}", result.len(), expected.len()));
     }

@@ -14,10 +14,14 @@ const ACROSS: usize = 16;
 /// Rows of results that are made at a time, so that what is read of a row serves all of them.
 pub(super) const TALL: usize = 4;
 
+/// How the weights before the middle go with those after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Symmetry {
+pub enum Symmetry {
+    /// They are the same: elements are added before they are weighted.
     Even,
+    /// They are opposite: elements are subtracted.
     Odd,
+    /// Neither, or there is no middle.
     None,
 }
 
@@ -41,6 +45,14 @@ impl Correlation {
             _ => Symmetry::None,
         };
         Self { weights, symmetry }
+    }
+
+    pub(super) fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    pub(super) const fn symmetry(&self) -> Symmetry {
+        self.symmetry
     }
 }
 

@@ -11,9 +11,12 @@ use pulp::NullaryFnOnce;
 
 /// What a window becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Running {
+pub enum Running {
+    /// Its smallest element.
     Min,
+    /// Its largest element.
     Max,
+    /// The mean of its elements.
     Mean,
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    const fn size(&self) -> usize {
+    pub(super) const fn size(&self) -> usize {
         self.reach.0 + self.reach.1 + 1
     }
 
@@ -54,6 +54,20 @@ impl Line {
             .saturating_add(length.saturating_add(self.size() as u64).saturating_mul(16))
     }
 
+    /// What the windows of `wanted` see along the axis of the box `held`.
+    pub(super) fn span(
+        &self,
+        held: &[Range<i64>],
+        wanted: &[Range<i64>],
+        extents: &[Option<i64>],
+    ) -> Result<Span, KernelError> {
+        let missing = || KernelError::Axis { axis: self.axis, rank: wanted.len() };
+        let (held, own) = (held.get(self.axis), wanted.get(self.axis));
+        let (held, own) = (held.ok_or_else(missing)?, own.ok_or_else(missing)?);
+        let extent = extents.get(self.axis).copied().flatten();
+        Span::new(own, self.reach, held, extent, self.edge)
+    }
+
     /// Fills `out`, the box `wanted`, from `source`.
     pub(super) fn run(
         &self,
@@ -65,11 +79,7 @@ impl Line {
     ) -> Result<(), KernelError> {
         let lines = Lines::new(&shape(source.held), self.axis)?;
         let results = Lines::new(&shape(wanted), self.axis)?;
-        let missing = || KernelError::Axis { axis: self.axis, rank: wanted.len() };
-        let (held, own) = (source.held.get(self.axis), wanted.get(self.axis));
-        let (held, own) = (held.ok_or_else(missing)?, own.ok_or_else(missing)?);
-        let extent = extents.get(self.axis).copied().flatten();
-        let span = Span::new(own, self.reach, held, extent, self.edge)?;
+        let span = self.span(source.held, wanted, extents)?;
         let segments = |length: usize| {
             let starts = (0..results.len).step_by(length);
             starts.map(move |start| start..(start + length).min(results.len))

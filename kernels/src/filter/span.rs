@@ -57,13 +57,15 @@ impl Edge {
     }
 }
 
-/// For the positions that windows of results in `wanted` see along one axis, the place among those held.
-pub(super) struct Span {
-    /// Place of each; `None`: the constant.
-    pub(super) places: Vec<Option<usize>>,
+/// What the windows of a box of results see along one axis: the window of result `n` begins at number `n`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// For each position seen, its place among the elements that are held; `None`: the constant.
+    pub places: Vec<Option<usize>>,
     /// Position in the array of the first.
-    pub(super) first: i64,
-    pub(super) value: f64,
+    pub first: i64,
+    /// The constant.
+    pub value: f64,
 }
 
 impl Span {

@@ -15,13 +15,13 @@ use std::ops::Range;
 /// A window that becomes one element.
 #[derive(Clone, Debug)]
 pub struct Step {
-    kind: Kind,
+    pub(super) kind: Kind,
     /// What it stores; `None`: what the filter does.
     pub(super) dtype: Option<DType>,
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
+pub(super) enum Kind {
     Line(Line),
     Window(Window),
 }

@@ -21,8 +21,8 @@ use std::ops::Range;
 use tile::{Binary, Extremes, Ranks, Sums, TILE, Wrap};
 
 /// What the elements at the points of a window become.
-#[derive(Clone, Debug)]
-pub(super) enum Points {
+#[derive(Clone, Debug, PartialEq)]
+pub enum Points {
     /// The sum, each with its weight.
     Correlate(Vec<f64>),
     /// The smallest, each with what is added to it.
@@ -46,8 +46,8 @@ pub(super) struct Window {
     pub(super) reach: Vec<(usize, usize)>,
     edges: Vec<Edge>,
     /// Places of the points in the window.
-    places: Vec<Vec<usize>>,
-    points: Points,
+    pub(super) places: Vec<Vec<usize>>,
+    pub(super) points: Points,
     selection: Selection,
 }
 
@@ -112,6 +112,28 @@ impl Window {
         padded.saturating_add(rows).saturating_add(points)
     }
 
+    /// What the windows of `wanted` see along each axis of the box `held`, whose elements are of `dtype`.
+    pub(super) fn spans(
+        &self,
+        held: &[Range<i64>],
+        dtype: DType,
+        wanted: &[Range<i64>],
+        extents: &[Option<i64>],
+    ) -> Result<Vec<Span>, KernelError> {
+        let axes = wanted.iter().zip(held).zip(extents).zip(self.reach.iter().zip(&self.edges));
+        let mut spans = axes
+            .map(|(((own, held), extent), (reach, edge))| Span::new(own, *reach, held, *extent, *edge))
+            .collect::<Result<Vec<_>, _>>()?;
+        if matches!(self.points, Points::Smallest(_) | Points::Largest(_) | Points::Rank(_)) {
+            // As in SciPy, the constant is one of the array's own elements.
+            spans.iter_mut().for_each(|span| span.value = of_dtype(span.value, dtype));
+        }
+        if spans.len() != wanted.len() || self.reach.len() != wanted.len() {
+            return Err(KernelError::Axis { axis: self.reach.len(), rank: wanted.len() });
+        }
+        Ok(spans)
+    }
+
     pub(super) fn run(
         &self,
         source: &Space<'_>,
@@ -121,17 +143,7 @@ impl Window {
         out: &mut [u8],
         pool: &BufferPool,
     ) -> Result<(), KernelError> {
-        let axes = wanted.iter().zip(source.held).zip(extents).zip(self.reach.iter().zip(&self.edges));
-        let mut spans = axes
-            .map(|(((own, held), extent), (reach, edge))| Span::new(own, *reach, held, *extent, *edge))
-            .collect::<Result<Vec<_>, _>>()?;
-        if matches!(self.points, Points::Smallest(_) | Points::Largest(_) | Points::Rank(_)) {
-            // As in SciPy, the constant is one of the array's own elements.
-            spans.iter_mut().for_each(|span| span.value = of_dtype(span.value, source.dtype));
-        }
-        if spans.len() != wanted.len() || self.reach.len() != wanted.len() {
-            return Err(KernelError::Axis { axis: self.reach.len(), rank: wanted.len() });
-        }
+        let spans = self.spans(source.held, source.dtype, wanted, extents)?;
         let lengths: Vec<usize> = spans.iter().map(|span| span.places.len()).collect();
         let total = lengths.iter().try_fold(TILE, |product, n| product.checked_mul(*n));
         let total = total.ok_or_else(|| KernelError::Overflow { shape: lengths.clone() })? / TILE + TILE;

@@ -11,11 +11,12 @@ use crate::array::{Array, PadMode};
 use crate::block::{Block, BlockFunction, BlockInfo, blocks, chunks};
 use crate::chunk::Chunk;
 use crate::context::TaskContext;
-use crate::error::Result;
+use crate::device::FilterDemand;
+use crate::error::{Error, Result};
 use crate::grid::ChunkGrid;
 use crate::region::element_count;
 use blockwise_kernels::filter::{Edge, Filter as Windows, Step, Terms};
-use blockwise_kernels::{DType, KernelError, Scalar};
+use blockwise_kernels::{KernelError, Scalar};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -112,6 +113,19 @@ impl BlockFunction for Filtered {
         self.scratch_bytes
     }
 
+    fn filter(&self, info: &BlockInfo<'_>, inputs: &[Block<'_>]) -> Result<Option<FilterDemand<'_>>> {
+        let [block] = blocks(inputs)?;
+        let signed = |range: Range<u64>| range.start as i64..range.end as i64;
+        let wanted = self.tasks.region(info.index)?.ranges().map(signed).collect();
+        let held = block.region.ranges().map(signed).zip(&self.shifts);
+        let held = held
+            .map(|(range, shift)| shift.map_or(range.clone(), |by| range.start - by..range.end - by))
+            .collect();
+        let extents = self.tasks.shape().into_iter().zip(&self.shifts);
+        let extents = extents.map(|(extent, shift)| shift.is_none().then_some(extent as i64)).collect();
+        Ok(Some(FilterDemand { filter: &self.windows, dtype: block.dtype, held, wanted, extents }))
+    }
+
     fn run(
         &self,
         info: &BlockInfo<'_>,
@@ -120,16 +134,9 @@ impl BlockFunction for Filtered {
         cx: &TaskContext<'_>,
     ) -> Result<()> {
         let ([block], [out]) = (blocks(inputs)?, chunks(outputs)?);
-        let dtype: DType = block.dtype;
-        let signed = |range: Range<u64>| range.start as i64..range.end as i64;
-        let wanted: Vec<Range<i64>> = self.tasks.region(info.index)?.ranges().map(signed).collect();
-        let held = block.region.ranges().map(signed).zip(&self.shifts);
-        let held: Vec<Range<i64>> = held
-            .map(|(range, shift)| shift.map_or(range.clone(), |by| range.start - by..range.end - by))
-            .collect();
-        let extents = self.tasks.shape().into_iter().zip(&self.shifts);
-        let extents: Vec<Option<i64>> =
-            extents.map(|(extent, shift)| shift.is_none().then_some(extent as i64)).collect();
-        Ok(self.windows.run(block.bytes, dtype, &held, &wanted, &extents, out.bytes_mut(), cx.pool())?)
+        let Some(FilterDemand { filter, dtype, held, wanted, extents }) = self.filter(info, inputs)? else {
+            return Err(Error::Internal { message: "a filter that is none".to_owned() });
+        };
+        Ok(filter.run(block.bytes, dtype, &held, &wanted, &extents, out.bytes_mut(), cx.pool())?)
     }
 }
