@@ -3,6 +3,7 @@
 //! A task's box is brought together once with all that its windows see, edges made; then every point of the window is a
 //! row of vectors beside the others. Invariant: points are taken in C order. Called by [`Step`](super::Step).
 
+mod ranks;
 mod rolling;
 mod seen;
 mod select;
@@ -14,11 +15,13 @@ use super::space::{Space, load, shape, store};
 use super::span::{Edge, Span};
 use crate::simd::InstructionSet;
 use crate::{BufferPool, DType, KernelError};
-use rolling::Statistics;
-use seen::{Seen, has_keys, store_keys};
-use select::Selection;
+use bytemuck::Pod;
+use ranks::Found;
+use rolling::{LANES, Medians, Staged, Statistics};
+use seen::Seen;
+use select::{MOST, Selection};
 use std::ops::Range;
-use tile::{Binary, Extremes, Ranks, Sums, TILE, Wrap};
+use tile::{Binary, Extremes, Sums, TILE, Wrap};
 
 /// What the elements at the points of a window become.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +93,7 @@ impl Window {
                 return parameter("the rank", rank, "less than the points of the window");
             }
             Points::Rank(rank) => Selection::new(places.len(), rank),
+            Points::Rolling(Rolling::Median, _) => Selection::of_all(places.len()),
             _ => Selection::new(0, 0),
         };
         Ok(Self { reach, edges, places, points, selection })
@@ -105,11 +109,11 @@ impl Window {
         let lengths = wanted.iter().zip(&self.reach);
         let seen = lengths.map(|(n, (before, after))| n.saturating_add((before + after) as u64));
         let elements = seen.clone().fold(1_u64, |product, n| product.saturating_mul(n));
-        let bytes = elements.saturating_add(TILE as u64).saturating_mul(item_bytes);
+        let bytes = elements.saturating_add(ROOM as u64).saturating_mul(item_bytes);
         let padded = usize::try_from(bytes).map_or(u64::MAX, |n| crate::buffer::size_class_bytes(n) as u64);
         let rows = seen.fold(0_u64, u64::saturating_add).saturating_mul(48);
         let points = (self.places.len() as u64).saturating_mul(8 + 2 * 8 * TILE as u64);
-        padded.saturating_add(rows).saturating_add(points)
+        padded.saturating_add(rows).saturating_add(points).saturating_add(STAGED_BYTES)
     }
 
     /// What the windows of `wanted` see along each axis of the box `held`, whose elements are of `dtype`.
@@ -145,27 +149,49 @@ impl Window {
     ) -> Result<(), KernelError> {
         let spans = self.spans(source.held, source.dtype, wanted, extents)?;
         let lengths: Vec<usize> = spans.iter().map(|span| span.places.len()).collect();
-        let total = lengths.iter().try_fold(TILE, |product, n| product.checked_mul(*n));
-        let total = total.ok_or_else(|| KernelError::Overflow { shape: lengths.clone() })? / TILE + TILE;
-        if self.is_binary() {
-            let mut seen = pool.take(total);
-            fill(source, &spans, &mut seen, |row: &[f64], to| {
-                to.iter_mut().zip(row).for_each(|(to, x)| *to = u8::from(*x != 0.0));
-            });
-            self.rows::<u8>(&seen, wanted, &lengths, source.dtype, dtype, out);
-        } else {
-            let mut seen = pool.take(total * size_of::<f64>());
-            if matches!(self.points, Points::Rank(_)) && has_keys(source.dtype) {
-                let seen: &mut [u64] = bytemuck::cast_slice_mut(&mut seen);
-                fill(source, &spans, seen, |row: &[u64], to| to.copy_from_slice(row));
-                self.rows::<u64>(seen, wanted, &lengths, source.dtype, dtype, out);
-            } else {
+        let total = lengths.iter().try_fold(ROOM, |product, n| product.checked_mul(*n));
+        let total = total.ok_or_else(|| KernelError::Overflow { shape: lengths.clone() })? / ROOM + ROOM;
+        let given = Given { source, spans: &spans, lengths: &lengths, total, wanted, dtype };
+        match (&self.points, source.dtype) {
+            (Points::All | Points::Any, _) => {
+                let mut seen = pool.take(total);
+                fill(source, &spans, &mut seen, |row: &[f64], to| {
+                    to.iter_mut().zip(row).for_each(|(to, x)| *to = u8::from(*x != 0.0));
+                });
+                self.rows::<u8>(&seen, wanted, &lengths, source.dtype, dtype, out);
+            }
+            // So many lanes that they fill the widest registers, twice where an element fills a part of one.
+            (Points::Rank(_), DType::Bool | DType::U8) => self.ranked::<u8, 128>(&given, out, pool),
+            (Points::Rank(_), DType::I8) => self.ranked::<i8, 128>(&given, out, pool),
+            (Points::Rank(_), DType::U16) => self.ranked::<u16, 64>(&given, out, pool),
+            (Points::Rank(_), DType::I16) => self.ranked::<i16, 64>(&given, out, pool),
+            (Points::Rank(_), DType::F16 | DType::BF16 | DType::F32) => {
+                self.ranked::<f32, 32>(&given, out, pool);
+            }
+            (Points::Rank(_), DType::I64 | DType::U64) => self.ranked::<u64, 64>(&given, out, pool),
+            (Points::Rank(_), _) => self.ranked::<f64, 32>(&given, out, pool),
+            _ => {
+                let mut seen = pool.take(total * size_of::<f64>());
                 let seen: &mut [f64] = bytemuck::cast_slice_mut(&mut seen);
                 fill(source, &spans, seen, |row: &[f64], to| to.copy_from_slice(row));
                 self.rows::<f64>(seen, wanted, &lengths, source.dtype, dtype, out);
             }
         }
         Ok(())
+    }
+
+    /// Elements of a rank, compared as `V`.
+    fn ranked<V: Found + Pod, const LANES: usize>(
+        &self,
+        given: &Given<'_>,
+        out: &mut [u8],
+        pool: &BufferPool,
+    ) {
+        let Given { source, spans, lengths, total, wanted, dtype } = given;
+        let mut seen = pool.take(total * size_of::<V>());
+        let seen: &mut [V] = bytemuck::cast_slice_mut(&mut seen);
+        fill(source, spans, seen, |row: &[V], to| to.copy_from_slice(row));
+        self.ranks::<V, LANES>(seen, wanted, lengths, source.dtype, *dtype, out);
     }
 
     /// Results, row by row along the last axis, from all that windows see.
@@ -186,8 +212,8 @@ impl Window {
         let offset = |place: &Vec<usize>| place.iter().zip(&strides).map(|(n, stride)| n * stride).sum();
         let offsets: Vec<usize> = self.places.iter().map(offset).collect();
         let length = results.last().copied().unwrap_or(1);
-        let mut row = vec![0.0; length.next_multiple_of(TILE)];
-        let (mut staged, mut keys, mut staged_keys) = (Vec::new(), Vec::new(), Vec::new());
+        let mut row = vec![0.0; length.next_multiple_of(LANES)];
+        let mut staged: Option<Box<Staged>> = None;
         let leading = results.get(..results.len().saturating_sub(1)).unwrap_or_default();
         let count: usize = leading.iter().product();
         for number in 0..count {
@@ -195,14 +221,6 @@ impl Window {
             let from = seen.get(base..).unwrap_or_default();
             let (out_row, offsets) = (&mut row, offsets.as_slice());
             match (&self.points, from.as_row()) {
-                (Points::Rank(_), Row::Keys(from)) => {
-                    keys.resize(out_row.len(), 0);
-                    let (selection, staged, out_row) = (&self.selection, &mut staged_keys, &mut keys);
-                    set.run(Ranks { from, offsets, selection, staged, out: out_row });
-                    let keys = keys.get(..length).unwrap_or_default();
-                    store_keys(out, dtype, number * length, keys, source);
-                    continue;
-                }
                 (Points::Correlate(weights), Row::Reals(from)) => {
                     set.run(Sums { from, offsets, weights, out: out_row });
                 }
@@ -214,9 +232,10 @@ impl Window {
                     let added = added.as_deref().map(|added| (added, Wrap::of(source)));
                     set.run(Extremes::<false> { from, offsets, added, out: out_row });
                 }
-                (Points::Rank(_), Row::Reals(from)) => {
-                    let (selection, staged) = (&self.selection, &mut staged);
-                    set.run(Ranks { from, offsets, selection, staged, out: out_row });
+                (Points::Rolling(Rolling::Median, least), Row::Reals(from)) => {
+                    let (selection, least) = (&self.selection, *least);
+                    let staged = staged.get_or_insert_with(|| Box::new([[0.0; LANES]; MOST]));
+                    set.run(Medians { from, offsets, selection, staged, least, out: out_row });
                 }
                 (Points::Rolling(of, least), Row::Reals(from)) => {
                     let (of, least) = (*of, *least as f64);
@@ -228,12 +247,31 @@ impl Window {
                 (Points::Any, Row::Truths(from)) => {
                     set.run(Binary::<false> { from, offsets, out: out_row });
                 }
-                // Binary windows see truth values, ranks of wide integers keys, all others reals.
+                // Binary windows see truth values, all others here reals.
                 _ => {}
             }
             store(out, dtype, number * length, row.get(..length).unwrap_or_default());
         }
     }
+}
+
+/// Vectors may reach so many elements beyond the last that windows see.
+const ROOM: usize = 128;
+
+/// What is brought in order at a time, at most.
+const STAGED_BYTES: u64 = (MOST * 64 * size_of::<u64>()) as u64;
+
+/// What a window is run on.
+struct Given<'a> {
+    source: &'a Space<'a>,
+    spans: &'a [Span],
+    /// Elements seen along each axis.
+    lengths: &'a [usize],
+    /// Elements of room for all of them.
+    total: usize,
+    wanted: &'a [Range<i64>],
+    /// Of the results.
+    dtype: DType,
 }
 
 /// A number as an element of `dtype`.
@@ -248,7 +286,6 @@ fn of_dtype(value: f64, dtype: DType) -> f64 {
 /// What windows see, by its type.
 enum Row<'a> {
     Reals(&'a [f64]),
-    Keys(&'a [u64]),
     Truths(&'a [u8]),
 }
 
@@ -259,12 +296,6 @@ trait AsRow {
 impl AsRow for [f64] {
     fn as_row(&self) -> Row<'_> {
         Row::Reals(self)
-    }
-}
-
-impl AsRow for [u64] {
-    fn as_row(&self) -> Row<'_> {
-        Row::Keys(self)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Elements as windows see them: doubles, or, for ranks of 64-bit integers, which doubles round, keys in their order.
+//! Elements as windows see them: doubles, or, for ranks, what they are where that is narrower, and keys in their order of 64-bit
+//! integers, which doubles round.
 //!
 //! Invariant: a key is smaller where its element is, and gives that element back. Called by windows of any shape.
 
@@ -12,8 +13,49 @@ pub(super) trait Seen: Copy + Default + PartialOrd {
     fn load(bytes: &[u8], dtype: DType, start: usize, to: &mut [Self]);
     /// A number as an element of `dtype`.
     fn of(value: f64, dtype: DType) -> Self;
+    /// The smaller of two; this one, if neither is.
+    fn smaller(self, other: Self) -> Self;
+    /// The other of the two.
+    fn larger(self, other: Self) -> Self;
     /// The order of all, also of what is not a number.
     fn order(&self, other: &Self) -> Ordering;
+}
+
+/// Of floats: whatever is not a number stays where it is.
+macro_rules! float_order {
+    () => {
+        #[inline(always)]
+        fn smaller(self, other: Self) -> Self {
+            if other < self { other } else { self }
+        }
+
+        #[inline(always)]
+        fn larger(self, other: Self) -> Self {
+            if other < self { self } else { other }
+        }
+
+        fn order(&self, other: &Self) -> Ordering {
+            self.total_cmp(other)
+        }
+    };
+}
+
+macro_rules! whole_order {
+    () => {
+        #[inline(always)]
+        fn smaller(self, other: Self) -> Self {
+            self.min(other)
+        }
+
+        #[inline(always)]
+        fn larger(self, other: Self) -> Self {
+            self.max(other)
+        }
+
+        fn order(&self, other: &Self) -> Ordering {
+            self.cmp(other)
+        }
+    };
 }
 
 impl Seen for f64 {
@@ -25,9 +67,35 @@ impl Seen for f64 {
         value
     }
 
-    fn order(&self, other: &Self) -> Ordering {
-        self.total_cmp(other)
-    }
+    float_order!();
+}
+
+macro_rules! narrow {
+    ($($t:ty, $order:ident;)*) => {$(
+        impl Seen for $t {
+            fn load(bytes: &[u8], dtype: DType, start: usize, to: &mut [Self]) {
+                let size = dtype.size();
+                let Some(bytes) = bytes.get(start * size..(start + to.len()) * size) else { return };
+                // Lengths agree.
+                let _ = cast(bytemuck::cast_slice_mut(to), <$t as crate::Element>::DTYPE, bytes, dtype);
+            }
+
+            fn of(value: f64, _: DType) -> Self {
+                let mut own = [Self::default()];
+                Self::load(&value.to_ne_bytes(), DType::F64, 0, &mut own);
+                own[0]
+            }
+
+            $order!();
+        }
+    )*};
+}
+narrow! {
+    u8, whole_order;
+    i8, whole_order;
+    u16, whole_order;
+    i16, whole_order;
+    f32, float_order;
 }
 
 /// The key of a word of an element, and the word of a key: negative numbers come before the others.
@@ -51,14 +119,7 @@ impl Seen for u64 {
         key[0]
     }
 
-    fn order(&self, other: &Self) -> Ordering {
-        self.cmp(other)
-    }
-}
-
-/// Whether elements of a dtype are ranked by keys.
-pub(super) const fn has_keys(dtype: DType) -> bool {
-    matches!(dtype, DType::I64 | DType::U64)
+    whole_order!();
 }
 
 /// Stores the elements of `from`, keys of elements of `source`, as those of `dtype` from number `start` on.

@@ -1,16 +1,19 @@
 //! Networks that find the element of a rank: Batcher's odd-even merge sort, less all that the result does not depend on.
 //!
-//! Invariant: comparators are in an order in which they may be carried out one after another. Called by rank windows.
+//! Invariant: comparators are in an order in which they may be carried out one after another. Called by windows
+//! that become an element of a rank, or a median.
+
+use super::seen::Seen;
 
 /// Elements above which a network costs more than a selection one element at a time.
-const MOST: usize = 128;
+pub(super) const MOST: usize = 128;
 
 /// How the element of a rank is found among a number of them.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
     pub(super) rank: usize,
     /// Pairs of places, the smaller element going to the first; `None`: there are too many.
-    pub(super) comparators: Option<Vec<(usize, usize)>>,
+    pub(super) comparators: Option<Vec<(u8, u8)>>,
 }
 
 impl Selection {
@@ -24,11 +27,41 @@ impl Selection {
         for (a, b) in sorting_network(count).into_iter().rev() {
             if is_needed[a] || is_needed[b] {
                 (is_needed[a], is_needed[b]) = (true, true);
-                kept.push((a, b));
+                // Places are below MOST.
+                kept.push((a as u8, b as u8));
             }
         }
         kept.reverse();
         Self { rank, comparators: Some(kept) }
+    }
+
+    /// What brings all of them in order, so that any rank is at its place.
+    pub(super) fn of_all(count: usize) -> Self {
+        let pairs = || sorting_network(count).into_iter().map(|(a, b)| (a as u8, b as u8)).collect();
+        Self { rank: 0, comparators: (count <= MOST).then(pairs) }
+    }
+
+    /// Carries the comparators out on as many lanes as there are; whether there are any to carry out.
+    #[inline(always)]
+    pub(super) fn order<V: Seen, const LANES: usize>(&self, staged: &mut [[V; LANES]; MOST]) -> bool {
+        for (first, second) in self.comparators.iter().flatten() {
+            // Places are below it: said so that none is checked.
+            exchange(staged, usize::from(*first) % MOST, usize::from(*second) % MOST);
+        }
+        self.comparators.is_some()
+    }
+}
+
+/// Lane by lane, the smaller element into the first and the larger into the second of two places. Of copies, and in loops of their own, so that
+/// the compiler sees vectors.
+#[inline(always)]
+fn exchange<V: Seen, const LANES: usize>(staged: &mut [[V; LANES]; MOST], first: usize, second: usize) {
+    let (x, y) = (staged[first], staged[second]);
+    for (to, (x, y)) in staged[first].iter_mut().zip(x.iter().zip(&y)) {
+        *to = x.smaller(*y);
+    }
+    for (to, (x, y)) in staged[second].iter_mut().zip(x.iter().zip(&y)) {
+        *to = x.larger(*y);
     }
 }
 
@@ -72,8 +105,9 @@ mod tests {
                     let mut sorted = items.clone();
                     sorted.sort_unstable();
                     for (a, b) in selection.comparators.iter().flatten() {
-                        if items[*a] > items[*b] {
-                            items.swap(*a, *b);
+                        let (a, b) = (usize::from(*a), usize::from(*b));
+                        if items[a] > items[b] {
+                            items.swap(a, b);
                         }
                     }
                     assert_eq!(items[rank], sorted[rank], "{count} {rank}");

@@ -3,8 +3,6 @@
 //! Invariant: `from[offset + n]` is what the window of result `n` sees at the point of that offset; there is room for whole
 //! vectors behind the last. Called by windows of any shape.
 
-use super::seen::Seen;
-use super::select::Selection;
 use crate::DType;
 use pulp::NullaryFnOnce;
 
@@ -96,50 +94,6 @@ impl<const SMALLEST: bool> NullaryFnOnce for Extremes<'_, SMALLEST> {
                 }
             }
             out.copy_from_slice(&found);
-        }
-    }
-}
-
-/// Elements of a rank.
-pub(super) struct Ranks<'a, V> {
-    pub(super) from: &'a [V],
-    pub(super) offsets: &'a [usize],
-    pub(super) selection: &'a Selection,
-    pub(super) staged: &'a mut Vec<[V; TILE]>,
-    pub(super) out: &'a mut [V],
-}
-
-impl<V: Seen> NullaryFnOnce for Ranks<'_, V> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        let Self { from, offsets, selection, staged, out } = self;
-        let mut line = Vec::new();
-        for (n, out) in out.chunks_exact_mut(TILE).enumerate() {
-            staged.clear();
-            staged.extend(offsets.iter().filter_map(|offset| at(from, offset + n * TILE)));
-            if let Some(comparators) = &selection.comparators {
-                for (a, b) in comparators {
-                    let Ok([first, second]) = staged.get_disjoint_mut([*a, *b]) else { continue };
-                    for (first, second) in first.iter_mut().zip(second) {
-                        let (x, y) = (*first, *second);
-                        *first = if y < x { y } else { x };
-                        *second = if y < x { x } else { y };
-                    }
-                }
-                if let Some(found) = staged.get(selection.rank) {
-                    out.copy_from_slice(found);
-                }
-                continue;
-            }
-            for (lane, out) in out.iter_mut().enumerate() {
-                line.clear();
-                line.extend(staged.iter().filter_map(|seen| seen.get(lane)).copied());
-                if selection.rank < line.len() {
-                    *out = *line.select_nth_unstable_by(selection.rank, V::order).1;
-                }
-            }
         }
     }
 }

@@ -1,0 +1,103 @@
+//! Elements of a rank: networks of comparisons for many windows at once, selection for large ones.
+//!
+//! Elements are compared as what they are, in lanes as narrow as that allows, and are made doubles when they are stored; those of 64
+//! bits are compared as keys. Invariant: comparisons are carried out on whole vectors, whatever they find. Called by windows of any
+//! shape.
+
+use super::super::space::{shape, store};
+use super::seen::{Seen, store_keys};
+use super::select::{MOST, Selection};
+use super::{Window, place, strides};
+use crate::DType;
+use crate::simd::InstructionSet;
+use pulp::NullaryFnOnce;
+use std::ops::Range;
+
+/// What the elements of a rank become on their way to the result.
+pub(super) trait Found: Seen {
+    /// Stores results, of elements of `source`, as those of `dtype` from number `start` on; `wide` is room for doubles.
+    fn store(found: &[Self], source: DType, out: &mut [u8], dtype: DType, start: usize, wide: &mut Vec<f64>);
+}
+
+macro_rules! as_doubles {
+    ($($t:ty)*) => {$(
+        impl Found for $t {
+            fn store(found: &[Self], _: DType, out: &mut [u8], dtype: DType, start: usize, wide: &mut Vec<f64>) {
+                wide.clear();
+                wide.extend(found.iter().map(|x| f64::from(*x)));
+                store(out, dtype, start, wide);
+            }
+        }
+    )*};
+}
+as_doubles!(u8 i8 u16 i16 f32 f64);
+
+impl Found for u64 {
+    fn store(found: &[Self], source: DType, out: &mut [u8], dtype: DType, start: usize, _: &mut Vec<f64>) {
+        store_keys(out, dtype, start, found, source);
+    }
+}
+
+impl Window {
+    /// Ranks, row by row along the last axis, from all that windows see; `LANES` results at a time.
+    pub(super) fn ranks<V: Found, const LANES: usize>(
+        &self,
+        seen: &[V],
+        wanted: &[Range<i64>],
+        lengths: &[usize],
+        source: DType,
+        dtype: DType,
+        out: &mut [u8],
+    ) {
+        let set = InstructionSet::best();
+        let (results, strides) = (shape(wanted), strides(lengths));
+        let offset = |place: &Vec<usize>| place.iter().zip(&strides).map(|(n, stride)| n * stride).sum();
+        let offsets: Vec<usize> = self.places.iter().map(offset).collect();
+        let length = results.last().copied().unwrap_or(1);
+        let mut row = vec![V::default(); length.next_multiple_of(LANES)];
+        let (mut staged, mut wide) = (Box::new([[V::default(); LANES]; MOST]), Vec::new());
+        let leading = results.get(..results.len().saturating_sub(1)).unwrap_or_default();
+        let count: usize = leading.iter().product();
+        for number in 0..count {
+            let base: usize = place(number, leading).iter().zip(&strides).map(|(n, stride)| n * stride).sum();
+            let from = seen.get(base..).unwrap_or_default();
+            let (offsets, selection) = (offsets.as_slice(), &self.selection);
+            set.run(Ranks { from, offsets, selection, staged: &mut staged, out: &mut row });
+            V::store(row.get(..length).unwrap_or_default(), source, out, dtype, number * length, &mut wide);
+        }
+    }
+}
+
+struct Ranks<'a, V, const LANES: usize> {
+    from: &'a [V],
+    offsets: &'a [usize],
+    selection: &'a Selection,
+    staged: &'a mut [[V; LANES]; MOST],
+    out: &'a mut [V],
+}
+
+impl<V: Seen, const LANES: usize> NullaryFnOnce for Ranks<'_, V, LANES> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { from, offsets, selection, staged, out } = self;
+        let mut line = Vec::new();
+        for (n, out) in out.chunks_exact_mut(LANES).enumerate() {
+            let seen =
+                offsets.iter().filter_map(|offset| from.get(offset + n * LANES..)?.first_chunk::<LANES>());
+            staged.iter_mut().zip(seen).for_each(|(to, seen)| *to = *seen);
+            if selection.order(staged) {
+                out.copy_from_slice(&staged[selection.rank % MOST]);
+                continue;
+            }
+            for (lane, out) in out.iter_mut().enumerate() {
+                line.clear();
+                line.extend(offsets.iter().filter_map(|offset| from.get(offset + n * LANES + lane)));
+                if selection.rank < line.len() {
+                    *out = *line.select_nth_unstable_by(selection.rank, V::order).1;
+                }
+            }
+        }
+    }
+}
