@@ -28,11 +28,9 @@ pub(super) fn across(
     set: InstructionSet,
     first: i64,
     rows: &[Row],
-    suffixes: &mut Vec<Row>,
+    suffixes: &mut [Row],
     out: &mut [Row],
 ) {
-    suffixes.resize(rows.len(), [0.0; LANES]);
-    let suffixes = suffixes.as_mut_slice();
     match op {
         Running::Min => set.run(Blocks { join: smaller, size, lanes, first, rows, suffixes, out }),
         Running::Max => set.run(Blocks { join: larger, size, lanes, first, rows, suffixes, out }),

@@ -9,7 +9,7 @@ use super::panel::{LANES, Row, gather, scatter};
 use super::space::{Space, load, shape, store};
 use super::span::{Edge, Span};
 use crate::simd::InstructionSet;
-use crate::{DType, KernelError, Lines};
+use crate::{BufferPool, DType, KernelError, Lines};
 use std::ops::Range;
 
 /// Results along a line that are made at a time; there is room for so many behind the last.
@@ -23,6 +23,13 @@ const LONG: usize = 1024;
 pub(super) enum Op {
     Correlate(Correlation),
     Running(Running),
+}
+
+/// Room for lines side by side: those that windows see, results, and what running windows know of the elements behind.
+struct Panels<'a> {
+    rows: &'a mut [Row],
+    made: &'a mut [Row],
+    behind: &'a mut [Row],
 }
 
 /// A window along one axis.
@@ -45,13 +52,21 @@ impl Line {
         (3 * self.size()).max(96)
     }
 
+    /// Rows of the largest segment of a line, and what its windows see beside it.
+    fn rows(&self, length: usize) -> (usize, usize) {
+        let segment = self.segment().min(length);
+        (segment, segment.saturating_add(self.size() - 1))
+    }
+
     /// Bytes that [`Line::run`] takes.
     pub(super) fn scratch_bytes(&self, length: u64) -> u64 {
-        let segment = (self.segment() as u64).min(length);
-        let rows = segment.saturating_mul(2).saturating_add(self.size() as u64 * 3);
-        // Rows in, out and twice more while running; the spans of the axis, and lines on their way.
-        rows.saturating_mul(2 * size_of::<Row>() as u64)
-            .saturating_add(length.saturating_add(self.size() as u64).saturating_mul(16))
+        let (made, seen) = self.rows(usize::try_from(length).unwrap_or(usize::MAX));
+        let bytes = |rows: usize| super::class((rows as u64).saturating_mul(size_of::<Row>() as u64));
+        // Rows in, their suffixes, and rows out; the spans of the axis, and lines on their way.
+        bytes(seen)
+            .saturating_mul(2)
+            .saturating_add(bytes(made))
+            .saturating_add(length.saturating_add(self.size() as u64).saturating_mul(32))
     }
 
     /// What the windows of `wanted` see along the axis of the box `held`.
@@ -76,6 +91,7 @@ impl Line {
         extents: &[Option<i64>],
         dtype: DType,
         out: &mut [u8],
+        pool: &BufferPool,
     ) -> Result<(), KernelError> {
         let lines = Lines::new(&shape(source.held), self.axis)?;
         let results = Lines::new(&shape(wanted), self.axis)?;
@@ -91,8 +107,21 @@ impl Line {
                 }
             }
             _ => {
+                let (made, seen) = self.rows(results.len);
+                let is_running = matches!(self.op, Op::Running(_));
+                let room = |rows: usize| pool.take(rows * size_of::<Row>());
+                let (mut rows, mut made, mut behind) = (
+                    room(seen),
+                    room(if is_running { made } else { 0 }),
+                    room(if is_running { seen } else { 0 }),
+                );
+                let mut panels = Panels {
+                    rows: bytemuck::cast_slice_mut(&mut rows),
+                    made: bytemuck::cast_slice_mut(&mut made),
+                    behind: bytemuck::cast_slice_mut(&mut behind),
+                };
                 for positions in segments(self.segment()) {
-                    self.across(source, (&lines, &results), &span, positions, dtype, out);
+                    self.across(source, (&lines, &results), &span, positions, dtype, out, &mut panels);
                 }
             }
         }
@@ -100,6 +129,10 @@ impl Line {
     }
 
     /// Results at `positions` of all lines, many lines at a time.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "where lines are read, where results go, and room for them"
+    )]
     fn across(
         &self,
         source: &Space<'_>,
@@ -108,15 +141,18 @@ impl Line {
         positions: Range<usize>,
         dtype: DType,
         out: &mut [u8],
+        panels: &mut Panels<'_>,
     ) {
         let set = InstructionSet::best();
-        let mut rows: Vec<Row> = vec![[0.0; LANES]; positions.len() + self.size() - 1];
-        let (mut few, mut made) = ([[0.0; LANES]; TALL], Vec::new());
-        let (mut staged, mut running) = (Vec::new(), Vec::new());
+        let count = positions.len() + self.size() - 1;
+        let rows = panels.rows.get_mut(..count).unwrap_or_default();
+        let made = panels.made.get_mut(..positions.len()).unwrap_or_default();
+        let behind = panels.behind.get_mut(..count).unwrap_or_default();
+        let (mut few, mut staged) = ([[0.0; LANES]; TALL], Vec::new());
         let seen = positions.start..positions.end + self.size() - 1;
         for start in (0..lines.count()).step_by(LANES) {
             let lanes = start..(start + LANES).min(lines.count());
-            gather(source, lines, span, seen.clone(), lanes.clone(), &mut rows, &mut staged);
+            gather(source, lines, span, seen.clone(), lanes.clone(), rows, &mut staged);
             match &self.op {
                 Op::Correlate(correlation) => {
                     // Few rows at a time, which are stored while they are at hand.
@@ -130,10 +166,8 @@ impl Line {
                 }
                 Op::Running(op) => {
                     let first = span.first + positions.start as i64;
-                    made.resize(positions.len(), [0.0; LANES]);
-                    let (to, running) = (&mut made, &mut running);
-                    herk::across(*op, (self.size(), lanes.len()), set, first, &rows, running, to);
-                    scatter(&made, results, positions.start, lanes, out, dtype, &mut staged);
+                    herk::across(*op, (self.size(), lanes.len()), set, first, rows, behind, made);
+                    scatter(made, results, positions.start, lanes, out, dtype, &mut staged);
                 }
             }
         }

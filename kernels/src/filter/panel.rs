@@ -12,6 +12,9 @@ use std::ops::Range;
 /// Lines of a panel: so many that what is read of a row of memory is several cache lines, one after another.
 pub(super) const LANES: usize = 128;
 
+/// Contiguous lines that are turned into columns of a panel together: so many that a row is written by whole cache lines.
+const ABREAST: usize = 8;
+
 /// One position of all lines of a panel.
 pub(super) type Row = [f64; LANES];
 
@@ -31,6 +34,27 @@ pub(super) fn gather(
         rows.iter_mut().for_each(|row| row.fill(span.value));
         return;
     };
+    if lines.inner == 1 {
+        let width = most + 1 - least;
+        staged.resize(width * ABREAST, 0.0);
+        for first in lanes.clone().step_by(ABREAST) {
+            let group = first..(first + ABREAST).min(lanes.end);
+            for (line, staged) in group.clone().zip(staged.chunks_exact_mut(width)) {
+                load(source.bytes, source.dtype, line * lines.len + least, staged);
+            }
+            let own = first - lanes.start..group.end - lanes.start;
+            for (row, place) in rows.iter_mut().zip(places) {
+                let Some(row) = row.get_mut(own.clone()) else { continue };
+                let Some(place) = place else {
+                    row.fill(span.value);
+                    continue;
+                };
+                let column = staged.get(place - least..).unwrap_or_default();
+                row.iter_mut().zip(column.iter().step_by(width)).for_each(|(to, from)| *to = *from);
+            }
+        }
+        return;
+    }
     for (outer, inner, lane) in runs(lines, lanes) {
         let stand = outer * lines.len * lines.inner;
         let own = lane..lane + inner.len();
@@ -66,15 +90,25 @@ pub(super) fn scatter(
     dtype: DType,
     staged: &mut Vec<f64>,
 ) {
+    if lines.inner == 1 && !rows.is_empty() {
+        staged.resize(rows.len() * ABREAST, 0.0);
+        for first in lanes.clone().step_by(ABREAST) {
+            let group = first..(first + ABREAST).min(lanes.end);
+            let own = first - lanes.start..group.end - lanes.start;
+            for (n, row) in rows.iter().enumerate() {
+                let column = staged.get_mut(n..).unwrap_or_default().iter_mut().step_by(rows.len());
+                let row = row.get(own.clone()).unwrap_or_default();
+                column.zip(row).for_each(|(to, from)| *to = *from);
+            }
+            for (line, made) in group.zip(staged.chunks_exact(rows.len())) {
+                store(out, dtype, line * lines.len + start, made);
+            }
+        }
+        return;
+    }
     for (outer, inner, lane) in runs(lines, lanes) {
         let stand = (outer * lines.len + start) * lines.inner + inner.start;
         let own = lane..lane + inner.len();
-        if inner.len() == 1 && lines.inner == 1 {
-            staged.clear();
-            staged.extend(rows.iter().filter_map(|row| row.get(lane)));
-            store(out, dtype, stand, staged);
-            continue;
-        }
         for (n, row) in rows.iter().enumerate() {
             store(out, dtype, stand + n * lines.inner, row.get(own.clone()).unwrap_or_default());
         }

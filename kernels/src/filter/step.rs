@@ -294,7 +294,7 @@ impl Step {
             return Ok(());
         }
         match &self.kind {
-            Kind::Line(line) => line.run(source, wanted, extents, dtype, out),
+            Kind::Line(line) => line.run(source, wanted, extents, dtype, out, pool),
             Kind::Window(window) => window.run(source, wanted, extents, dtype, out, pool),
         }
     }

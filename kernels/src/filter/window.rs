@@ -165,8 +165,11 @@ impl Window {
             (Points::Rank(_), DType::I8) => self.ranked::<i8, 128>(&given, out, pool),
             (Points::Rank(_), DType::U16) => self.ranked::<u16, 64>(&given, out, pool),
             (Points::Rank(_), DType::I16) => self.ranked::<i16, 64>(&given, out, pool),
-            (Points::Rank(_), DType::F16 | DType::BF16 | DType::F32) => {
+            (Points::Rank(_), DType::F16 | DType::BF16 | DType::F32) if self.places.len() <= MOST => {
                 self.ranked::<f32, 32>(&given, out, pool);
+            }
+            (Points::Rank(_), DType::F16 | DType::BF16 | DType::F32) => {
+                self.ranked::<u32, 32>(&given, out, pool);
             }
             (Points::Rank(_), DType::I64 | DType::U64) => self.ranked::<u64, 64>(&given, out, pool),
             (Points::Rank(_), _) => self.ranked::<f64, 32>(&given, out, pool),

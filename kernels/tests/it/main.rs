@@ -17,3 +17,4 @@ mod reduce;
 mod scan;
 mod shuffle;
 mod strided;
+mod windows;

@@ -1,11 +1,11 @@
-//! Elements of a rank: networks of comparisons for many windows at once, selection for large ones.
+//! Elements of a rank: networks of comparisons for many windows at once; digit by digit, or selection, for large ones.
 //!
 //! Elements are compared as what they are, in lanes as narrow as that allows, and are made doubles when they are stored; those of 64
 //! bits are compared as keys. Invariant: comparisons are carried out on whole vectors, whatever they find. Called by windows of any
 //! shape.
 
 use super::super::space::{shape, store};
-use super::seen::{Seen, store_keys};
+use super::seen::{Seen, float_of, store_keys};
 use super::select::{MOST, Selection};
 use super::{Window, place, strides};
 use crate::DType;
@@ -31,6 +31,14 @@ macro_rules! as_doubles {
     )*};
 }
 as_doubles!(u8 i8 u16 i16 f32 f64);
+
+impl Found for u32 {
+    fn store(found: &[Self], _: DType, out: &mut [u8], dtype: DType, start: usize, wide: &mut Vec<f64>) {
+        wide.clear();
+        wide.extend(found.iter().map(|key| f64::from(float_of(*key))));
+        store(out, dtype, start, wide);
+    }
+}
 
 impl Found for u64 {
     fn store(found: &[Self], source: DType, out: &mut [u8], dtype: DType, start: usize, _: &mut Vec<f64>) {
@@ -91,6 +99,11 @@ impl<V: Seen, const LANES: usize> NullaryFnOnce for Ranks<'_, V, LANES> {
                 out.copy_from_slice(&staged[selection.rank % MOST]);
                 continue;
             }
+            if let (Some((first, digits)), true) = (V::DIGITS, offsets.len() <= usize::from(u16::MAX)) {
+                let seen = |offset: &usize| from.get(offset + n * LANES..)?.first_chunk::<LANES>();
+                out.copy_from_slice(&by_digits(offsets, seen, first, digits, selection.rank as u16));
+                continue;
+            }
             for (lane, out) in out.iter_mut().enumerate() {
                 line.clear();
                 line.extend(offsets.iter().filter_map(|offset| from.get(offset + n * LANES + lane)));
@@ -100,4 +113,29 @@ impl<V: Seen, const LANES: usize> NullaryFnOnce for Ranks<'_, V, LANES> {
             }
         }
     }
+}
+
+/// Elements of a rank, from the first digit to the last: the largest number that no more than `rank` elements are smaller than.
+#[inline(always)]
+fn by_digits<'a, V: Seen + 'a, const LANES: usize>(
+    offsets: &[usize],
+    seen: impl Fn(&usize) -> Option<&'a [V; LANES]>,
+    first: V,
+    digits: u32,
+    rank: u16,
+) -> [V; LANES] {
+    let mut found = [first; LANES];
+    for digit in (0..digits).rev() {
+        let (mut next, mut smaller) = (found, [0_u16; LANES]);
+        next.iter_mut().for_each(|next| *next = next.behind(digit));
+        for seen in offsets.iter().filter_map(&seen) {
+            for ((count, x), next) in smaller.iter_mut().zip(seen).zip(&next) {
+                *count += u16::from(x < next);
+            }
+        }
+        for ((found, next), count) in found.iter_mut().zip(next).zip(smaller) {
+            *found = if count <= rank { next } else { *found };
+        }
+    }
+    found
 }

@@ -13,6 +13,13 @@ pub(super) trait Seen: Copy + Default + PartialOrd {
     fn load(bytes: &[u8], dtype: DType, start: usize, to: &mut [Self]);
     /// A number as an element of `dtype`.
     fn of(value: f64, dtype: DType) -> Self;
+    /// The first of all in order and how many binary digits tell all apart, where ranks are found digit by digit.
+    const DIGITS: Option<(Self, u32)> = None;
+    /// What comes `2^digit` behind it in order, if that is among [`Seen::DIGITS`].
+    fn behind(self, digit: u32) -> Self {
+        let _ = digit;
+        self
+    }
     /// The smaller of two; this one, if neither is.
     fn smaller(self, other: Self) -> Self;
     /// The other of the two.
@@ -70,9 +77,24 @@ impl Seen for f64 {
     float_order!();
 }
 
+/// Numbers that are found digit by digit.
+macro_rules! digits {
+    ($t:ty) => {
+        const DIGITS: Option<(Self, u32)> = Some((<$t>::MIN, <$t>::BITS));
+
+        #[inline(always)]
+        fn behind(self, digit: u32) -> Self {
+            // Of a signed type the digit of the sign is the smallest number.
+            self.wrapping_add((1 as Self) << digit)
+        }
+    };
+}
+
 macro_rules! narrow {
-    ($($t:ty, $order:ident;)*) => {$(
+    ($($t:ty, $order:ident $(, $digits:ident)?;)*) => {$(
         impl Seen for $t {
+            $($digits!($t);)?
+
             fn load(bytes: &[u8], dtype: DType, start: usize, to: &mut [Self]) {
                 let size = dtype.size();
                 let Some(bytes) = bytes.get(start * size..(start + to.len()) * size) else { return };
@@ -91,11 +113,38 @@ macro_rules! narrow {
     )*};
 }
 narrow! {
-    u8, whole_order;
-    i8, whole_order;
-    u16, whole_order;
-    i16, whole_order;
+    u8, whole_order, digits;
+    i8, whole_order, digits;
+    u16, whole_order, digits;
+    i16, whole_order, digits;
     f32, float_order;
+}
+
+/// The key of a float, smaller where that is.
+const fn key_of(value: f32) -> u32 {
+    let bits = value.to_bits();
+    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
+}
+
+/// The float of a key.
+pub(super) const fn float_of(key: u32) -> f32 {
+    f32::from_bits(if key >> 31 == 0 { !key } else { key & !(1 << 31) })
+}
+
+/// Keys of floats of at most 32 bits.
+impl Seen for u32 {
+    digits!(Self);
+
+    fn load(bytes: &[u8], dtype: DType, start: usize, to: &mut [Self]) {
+        f32::load(bytes, dtype, start, bytemuck::cast_slice_mut(to));
+        to.iter_mut().for_each(|key| *key = key_of(f32::from_bits(*key)));
+    }
+
+    fn of(value: f64, dtype: DType) -> Self {
+        key_of(f32::of(value, dtype))
+    }
+
+    whole_order!();
 }
 
 /// The key of a word of an element, and the word of a key: negative numbers come before the others.
