@@ -8,7 +8,7 @@ usage: bench.py --arrayctl PATH [--codec-floor PATH] [--examples FOLDER] [--scal
                 [--peers ENGINE,...] [--data FOLDER] [--out FILE.md]
 
 Tables: rechunk, shards, codec, nc2zarr, nc2nc, memory; linalg, which is gram, matmul, svd, svdu and svdc; images, which is
-gaussian, gaussian_encoded, maps, label and level; fourier, which is spectrum and planes; arrays, which is all of mean0,
+gaussian, gaussian_encoded, maps, median, label and level; fourier, which is spectrum and planes; arrays, which is all of mean0,
 stdall, multi, anomaly, group, median0, vorticity, quadratic_means, double_difference and program. linalg, arrays and label
 are run by the programs of examples/ in FOLDER. Without --peers, every peer runs; with it, only those named.
 
@@ -542,6 +542,18 @@ def smoothed(a, start, stop, reach):
     return scipy.ndimage.gaussian_filter(around, 2)[inside]
 
 
+def medians(a, start, stop, reach):
+    """A window of medians of 3 x 3 x 3 elements of the planes that are filtered, by SciPy from the source around it."""
+    import scipy.ndimage
+    from array_peer import MEDIAN_PLANES
+
+    first = [max(at - reach, 0) for at in start]
+    last = [min(end + reach, most) for end, most in zip(stop, [MEDIAN_PLANES, *a.shape[1:]])]
+    around = a[tuple(slice(*ends) for ends in zip(first, last))]
+    inside = tuple(slice(at - own, end - own) for at, end, own in zip(start, stop, first))
+    return scipy.ndimage.median_filter(around, 3)[inside]
+
+
 def halved(a, start, stop, _):
     """A window of the means of boxes of 2 elements along each axis, fewer at the ends."""
     part = a[tuple(slice(2 * at, 2 * end) for at, end in zip(start, stop))].astype("f8")
@@ -572,7 +584,7 @@ def check_labels(source, destination):
 
 def image_workloads(args, data, work_dir):
     """Filters of neighbourhoods, labels and levels of pyramids, written with the same codec."""
-    from array_peer import LABELLED_ABOVE
+    from array_peer import LABELLED_ABOVE, MEDIAN_PLANES
 
     def ours(expression, source, codec=BLOSC):
         command = [args.arrayctl, "eval", expression, "-i", f"x={source}", "--codec", codec, "--memory", "2GiB", "-q"]
@@ -599,6 +611,16 @@ def image_workloads(args, data, work_dir):
             group="images",
             same=functools.partial(check_windows, smoothed, 20),
         )
+    source = data / "volume.zarr"
+    yield Workload(
+        "median",
+        f"Medians of 3 x 3 x 3 elements of the first {MEDIAN_PLANES} planes of volume.zarr, without a codec",
+        source,
+        ".zarr",
+        [ours(f"median_filter(x[:{MEDIAN_PLANES}], 3)", source, "none"), peer("dask", "median", source, "none")],
+        group="images",
+        same=functools.partial(check_windows, medians, 1),
+    )
     if args.examples:
         source = data / "cells.zarr"
         command = [args.examples / "label", source, str(LABELLED_ABOVE)]

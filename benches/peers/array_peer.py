@@ -2,7 +2,7 @@
 
 usage: array_peer.py ENGINE WORKLOAD [SOURCE [DESTINATION WORK_DIR [CODEC]]]
 
-WORKLOAD: mean0, stdall, multi, anomaly, group, median0, gaussian, label, level, spectrum, planes on the Zarr array SOURCE;
+WORKLOAD: mean0, stdall, multi, anomaly, group, median0, gaussian, median, label, level, spectrum, planes on the Zarr array SOURCE;
 vorticity, quadratic_means, double_difference on random numbers, the twins of examples/; gram, svd, svdu (which stores U) and
 svdc (50 singular values, one power iteration) of the matrix SOURCE, and matmul, of random ones; program, ten operations on
 1 GB in memory on one thread. CODEC, that of results, is one of `peer.CODECS`. `check` is the sum of the first result; of
@@ -17,6 +17,7 @@ import numpy as np
 from peer import CODECS, THREADS, create, for_items
 
 LABELLED_ABOVE = 3000
+MEDIAN_PLANES = 128
 RANK = 50
 
 
@@ -65,6 +66,13 @@ def dask_engine(workload, source, destination, work_dir, codec):
         # SciPy's default reaches 4 deviations; its `reflect` is dask's.
         smooth = x.map_overlap(scipy.ndimage.gaussian_filter, depth=8, boundary="reflect", sigma=2, dtype=x.dtype)
         da.store(smooth.rechunk(x.chunksize), create(destination, x.shape, x.chunksize, codec), lock=False)
+
+    def median():
+        import scipy.ndimage
+
+        x = da.from_zarr(source)[:MEDIAN_PLANES]
+        medians = x.map_overlap(scipy.ndimage.median_filter, depth=1, boundary="reflect", size=3, dtype=x.dtype)
+        da.store(medians.rechunk(x.chunksize), create(destination, x.shape, x.chunksize, codec, x.dtype), lock=False)
 
     def label():
         x = da.from_zarr(source)
@@ -146,6 +154,7 @@ def dask_engine(workload, source, destination, work_dir, codec):
         "matmul": matmul,
         "mean0": lambda: da.from_zarr(source).mean(0).compute(),
         "stdall": lambda: ((da.from_zarr(source) - 273.15) * 1.8 + 32).std().compute(),
+        "median": median,
         "multi": multi,
         "anomaly": anomaly,
         "group": group,
@@ -177,6 +186,7 @@ def cubed_engine(workload, source, destination, work_dir, codec):
     return {
         "mean0": lambda: xp.mean(stored(), axis=0).compute(),
         "stdall": lambda: xp.std((stored() - 273.15) * 1.8 + 32).compute(),
+        "median": median,
         "multi": multi,
         "anomaly": anomaly,
     }[workload]

@@ -1,4 +1,4 @@
-//! CUDA C from programs: elementwise kernels, and reductions with the program before them.
+//! CUDA C from programs: elementwise kernels, and reductions with the program before them; and from filters.
 //!
 //! What is baked into a text: dtypes, instructions, how many axes are left when those that lie alike are merged, and which
 //! operands are contiguous, repeated or strided. Shapes, steps and the numbers of an expression are arguments, so that one

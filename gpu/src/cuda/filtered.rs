@@ -16,10 +16,17 @@ use blockwise_kernels::strided::copy_region;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// A chain's kernels.
+struct Chain {
+    /// The box that it reads.
+    reads: Vec<Range<i64>>,
+    /// Each with the bytes that it makes.
+    passes: Vec<(Passing, usize)>,
+}
+
 /// A filter's kernels.
 struct Kernels {
-    /// Of each chain: the box that it reads, and its passes with the bytes that each makes.
-    chains: Vec<(Vec<Range<i64>>, Vec<(Passing, usize)>)>,
+    chains: Vec<Chain>,
     /// What makes several chains one.
     terms: Option<(Kernel, Launch)>,
 }
@@ -27,10 +34,13 @@ struct Kernels {
 impl Kernels {
     fn new(demand: &FilterDemand<'_>) -> Result<Self> {
         let chains = demand.filter.passes(demand.dtype, &demand.wanted, &demand.extents)?;
-        let shape = shape(&demand.wanted);
-        let terms = (chains.len() > 1)
-            .then(|| generate_terms(demand.filter.dtype(), demand.filter.combination(), chains.len(), &shape))
-            .transpose()?;
+        let terms = match chains.len() {
+            0 | 1 => None,
+            count => {
+                let (filter, shape) = (demand.filter, shape(&demand.wanted));
+                Some(generate_terms(filter.dtype(), filter.combination(), count, &shape)?)
+            }
+        };
         let chains = chains.iter().map(|chain| {
             if chain.passes.is_empty() {
                 return Err(Error::Window { why: "filter without a window".to_owned() });
@@ -39,13 +49,14 @@ impl Kernels {
                 let made = pass.to.iter().fold(pass.output.size(), |bytes, n| bytes.saturating_mul(*n));
                 Ok((generate(pass)?, made))
             });
-            Ok((chain.reads.clone(), passes.collect::<Result<_>>()?))
+            Ok(Chain { reads: chain.reads.clone(), passes: passes.collect::<Result<_>>()? })
         });
         Ok(Self { chains: chains.collect::<Result<_>>()?, terms })
     }
 
+    /// All kernels, in the order in which they run.
     fn each(&self) -> impl Iterator<Item = &Kernel> {
-        let passes = self.chains.iter().flat_map(|(_, passes)| passes).map(|(passing, _)| &passing.step.0);
+        let passes = self.chains.iter().flat_map(|chain| &chain.passes).map(|(passing, _)| &passing.step.0);
         passes.chain(self.terms.as_ref().map(|(kernel, _)| kernel))
     }
 }
@@ -63,6 +74,23 @@ struct Step<'k> {
     results: usize,
 }
 
+/// A part of the held box on its way to the device.
+struct Cut<'k> {
+    reads: &'k [Range<i64>],
+    /// Its elements; `None`: it is all of that box.
+    bytes: Option<Buffer>,
+    place: usize,
+}
+
+/// What is copied to the device, what runs there, and where everything lies.
+struct Work<'k> {
+    places: Places<'k>,
+    cuts: Vec<Cut<'k>>,
+    tables: Vec<(&'k [u8], usize)>,
+    steps: Vec<Step<'k>>,
+    results: usize,
+}
+
 impl Task<'_> {
     /// Does what a demand says.
     pub(super) fn filter(self, demand: &FilterDemand<'_>, held: &[u8], result: &mut [u8]) -> Result<Outcome> {
@@ -75,56 +103,14 @@ impl Task<'_> {
             }
             found => found?,
         };
-        let mut places = Places::default();
-        let results = places.add(result.len())?;
-        // The results of several chains lie one behind another, without gaps.
-        let terms = match &kernels.terms {
-            Some(_) => places.add(result.len().saturating_mul(kernels.chains.len()))?,
-            None => results,
-        };
-        // Two rooms for what lies between passes: each makes the other's content.
-        let between = kernels.chains.iter().flat_map(|(_, passes)| passes.split_last()).map(|(_, rest)| rest);
-        let most = between.flatten().map(|(_, made)| *made).max().unwrap_or(0);
-        let rooms = [places.add(most)?, places.add(most)?];
-        let (mut uploads, mut own): (Vec<(Vec<u8>, usize)>, Vec<(Buffer, usize)>) = (Vec::new(), Vec::new());
-        let (mut boxes, mut steps): (Vec<(&[Range<i64>], usize)>, Vec<Step<'_>>) = (Vec::new(), Vec::new());
-        let mut whole = None;
-        for (number, (reads, passes)) in kernels.chains.iter().enumerate() {
-            let known = boxes.iter().find(|(known, _)| known == reads).map(|(_, place)| *place);
-            let mut elements = match known {
-                Some(place) => place,
-                None if *reads == demand.held => {
-                    let place = places.add(held.len())?;
-                    whole = Some(place);
-                    place
-                }
-                None => {
-                    let cut = self.cut(demand, reads, held)?;
-                    let place = places.add(cut.len())?;
-                    own.push((cut, place));
-                    place
-                }
-            };
-            boxes.push((reads, elements));
-            for (at, (passing, _)) in passes.iter().enumerate() {
-                let tables = places.add(passing.tables.len())?;
-                uploads.push((passing.tables.clone(), tables));
-                let is_last = at + 1 == passes.len();
-                let made = if is_last { terms + number * result.len() } else { rooms[at % 2] };
-                steps.push(Step { launch: &passing.step.1, elements, tables, results: made });
-                elements = made;
-            }
-        }
-        if let Some((_, launch)) = &kernels.terms {
-            steps.push(Step { launch, elements: terms, tables: terms, results });
-        }
-        let Some(lent) = self.device.memory.take(places.len_bytes, Some(self.cx))? else {
-            drop(own);
+        let filtering = self.arranged(demand, &kernels, held, result.len())?;
+        let Some(lent) = self.device.memory.take(filtering.places.len_bytes, Some(self.cx))? else {
+            drop(filtering);
             return self.filter_in_halves(demand, held, result);
         };
         let missing = || Error::Count { what: "slabs of a task", expected: 1, given: 0 };
         let slab = lent.slab().ok_or_else(missing)?;
-        let given = steps.iter().map(|step| {
+        let given = filtering.steps.iter().map(|step| {
             let input = |index: usize, offset: usize| -> Option<Address> {
                 Some(slab.at(if index == ELEMENTS {
                     step.elements
@@ -137,27 +123,71 @@ impl Task<'_> {
         let given = given.collect::<Result<Vec<_>>>()?;
         let mut stream = self.device.stream()?;
         let outcome = stream.carry_out(Some(self.cx), |work| {
-            if let Some(place) = whole {
-                work.copy_in(slab, place, held)?;
+            for cut in &filtering.cuts {
+                work.copy_in(slab, cut.place, cut.bytes.as_deref().unwrap_or(held))?;
             }
-            for (cut, place) in &own {
-                work.copy_in(slab, *place, cut)?;
-            }
-            for (tables, place) in &uploads {
+            for (tables, place) in &filtering.tables {
                 work.copy_in(slab, *place, tables)?;
             }
-            for ((step, mut arguments), module) in steps.iter().zip(given).zip(&modules) {
+            for ((step, mut arguments), module) in filtering.steps.iter().zip(given).zip(&modules) {
                 let (x, y) = step.launch.blocks;
                 if x > 0 && y > 0 {
                     // SAFETY: the generator lists an argument for each parameter, and all addresses lie on the slab.
                     unsafe { work.launch(module, (x, y), BLOCK_THREADS, &mut arguments) }?;
                 }
             }
-            work.copy_out(result, slab, results)
+            work.copy_out(result, slab, filtering.results)
         });
         // A stream on which something failed is not used again.
         outcome.map(|()| self.device.hand_back(stream))?;
         Ok(Outcome::Done)
+    }
+
+    /// Where everything lies on the device, and what has to be cut out for it.
+    fn arranged<'k>(
+        self,
+        demand: &FilterDemand<'_>,
+        kernels: &'k Kernels,
+        held: &[u8],
+        result_bytes: usize,
+    ) -> Result<Work<'k>> {
+        let mut places = Places::default();
+        let results = places.add(result_bytes)?;
+        // The results of several chains lie one behind another, without gaps.
+        let made = match &kernels.terms {
+            Some(_) => places.add(result_bytes.saturating_mul(kernels.chains.len()))?,
+            None => results,
+        };
+        // Two rooms for what lies between passes: each makes the other's content.
+        let between = kernels.chains.iter().filter_map(|chain| chain.passes.split_last());
+        let most = between.flat_map(|(_, rest)| rest).map(|(_, made)| *made).max().unwrap_or(0);
+        let rooms = [places.add(most)?, places.add(most)?];
+        let (mut cuts, mut tables): (Vec<Cut<'k>>, _) = (Vec::new(), Vec::new());
+        let mut steps = Vec::new();
+        for (number, chain) in kernels.chains.iter().enumerate() {
+            let mut elements = match cuts.iter().find(|cut| cut.reads == chain.reads) {
+                Some(cut) => cut.place,
+                None => {
+                    let is_whole = chain.reads == demand.held;
+                    let bytes = if is_whole { None } else { Some(self.cut(demand, &chain.reads, held)?) };
+                    let place = places.add(bytes.as_deref().unwrap_or(held).len())?;
+                    cuts.push(Cut { reads: &chain.reads, bytes, place });
+                    place
+                }
+            };
+            for (at, (passing, _)) in chain.passes.iter().enumerate() {
+                let own = places.add(passing.tables.len())?;
+                tables.push((passing.tables.as_slice(), own));
+                let is_last = at + 1 == chain.passes.len();
+                let results = if is_last { made + number * result_bytes } else { rooms[at % 2] };
+                steps.push(Step { launch: &passing.step.1, elements, tables: own, results });
+                elements = results;
+            }
+        }
+        if let Some((_, launch)) = &kernels.terms {
+            steps.push(Step { launch, elements: made, tables: made, results });
+        }
+        Ok(Work { places, cuts, tables, steps, results })
     }
 
     /// What of the held box lies in `reads`.

@@ -179,8 +179,8 @@ impl Step {
                     // Two elements are weighted at once.
                     Symmetry::Even | Symmetry::Odd => 3 * line.size() as u64 / 2,
                 },
-                // Whatever the window: one suffix, one prefix, and both together.
-                Op::Running(_) => 6,
+                // Whatever the window: a suffix, a prefix, both together, and the way through memory of all three, which takes longer.
+                Op::Running(_) => 24,
             },
             Kind::Window(window) => {
                 let points = window.places.len() as u64;
