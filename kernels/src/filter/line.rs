@@ -62,11 +62,11 @@ impl Line {
     pub(super) fn scratch_bytes(&self, length: u64) -> u64 {
         let (made, seen) = self.rows(usize::try_from(length).unwrap_or(usize::MAX));
         let bytes = |rows: usize| super::class((rows as u64).saturating_mul(size_of::<Row>() as u64));
-        // Rows in, their suffixes, and rows out; the spans of the axis, and lines on their way.
+        // Rows in, their suffixes, and rows out; for each position its place, and eight doubles of lines on their way.
         bytes(seen)
             .saturating_mul(2)
             .saturating_add(bytes(made))
-            .saturating_add(length.saturating_add(self.size() as u64).saturating_mul(32))
+            .saturating_add(length.saturating_add(self.size() as u64).saturating_mul(96))
     }
 
     /// What the windows of `wanted` see along the axis of the box `held`.

@@ -210,19 +210,12 @@ impl Window {
         [V]: AsRow,
     {
         let set = InstructionSet::best();
-        let results = shape(wanted);
-        let strides = strides(lengths);
-        let offset = |place: &Vec<usize>| place.iter().zip(&strides).map(|(n, stride)| n * stride).sum();
-        let offsets: Vec<usize> = self.places.iter().map(offset).collect();
-        let length = results.last().copied().unwrap_or(1);
+        let length = wanted.last().map_or(1, |range| usize::try_from(range.end - range.start).unwrap_or(0));
         let mut row = vec![0.0; length.next_multiple_of(LANES)];
         let mut staged: Option<Box<Staged>> = None;
-        let leading = results.get(..results.len().saturating_sub(1)).unwrap_or_default();
-        let count: usize = leading.iter().product();
-        for number in 0..count {
-            let base: usize = place(number, leading).iter().zip(&strides).map(|(n, stride)| n * stride).sum();
+        self.each_row(wanted, lengths, |base, offsets, start| {
             let from = seen.get(base..).unwrap_or_default();
-            let (out_row, offsets) = (&mut row, offsets.as_slice());
+            let out_row = &mut row;
             match (&self.points, from.as_row()) {
                 (Points::Correlate(weights), Row::Reals(from)) => {
                     set.run(Sums { from, offsets, weights, out: out_row });
@@ -253,7 +246,24 @@ impl Window {
                 // Binary windows see truth values, all others here reals.
                 _ => {}
             }
-            store(out, dtype, number * length, row.get(..length).unwrap_or_default());
+            store(out, dtype, start, row.get(..length).unwrap_or_default());
+        });
+    }
+
+    /// Calls `run` for each row of results along the last axis, with where its first window begins among all that is seen, how far behind that
+    /// the points lie, and the number of its first result.
+    fn each_row(
+        &self,
+        wanted: &[Range<i64>],
+        lengths: &[usize],
+        mut run: impl FnMut(usize, &[usize], usize),
+    ) {
+        let (results, strides) = (shape(wanted), strides(lengths));
+        let far = |place: &[usize]| place.iter().zip(&strides).map(|(n, stride)| n * stride).sum::<usize>();
+        let offsets: Vec<usize> = self.places.iter().map(|place| far(place)).collect();
+        let (length, leading) = results.split_last().map_or((1, &[][..]), |(last, leading)| (*last, leading));
+        for number in 0..leading.iter().product() {
+            run(far(&place(number, leading)), &offsets, number * length);
         }
     }
 }

@@ -28,8 +28,21 @@ struct Operation {
     text: String,
     /// Values that are listed point by point.
     listed: Vec<f64>,
-    /// Further members: their names, and the numbers.
-    values: Vec<(&'static str, Argument)>,
+    /// Further members, each a parameter of its own.
+    values: Vec<Member>,
+}
+
+/// A number that an operation is given.
+struct Member {
+    c_type: &'static str,
+    name: &'static str,
+    value: Argument,
+}
+
+impl Member {
+    fn real(name: &'static str, value: f64) -> Self {
+        Self { c_type: "const f64", name, value: Argument::Value(value.to_ne_bytes().to_vec()) }
+    }
 }
 
 /// The kernel of a pass whose windows see `spans` and have points at `places`.
@@ -89,10 +102,9 @@ pub(super) fn generate(
         parameters.push(parameter("const f64 *__restrict__".to_owned(), "listed"));
         arguments.push(table(listed));
     }
-    for (name, value) in operation.values {
-        let c_type = if name == "rank" { "const u32" } else { "const f64" };
-        parameters.push(parameter(c_type.to_owned(), name));
-        arguments.push(value);
+    for member in operation.values {
+        parameters.push(parameter(member.c_type.to_owned(), member.name));
+        arguments.push(member.value);
     }
     let statements = format!("  windows(p, q, tables, deltas, points, shape, {});\n", operation.text);
     let launch = Launch { blocks: (blocks(turns(count)), u32::from(count > 0)), arguments };
@@ -123,20 +135,15 @@ fn shape(
     Ok(words.flat_map(u64::to_ne_bytes).collect())
 }
 
-fn number(value: f64) -> Argument {
-    Argument::Value(value.to_ne_bytes().to_vec())
-}
-
 fn operation(pass: &Pass<'_>, of: &Points) -> Result<Operation> {
-    let reals =
-        |text: String, listed: Vec<f64>, values: Vec<(&'static str, Argument)>| -> Result<Operation> {
-            let own = elements(pass.input, pass.output)?;
-            let constant = "typedef f64 V;\nFN V constant(f64 x) { return x; }\n";
-            Ok(Operation { definitions: format!("{own}{constant}{POINTS}{REALS}"), text, listed, values })
-        };
+    let reals = |text: String, listed: Vec<f64>, values: Vec<Member>| -> Result<Operation> {
+        let own = elements(pass.input, pass.output)?;
+        let constant = "typedef f64 V;\nFN V constant(f64 x) { return x; }\n";
+        Ok(Operation { definitions: format!("{own}{constant}{POINTS}{REALS}"), text, listed, values })
+    };
     let extreme = |is_smallest: bool, heights: &Option<Vec<f64>>| {
         let (least, count) = wrap(pass.input);
-        let values = vec![("least", number(least)), ("count", number(count))];
+        let values = vec![Member::real("least", least), Member::real("count", count)];
         match heights {
             Some(list) => {
                 let text = format!("Extreme<{is_smallest}, true>{{listed, least, count}}");
@@ -158,13 +165,14 @@ fn operation(pass: &Pass<'_>, of: &Points) -> Result<Operation> {
         Points::Rank(rank) => {
             let too_many = |_| Error::Window { why: "windows of more than 2^32 points".to_owned() };
             let rank = u32::try_from(*rank).map_err(too_many)?;
-            let rank = Argument::Value(rank.to_ne_bytes().to_vec());
+            let value = Argument::Value(rank.to_ne_bytes().to_vec());
+            let rank = Member { c_type: "const u32", name: "rank", value };
             let definitions = format!("{}{POINTS}{RANKS}", keys(pass, false)?);
             let text = "Ranked{rank}".to_owned();
-            Ok(Operation { definitions, text, listed: Vec::new(), values: vec![("rank", rank)] })
+            Ok(Operation { definitions, text, listed: Vec::new(), values: vec![rank] })
         }
         Points::Rolling(of, least) => {
-            let least = ("least", number(*least as f64));
+            let least = Member::real("least", *least as f64);
             let (name, less) = match of {
                 Rolling::Median => {
                     let definitions = format!("{}{POINTS}{RANKS}", keys(pass, true)?);
@@ -178,7 +186,11 @@ fn operation(pass: &Pass<'_>, of: &Points) -> Result<Operation> {
                 Rolling::Max => ("LARGEST", 0.0),
                 Rolling::Std(less) => ("DEVIATION", *less),
             };
-            reals(format!("Rolling<{name}>{{least, less}}"), Vec::new(), vec![least, ("less", number(less))])
+            reals(
+                format!("Rolling<{name}>{{least, less}}"),
+                Vec::new(),
+                vec![least, Member::real("less", less)],
+            )
         }
     }
 }

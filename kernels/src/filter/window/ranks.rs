@@ -4,10 +4,10 @@
 //! bits are compared as keys. Invariant: comparisons are carried out on whole vectors, whatever they find. Called by windows of any
 //! shape.
 
-use super::super::space::{shape, store};
+use super::super::space::store;
+use super::Window;
 use super::seen::{Seen, float_of, store_keys};
 use super::select::{MOST, Selection};
-use super::{Window, place, strides};
 use crate::DType;
 use crate::simd::InstructionSet;
 use pulp::NullaryFnOnce;
@@ -58,21 +58,15 @@ impl Window {
         out: &mut [u8],
     ) {
         let set = InstructionSet::best();
-        let (results, strides) = (shape(wanted), strides(lengths));
-        let offset = |place: &Vec<usize>| place.iter().zip(&strides).map(|(n, stride)| n * stride).sum();
-        let offsets: Vec<usize> = self.places.iter().map(offset).collect();
-        let length = results.last().copied().unwrap_or(1);
+        let length = wanted.last().map_or(1, |range| usize::try_from(range.end - range.start).unwrap_or(0));
         let mut row = vec![V::default(); length.next_multiple_of(LANES)];
         let (mut staged, mut wide) = (Box::new([[V::default(); LANES]; MOST]), Vec::new());
-        let leading = results.get(..results.len().saturating_sub(1)).unwrap_or_default();
-        let count: usize = leading.iter().product();
-        for number in 0..count {
-            let base: usize = place(number, leading).iter().zip(&strides).map(|(n, stride)| n * stride).sum();
+        self.each_row(wanted, lengths, |base, offsets, start| {
             let from = seen.get(base..).unwrap_or_default();
-            let (offsets, selection) = (offsets.as_slice(), &self.selection);
+            let selection = &self.selection;
             set.run(Ranks { from, offsets, selection, staged: &mut staged, out: &mut row });
-            V::store(row.get(..length).unwrap_or_default(), source, out, dtype, number * length, &mut wide);
-        }
+            V::store(row.get(..length).unwrap_or_default(), source, out, dtype, start, &mut wide);
+        });
     }
 }
 
