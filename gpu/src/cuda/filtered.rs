@@ -1,6 +1,6 @@
 //! What a device does for a task of a filter: a box in, one kernel a pass, a box of results out.
 //!
-//! Invariants: what lies between passes never leaves the device; a box that does not fit is cut along its first axis that has several
+//! Invariants: the host holds nothing besides the two boxes; what lies between passes never leaves the device; a box that does not fit is cut along its first axis that has several
 //! elements, whose parts read what they need of the same input; results have the processors' bits. Called by [`super::Cuda`].
 
 #![expect(unsafe_code, reason = "kernels are launched with addresses")]
@@ -8,24 +8,28 @@
 use super::driver::{self, Address, Module};
 use super::task::{LEAST_BYTES, Places, Task, arguments};
 use crate::jit::filter::{ELEMENTS, Passing, generate, generate_terms};
-use crate::jit::{BLOCK_THREADS, Kernel, Launch};
+use crate::jit::{BLOCK_THREADS, Form, Kernel, Launch, Operand, elementwise};
 use crate::{Error, Result};
 use blockwise_core::device::{FilterDemand, Outcome};
-use blockwise_kernels::Buffer;
-use blockwise_kernels::strided::copy_region;
+use blockwise_kernels::DType;
+use blockwise_kernels::filter::pass;
+use blockwise_kernels::program::Builder;
+use blockwise_kernels::strided::Layout;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// A chain's kernels.
 struct Chain {
-    /// The box that it reads.
-    reads: Vec<Range<i64>>,
+    /// What copies the box that it reads out of the band, and the bytes of that box; `None` if it is the band.
+    copy: Option<((Kernel, Launch), usize)>,
     /// Each with the bytes that it makes.
     passes: Vec<(Passing, usize)>,
 }
 
 /// A filter's kernels.
 struct Kernels {
+    /// The positions of the held box along the first axis that any chain reads: all of them together, a band, are one run of its bytes.
+    band: Range<i64>,
     chains: Vec<Chain>,
     /// What makes several chains one.
     terms: Option<(Kernel, Launch)>,
@@ -41,6 +45,11 @@ impl Kernels {
                 Some(generate_terms(filter.dtype(), filter.combination(), count, &shape)?)
             }
         };
+        let first = |chain: &pass::Chain<'_>| chain.reads.first().cloned();
+        let bands = chains.iter().filter_map(first);
+        let band = bands.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..1);
+        let mut held = demand.held.clone();
+        held.first_mut().into_iter().for_each(|own| *own = band.clone());
         let chains = chains.iter().map(|chain| {
             if chain.passes.is_empty() {
                 return Err(Error::Window { why: "filter without a window".to_owned() });
@@ -49,16 +58,40 @@ impl Kernels {
                 let made = pass.to.iter().fold(pass.output.size(), |bytes, n| bytes.saturating_mul(*n));
                 Ok((generate(pass)?, made))
             });
-            Ok(Chain { reads: chain.reads.clone(), passes: passes.collect::<Result<_>>()? })
+            let copy = (chain.reads != held).then(|| copy(demand.dtype, &held, &chain.reads)).transpose()?;
+            Ok(Chain { copy, passes: passes.collect::<Result<_>>()? })
         });
-        Ok(Self { chains: chains.collect::<Result<_>>()?, terms })
+        let chains = chains.collect::<Result<_>>()?;
+        Ok(Self { band, chains, terms })
     }
 
     /// All kernels, in the order in which they run.
     fn each(&self) -> impl Iterator<Item = &Kernel> {
-        let passes = self.chains.iter().flat_map(|chain| &chain.passes).map(|(passing, _)| &passing.step.0);
+        let passes = self.chains.iter().flat_map(|chain| {
+            let copy = chain.copy.iter().map(|((kernel, _), _)| kernel);
+            copy.chain(chain.passes.iter().map(|(passing, _)| &passing.step.0))
+        });
         passes.chain(self.terms.as_ref().map(|(kernel, _)| kernel))
     }
+}
+
+/// What copies the box `reads` out of the box `held`, and its bytes.
+fn copy(dtype: DType, held: &[Range<i64>], reads: &[Range<i64>]) -> Result<((Kernel, Launch), usize)> {
+    let (from, to) = (shape(held), shape(reads));
+    let overflow = || Error::Overflow { shape: from.clone() };
+    let whole = Layout::c_order(&from).map_err(|_| overflow())?;
+    let each = reads.iter().zip(held).zip(&whole.strides);
+    let offset = each.map(|((own, held), stride)| {
+        usize::try_from(own.start.checked_sub(held.start)?).ok()?.checked_mul(stride.unsigned_abs())
+    });
+    let offset = offset.sum::<Option<usize>>().ok_or_else(overflow)?;
+    let mut builder = Builder::new();
+    let x = builder.input(dtype);
+    let program = builder.finish(&[x]).map_err(|_| overflow())?;
+    let operand = Operand { layout: Some(Layout { offset, strides: whole.strides }) };
+    let step = elementwise::generate(&program, &Form::new(&to, &[operand], false)?)?;
+    let bytes = to.iter().try_fold(dtype.size(), |bytes, n| bytes.checked_mul(*n));
+    Ok((step, bytes.ok_or_else(overflow)?))
 }
 
 /// The kernels of a demand, for whoever wants to know whether there are any, or to have them compiled.
@@ -74,18 +107,10 @@ struct Step<'k> {
     results: usize,
 }
 
-/// A part of the held box on its way to the device.
-struct Cut<'k> {
-    reads: &'k [Range<i64>],
-    /// Its elements; `None`: it is all of that box.
-    bytes: Option<Buffer>,
-    place: usize,
-}
-
 /// What is copied to the device, what runs there, and where everything lies.
 struct Work<'k> {
     places: Places<'k>,
-    cuts: Vec<Cut<'k>>,
+    band: usize,
     tables: Vec<(&'k [u8], usize)>,
     steps: Vec<Step<'k>>,
     results: usize,
@@ -103,9 +128,9 @@ impl Task<'_> {
             }
             found => found?,
         };
-        let filtering = self.arranged(demand, &kernels, held, result.len())?;
+        let band = band(demand, &kernels.band, held)?;
+        let filtering = arranged(&kernels, band.len(), result.len())?;
         let Some(lent) = self.device.memory.take(filtering.places.len_bytes, Some(self.cx))? else {
-            drop(filtering);
             return self.filter_in_halves(demand, held, result);
         };
         let missing = || Error::Count { what: "slabs of a task", expected: 1, given: 0 };
@@ -113,7 +138,8 @@ impl Task<'_> {
         let given = filtering.steps.iter().map(|step| {
             let input = |index: usize, offset: usize| -> Option<Address> {
                 Some(slab.at(if index == ELEMENTS {
-                    step.elements
+                    // Copies begin within the band; offsets count elements.
+                    step.elements.checked_add(offset.checked_mul(demand.dtype.size())?)?
                 } else {
                     step.tables.checked_add(offset)?
                 }))
@@ -123,9 +149,7 @@ impl Task<'_> {
         let given = given.collect::<Result<Vec<_>>>()?;
         let mut stream = self.device.stream()?;
         let outcome = stream.carry_out(Some(self.cx), |work| {
-            for cut in &filtering.cuts {
-                work.copy_in(slab, cut.place, cut.bytes.as_deref().unwrap_or(held))?;
-            }
+            work.copy_in(slab, filtering.band, band)?;
             for (tables, place) in &filtering.tables {
                 work.copy_in(slab, *place, tables)?;
             }
@@ -141,68 +165,6 @@ impl Task<'_> {
         // A stream on which something failed is not used again.
         outcome.map(|()| self.device.hand_back(stream))?;
         Ok(Outcome::Done)
-    }
-
-    /// Where everything lies on the device, and what has to be cut out for it.
-    fn arranged<'k>(
-        self,
-        demand: &FilterDemand<'_>,
-        kernels: &'k Kernels,
-        held: &[u8],
-        result_bytes: usize,
-    ) -> Result<Work<'k>> {
-        let mut places = Places::default();
-        let results = places.add(result_bytes)?;
-        // The results of several chains lie one behind another, without gaps.
-        let made = match &kernels.terms {
-            Some(_) => places.add(result_bytes.saturating_mul(kernels.chains.len()))?,
-            None => results,
-        };
-        // Two rooms for what lies between passes: each makes the other's content.
-        let between = kernels.chains.iter().filter_map(|chain| chain.passes.split_last());
-        let most = between.flat_map(|(_, rest)| rest).map(|(_, made)| *made).max().unwrap_or(0);
-        let rooms = [places.add(most)?, places.add(most)?];
-        let (mut cuts, mut tables): (Vec<Cut<'k>>, _) = (Vec::new(), Vec::new());
-        let mut steps = Vec::new();
-        for (number, chain) in kernels.chains.iter().enumerate() {
-            let mut elements = match cuts.iter().find(|cut| cut.reads == chain.reads) {
-                Some(cut) => cut.place,
-                None => {
-                    let is_whole = chain.reads == demand.held;
-                    let bytes = if is_whole { None } else { Some(self.cut(demand, &chain.reads, held)?) };
-                    let place = places.add(bytes.as_deref().unwrap_or(held).len())?;
-                    cuts.push(Cut { reads: &chain.reads, bytes, place });
-                    place
-                }
-            };
-            for (at, (passing, _)) in chain.passes.iter().enumerate() {
-                let own = places.add(passing.tables.len())?;
-                tables.push((passing.tables.as_slice(), own));
-                let is_last = at + 1 == chain.passes.len();
-                let results = if is_last { made + number * result_bytes } else { rooms[at % 2] };
-                steps.push(Step { launch: &passing.step.1, elements, tables: own, results });
-                elements = results;
-            }
-        }
-        if let Some((_, launch)) = &kernels.terms {
-            steps.push(Step { launch, elements: made, tables: made, results });
-        }
-        Ok(Work { places, cuts, tables, steps, results })
-    }
-
-    /// What of the held box lies in `reads`.
-    fn cut(self, demand: &FilterDemand<'_>, reads: &[Range<i64>], held: &[u8]) -> Result<Buffer> {
-        let (from, to) = (shape(&demand.held), shape(reads));
-        let origin = reads.iter().zip(&demand.held);
-        let origin: Option<Vec<usize>> =
-            origin.map(|(own, held)| usize::try_from(own.start.checked_sub(held.start)?).ok()).collect();
-        let overflow = || Error::Overflow { shape: to.clone() };
-        let size = demand.dtype.size();
-        let bytes = to.iter().try_fold(size, |bytes, n| bytes.checked_mul(*n)).ok_or_else(overflow)?;
-        let mut cut = self.cx.pool().take(bytes);
-        let (origin, zeros) = (origin.ok_or_else(overflow)?, vec![0; to.len()]);
-        copy_region(&mut cut, &to, &zeros, held, &from, &origin, &to, size).map_err(|_| overflow())?;
-        Ok(cut)
     }
 
     /// As [`Task::filter`], in two halves of the first axis that has several elements.
@@ -229,6 +191,53 @@ impl Task<'_> {
         }
         Ok(Outcome::Done)
     }
+}
+
+/// The bytes of the positions `band` of the first axis of the held box.
+fn band<'h>(demand: &FilterDemand<'_>, band: &Range<i64>, held: &'h [u8]) -> Result<&'h [u8]> {
+    let first = demand.held.first().cloned().unwrap_or(0..1);
+    let rows = usize::try_from(first.end - first.start).unwrap_or(0).max(1);
+    let row_bytes = held.len() / rows;
+    let place = |at: i64| usize::try_from(at.checked_sub(first.start)?).ok()?.checked_mul(row_bytes);
+    let bytes = place(band.start).zip(place(band.end)).and_then(|(start, end)| held.get(start..end));
+    bytes.ok_or_else(|| Error::Count { what: "bytes of a held box", expected: held.len(), given: 0 })
+}
+
+/// Where everything lies on the device.
+fn arranged(kernels: &Kernels, band_bytes: usize, result_bytes: usize) -> Result<Work<'_>> {
+    let mut places = Places::default();
+    let (results, band) = (places.add(result_bytes)?, places.add(band_bytes)?);
+    // The results of several chains lie one behind another, without gaps.
+    let made = match &kernels.terms {
+        Some(_) => places.add(result_bytes.saturating_mul(kernels.chains.len()))?,
+        None => results,
+    };
+    // Two rooms for what lies between passes: each makes the other's content.
+    let between = kernels.chains.iter().filter_map(|chain| chain.passes.split_last());
+    let most = between.flat_map(|(_, rest)| rest).map(|(_, made)| *made).max().unwrap_or(0);
+    let rooms = [places.add(most)?, places.add(most)?];
+    let copied = kernels.chains.iter().filter_map(|chain| chain.copy.as_ref()).map(|(_, bytes)| *bytes);
+    let copied = places.add(copied.max().unwrap_or(0))?;
+    let (mut tables, mut steps) = (Vec::new(), Vec::new());
+    for (number, chain) in kernels.chains.iter().enumerate() {
+        let mut elements = band;
+        if let Some(((_, launch), _)) = &chain.copy {
+            steps.push(Step { launch, elements, tables: band, results: copied });
+            elements = copied;
+        }
+        for (at, (passing, _)) in chain.passes.iter().enumerate() {
+            let own = places.add(passing.tables.len())?;
+            tables.push((passing.tables.as_slice(), own));
+            let is_last = at + 1 == chain.passes.len();
+            let results = if is_last { made + number * result_bytes } else { rooms[at % 2] };
+            steps.push(Step { launch: &passing.step.1, elements, tables: own, results });
+            elements = results;
+        }
+    }
+    if let Some((_, launch)) = &kernels.terms {
+        steps.push(Step { launch, elements: made, tables: made, results });
+    }
+    Ok(Work { places, band, tables, steps, results })
 }
 
 fn shape(ranges: &[Range<i64>]) -> Vec<usize> {

@@ -37,6 +37,7 @@ pub(crate) fn filtered() -> Vec<(&'static str, Array)> {
         ("uniform", filter(&x).uniform(&[3, 5, 4]).unwrap()),
         ("length of the gradient", filter(&x).gaussian_gradient_magnitude(&[1.0]).unwrap()),
         ("laplace", filter(&whole).gaussian_laplace(&[0.7]).unwrap()),
+        ("chains of different boxes", filter(&x.astype(DType::F64)).laplace().unwrap()),
         ("median", filter(&whole).median(&[3, 3, 2]).unwrap()),
         ("opened", filter(&x).grey_opening(&Structure::connected(3, 1)).unwrap()),
         ("rolling", x.rolling(&[(0.into(), 5)]).unwrap().reduce(Rolling::Mean).unwrap()),

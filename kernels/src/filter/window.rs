@@ -160,7 +160,7 @@ impl Window {
                 });
                 self.rows::<u8>(&seen, wanted, &lengths, source.dtype, dtype, out);
             }
-            // So many lanes that they fill the widest registers, twice where an element fills a part of one.
+            // So many lanes that the compiler makes vectors of their loops: short ones it unrolls, and makes branches of what is in them.
             (Points::Rank(_), DType::Bool | DType::U8) => self.ranked::<u8, 128>(&given, out, pool),
             (Points::Rank(_), DType::I8) => self.ranked::<i8, 128>(&given, out, pool),
             (Points::Rank(_), DType::U16) => self.ranked::<u16, 64>(&given, out, pool),
