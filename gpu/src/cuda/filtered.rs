@@ -200,7 +200,7 @@ fn band<'h>(demand: &FilterDemand<'_>, band: &Range<i64>, held: &'h [u8]) -> Res
     let row_bytes = held.len() / rows;
     let place = |at: i64| usize::try_from(at.checked_sub(first.start)?).ok()?.checked_mul(row_bytes);
     let bytes = place(band.start).zip(place(band.end)).and_then(|(start, end)| held.get(start..end));
-    bytes.ok_or_else(|| Error::Count { what: "bytes of a held box", expected: held.len(), given: 0 })
+    bytes.ok_or(Error::Count { what: "bytes of a held box", expected: held.len(), given: 0 })
 }
 
 /// Where everything lies on the device.
